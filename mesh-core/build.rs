@@ -1,0 +1,3 @@
+//! Empty on purpose: `links` in the manifest needs a build script.
+
+fn main() {}

@@ -1,0 +1,136 @@
+use http::Request;
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Which sending of a request this is, and which endpoints have had it.
+///
+/// A retry layer puts one into the extensions of every attempt of a request that it may send
+/// again. A balancer notes the endpoint it chose and avoids those already tried. Clones share
+/// what they remember, so the retry layer learns it even from an attempt that failed.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    number: u32,
+    tried: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl Attempt {
+    /// How many endpoints are remembered; the oldest is forgotten first.
+    pub const MAX_TRIED: usize = 8;
+
+    /// The original request: the first attempt.
+    pub fn first() -> Self {
+        Self {
+            number: 1,
+            tried: Arc::default(),
+        }
+    }
+
+    /// The attempt after this one; it remembers the same endpoints.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            tried: self.tried.clone(),
+        }
+    }
+
+    /// The attempt that `req` is.
+    pub fn of<B>(req: &Request<B>) -> Option<&Self> {
+        req.extensions().get::<Self>()
+    }
+
+    /// 1 for the original request, 2 for its first retry.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether this is not the original request.
+    pub fn is_retry(&self) -> bool {
+        self.number > 1
+    }
+
+    /// Notes that this attempt went to `endpoint`.
+    pub fn note(&self, endpoint: SocketAddr) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.contains(&endpoint) {
+            return;
+        }
+        if tried.len() == Self::MAX_TRIED {
+            tried.remove(0);
+        }
+        tried.push(endpoint);
+    }
+
+    /// The endpoints that attempts of this request went to, oldest first.
+    pub fn tried(&self) -> Vec<SocketAddr> {
+        self.tried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Why a failed request was not tried again: a typed reason for metrics and tap.
+///
+/// A retry layer puts it into the extensions of the response that it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RetrySkipped {
+    /// The budget had nothing left.
+    NoBudget,
+    /// As many attempts were made as the route or the layer allows.
+    Limit,
+    /// The request body is larger than may be kept.
+    BodyTooLarge,
+    /// The request body was still being sent when the response came.
+    BodyIncomplete,
+    /// All memory set aside for request bodies is in use.
+    NoMemory,
+    /// A service below asked its callers not to retry (`mesh-no-retry`, gRPC push-back).
+    Refused,
+}
+
+impl RetrySkipped {
+    /// The value of the metric label `skipped`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoBudget => "no_budget",
+            Self::Limit => "limit",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::NoMemory => "no_memory",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for RetrySkipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_tried_are_shared_bounded_and_the_oldest_goes_first() {
+        let addr = |n: u16| SocketAddr::from(([127, 0, 0, 1], n));
+        let first = Attempt::first();
+        let mut last = first.clone();
+        for n in 0..20 {
+            last.note(addr(n));
+            last.note(addr(n));
+            last = last.next();
+        }
+        assert_eq!(last.number(), 21);
+        assert_eq!(first.number(), 1);
+        assert_eq!(first.tried().len(), Attempt::MAX_TRIED);
+        assert_eq!(first.tried()[0], addr(12));
+        assert!(last.is_retry() && !first.is_retry());
+    }
+}
