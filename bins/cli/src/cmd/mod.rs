@@ -1,0 +1,67 @@
+//! The commands, one file each: `Args` is what clap reads, `run` does it.
+//!
+//! Results go to standard output with `writeln!` and `?` (a closed pipe is a success), the rest
+//! to standard error. An error that `run` returns is printed by `main` and is exit code 1.
+
+pub(crate) mod apply;
+pub(crate) mod check;
+pub(crate) mod completion;
+pub(crate) mod delete;
+pub(crate) mod down;
+pub(crate) mod edges;
+pub(crate) mod edit;
+pub(crate) mod explain;
+pub(crate) mod get;
+pub(crate) mod logs;
+pub(crate) mod profile;
+pub(crate) mod ps;
+pub(crate) mod restart;
+pub(crate) mod routes;
+pub(crate) mod run;
+pub(crate) mod stat;
+pub(crate) mod tap;
+pub(crate) mod top;
+pub(crate) mod up;
+pub(crate) mod version;
+
+use crate::args::{Cli, Command, Watch};
+use anyhow::{Context, Result};
+use std::process::ExitCode;
+
+/// Runs the command; those that talk to the mesh on a runtime of one thread.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    let global = cli.global;
+    match cli.command {
+        Command::Profile(args) => profile::run(args, &global),
+        command => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("starting the runtime")?
+            .block_on(async {
+                match command {
+                    Command::Up(args) => up::run(args, &global).await,
+                    Command::Down(args) => down::run(args, &global).await,
+                    Command::Ps(args) => ps::run(args, &global).await,
+                    Command::Logs(args) => logs::run(args, &global).await,
+                    Command::Restart(args) => restart::run(args, &global).await,
+                    Command::Run(args) => run::run(args, &global).await,
+                    Command::Explain(args) => explain::run(args, &global).await,
+                    Command::Apply(args) => apply::run(args, &global).await,
+                    Command::Get(args) => get::run(args, &global).await,
+                    Command::Edit(args) => edit::run(args, &global).await,
+                    Command::Delete(args) => delete::run(args, &global).await,
+                    Command::Check(args) => check::run(args, &global).await,
+                    Command::Version(args) => version::run(args, &global).await,
+                    Command::Completion(args) => completion::run(args, &global).await,
+                    Command::Watch(watch) | Command::Viz(watch) => match watch {
+                        Watch::Stat(args) => stat::run(args, &global).await,
+                        Watch::Routes(args) => routes::run(args, &global).await,
+                        Watch::Edges(args) => edges::run(args, &global).await,
+                        Watch::Top(args) => top::run(args, &global).await,
+                        Watch::Tap(args) => tap::run(args, &global).await,
+                    },
+                    Command::Profile(_) => unreachable!("handled above"),
+                }
+            }),
+    }
+}

@@ -1,0 +1,1 @@
+//! Table, wide, JSON: rows in, text out.

@@ -1,0 +1,3 @@
+//! `mesh up`: read mesh.yaml, start, restart, stop.
+
+pub(crate) mod shim;
