@@ -1,0 +1,148 @@
+use super::{
+    StatsBody,
+    exchange::{Exchange, Inspect, Level, fault_of},
+    table::Table,
+};
+use http::{Request, Response};
+use http_body::Body;
+use mesh_core::{Fault, Head, Route};
+use pin_project_lite::pin_project;
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Counts the requests and responses that pass; made by [`Stats`](super::Stats).
+#[derive(Clone)]
+pub struct StatsLayer {
+    table: Arc<Table>,
+    level: Level,
+    inspect: Inspect,
+}
+
+impl StatsLayer {
+    pub(super) fn new(table: Arc<Table>, level: Level) -> Self {
+        Self {
+            table,
+            level,
+            inspect: fault_of,
+        }
+    }
+
+    /// Asks `inspect` what an error means, both of the service and of its response bodies.
+    ///
+    /// By default a [`Fault`] is found in a [`BoxError`](mesh_core::BoxError) or is the error
+    /// itself; any other error counts as `unexpected`, and one that breaks a body as `reset`.
+    #[must_use]
+    pub fn inspect(mut self, inspect: fn(&dyn Any) -> Option<Fault>) -> Self {
+        self.inspect = inspect;
+        self
+    }
+}
+
+impl fmt::Debug for StatsLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatsLayer")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for StatsLayer {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// Counts each request, and its response when that is over.
+///
+/// See the [module documentation](super) for what counts when.
+#[derive(Clone, Debug)]
+pub struct Counted<S> {
+    inner: S,
+    layer: StatsLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for Counted<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    R: Body,
+    R::Error: 'static,
+{
+    type Response = Response<StatsBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Request<B>) -> Self::Future {
+        let StatsLayer {
+            table,
+            level,
+            inspect,
+        } = &self.layer;
+        let entry = table.entry(Route::of(&req));
+        let exchange = Exchange::dispatch(entry, *level, Head::is_grpc(&req), *inspect);
+        ResponseFuture {
+            inner: self.inner.call(req),
+            exchange: Some(exchange),
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`Counted`] service.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
+    E: 'static,
+{
+    type Output = Result<Response<StatsBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        let exchange = this.exchange.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                let stream = exchange.and_then(|exchange| {
+                    let mut stream = exchange.respond(&response);
+                    // Nobody polls a body that says it is over already.
+                    let over = response.body().is_end_stream();
+                    over.then(|| stream.end(None));
+                    (!over).then_some(stream)
+                });
+                Ok(response.map(|body| StatsBody::new(body, stream)))
+            }
+            Err(error) => {
+                if let Some(exchange) = exchange {
+                    exchange.failed(&error);
+                }
+                Err(error)
+            }
+        })
+    }
+}
