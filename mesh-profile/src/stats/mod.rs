@@ -15,6 +15,8 @@ mod body;
 mod exchange;
 mod histogram;
 mod layer;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod series;
 mod slots;
 mod snapshot;
