@@ -1,0 +1,155 @@
+//! A real mesh of real processes in a folder of its own, ended when the test ends.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use serde_json::Value;
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, SystemTime},
+};
+use tempfile::TempDir;
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
+}
+
+/// Builds `package` as cargo built this test, and returns the folder of its programs.
+pub fn build(package: &str) -> PathBuf {
+    let programs = Path::new(env!("CARGO_BIN_EXE_mesh")).parent().expect("a program is in a folder").to_owned();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package]).current_dir(root());
+    if programs.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().expect("cargo runs").success(), "cannot build {package}");
+    programs
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port()
+}
+
+/// Waits for `what` to hold, as long as `limit`; panics with the last reading otherwise.
+pub fn wait_for<T: std::fmt::Debug>(
+    what: &str,
+    limit: Duration,
+    mut read: impl FnMut() -> T,
+    holds: impl Fn(&T) -> bool,
+) -> T {
+    let started = SystemTime::now();
+    loop {
+        let reading = read();
+        if holds(&reading) {
+            return reading;
+        }
+        let elapsed = started.elapsed().unwrap_or_default();
+        assert!(elapsed < limit, "{what}: not within {limit:?}; last reading: {reading:#?}");
+        thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// `mesh up` in a folder, in the foreground of nobody.
+pub struct Mesh {
+    folder: TempDir,
+    up: Child,
+}
+
+impl Mesh {
+    /// Writes `config` as `mesh.yaml` into a new folder and starts it.
+    pub fn up(config: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::write(folder.path().join("mesh.yaml"), config).expect("mesh.yaml is written");
+        let log = fs::File::create(folder.path().join("up.log")).expect("a log file");
+        let up = Command::new(env!("CARGO_BIN_EXE_mesh"))
+            .args(["up", "."])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("mesh starts");
+        Self { folder, up }
+    }
+
+    /// The folder of `mesh.yaml`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What `mesh up` has printed.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("up.log")).unwrap_or_default()
+    }
+
+    /// The process of `mesh up`.
+    pub fn process(&mut self) -> &mut Child {
+        &mut self.up
+    }
+
+    /// A `mesh` command against this mesh.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
+        command.args(args).current_dir(self.folder()).stdin(Stdio::null()).env_remove("MESH_API");
+        command
+    }
+
+    /// Runs `mesh` with `args` and returns whatever came of it.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("mesh runs")
+    }
+
+    /// Runs `mesh` with `args`, which must succeed, and returns what it printed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        self.checked(args, &self.run(args))
+    }
+
+    /// As [`ok`](Self::ok), with `input` on standard input.
+    pub fn feed(&self, args: &[&str], input: &str) -> String {
+        let mut command = self.command(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().expect("mesh runs");
+        std::io::Write::write_all(&mut child.stdin.take().expect("it is piped"), input.as_bytes()).expect("mesh reads");
+        self.checked(args, &child.wait_with_output().expect("mesh ends"))
+    }
+
+    /// Runs `mesh` with `args` and `-o json`.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let text = self.ok(&[args, &["-o", "json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("mesh {args:?}: {error}:\n{text}"))
+    }
+
+    fn checked(&self, args: &[&str], output: &Output) -> String {
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mesh {args:?}: {}\n{out}{err}\nmesh up:\n{}", output.status, self.log());
+        out
+    }
+
+    /// Ends the mesh as Ctrl-C does and waits for it.
+    pub fn down(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Ok(None) = self.up.try_wait() {
+            let pid = rustix::process::Pid::from_child(&self.up);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            let _ = self.up.wait();
+        }
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        self.end();
+        if thread::panicking() {
+            eprintln!("mesh up printed:\n{}", self.log());
+        }
+    }
+}
