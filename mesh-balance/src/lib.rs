@@ -1,1 +1,25 @@
-//! Being written.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod balance;
+mod body;
+mod config;
+mod eject;
+mod endpoint;
+mod error;
+mod future;
+mod load;
+mod pick;
+mod random;
+mod watch;
+
+pub use self::{
+    balance::Balance,
+    body::BalanceBody,
+    config::{Config, Ejection},
+    endpoint::EndpointStatus,
+    error::NoEndpoint,
+    future::ResponseFuture,
+    watch::BalanceHandle,
+};
+pub use mesh_core::{Attempt, BoxError, Fault, Route};

@@ -1,0 +1,130 @@
+use crate::endpoint::InFlight;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route};
+use pin_project_lite::pin_project;
+use std::{
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+/// What must be remembered of a request to learn from its response.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    in_flight: InFlight,
+    route: Option<Route>,
+    is_grpc: bool,
+    status: StatusCode,
+    class: Option<Class>,
+}
+
+impl Exchange {
+    pub(crate) fn new<B>(req: &Request<B>, in_flight: InFlight) -> Self {
+        Self {
+            in_flight,
+            route: Route::of(req).cloned(),
+            is_grpc: Head::is_grpc(req),
+            status: StatusCode::OK,
+            class: None,
+        }
+    }
+
+    /// The endpoint gave no response.
+    pub(crate) fn failed(mut self, error: &(dyn Error + 'static)) {
+        // Limits of ours and faults of our making say nothing of the endpoint.
+        if !matches!(Fault::of(error), Some(Fault::Overloaded | Fault::Injected)) {
+            self.in_flight.outcome(Class::Failure);
+        }
+    }
+
+    /// The head is here; the body keeps the request in flight until it ends.
+    pub(crate) fn answered<B: Body>(mut self, rsp: Response<B>) -> Response<BalanceBody<B>> {
+        self.status = rsp.status();
+        self.classify(rsp.headers(), None);
+        rsp.map(|inner| {
+            let exchange = if inner.is_end_stream() {
+                self.ended(End::Trailers(None));
+                None
+            } else {
+                Some(self)
+            };
+            BalanceBody { inner, exchange }
+        })
+    }
+
+    fn first_frame(&mut self) {
+        self.in_flight.answered();
+    }
+
+    fn ended(&mut self, end: End<'_>) {
+        self.first_frame();
+        // A broken body is held against the endpoint whatever the head said.
+        if self.class.is_none() || matches!(end, End::Error(_)) {
+            // The head was seen, and left it open: it is not kept for a second look.
+            self.classify(&HeaderMap::new(), Some(end));
+        }
+    }
+
+    fn classify(&mut self, headers: &HeaderMap, end: Option<End<'_>>) {
+        let head = Head::new(self.is_grpc, self.status, headers);
+        let class = match &self.route {
+            Some(route) => route.classify().classify(&head, end),
+            None => DefaultClassify.classify(&head, end),
+        };
+        if let Some(class) = class {
+            self.in_flight.outcome(class);
+            self.class = Some(class);
+        }
+    }
+}
+
+pin_project! {
+    /// A response body that counts as a request in flight until it has ended or is dropped.
+    ///
+    /// Size hint and trailers are those of the body inside.
+    #[derive(Debug)]
+    pub struct BalanceBody<B> {
+        #[pin]
+        inner: B,
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<B: Body> Body for BalanceBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        if let Some(exchange) = this.exchange {
+            let end = match &frame {
+                Some(Ok(frame)) => {
+                    exchange.first_frame();
+                    let trailers = frame.trailers_ref();
+                    let ended = trailers.is_some() || this.inner.is_end_stream();
+                    ended.then_some(End::Trailers(trailers))
+                }
+                Some(Err(_)) => Some(End::Error(Fault::Reset)),
+                None => Some(End::Trailers(None)),
+            };
+            if let Some(end) = end {
+                exchange.ended(end);
+                *this.exchange = None;
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,259 @@
+use crate::{
+    config::Config,
+    eject::Breaker,
+    load::{Load, Nanos},
+    random::Random,
+};
+use mesh_core::Class;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// One address and the service that reaches it.
+#[derive(Debug)]
+pub(crate) struct Endpoint<S> {
+    pub(crate) state: Arc<State>,
+    pub(crate) service: S,
+}
+
+/// What all endpoints of a balance share, whatever their services are.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) random: Random,
+    /// Wakes requests that wait for an endpoint.
+    pub(crate) appeared: Arc<Notify>,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) present: AtomicUsize,
+    ejected: AtomicUsize,
+    /// When the earliest probe is due; never, if no endpoint is ejected.
+    pub(crate) next_probe: AtomicU64,
+    epoch: Instant,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            random: Random::new(config.seed),
+            config,
+            appeared: Arc::default(),
+            waiting: AtomicUsize::new(0),
+            present: AtomicUsize::new(0),
+            ejected: AtomicUsize::new(0),
+            next_probe: AtomicU64::new(Nanos::MAX),
+            epoch: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Nanos {
+        self.epoch.elapsed().as_nanos() as Nanos
+    }
+
+    /// Takes one more endpoint out, unless it is the last that is in.
+    fn may_eject(&self) -> bool {
+        self.ejected
+            .fetch_update(SeqCst, SeqCst, |ejected| {
+                (ejected + 1 < self.present.load(SeqCst)).then_some(ejected + 1)
+            })
+            .is_ok()
+    }
+}
+
+/// What is known of one endpoint from when it appears until its last request has ended.
+///
+/// Requests hold on to it, not to a position in a list: an address that goes and comes back is
+/// another endpoint, and late answers of the first are not held against the second.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) addr: SocketAddr,
+    pub(crate) load: Load,
+    pub(crate) joined: Nanos,
+    /// Whether there were others when it came, so that it must not get its full share at once.
+    pub(crate) slow_start: bool,
+    ejected: AtomicBool,
+    breaker: Mutex<Breaker>,
+    core: Arc<Core>,
+}
+
+impl State {
+    pub(crate) fn new(core: Arc<Core>, addr: SocketAddr, latency: f32, slow_start: bool) -> Self {
+        let now = core.now();
+        Self {
+            addr,
+            load: Load::new(now, latency),
+            joined: now,
+            slow_start,
+            ejected: AtomicBool::new(false),
+            breaker: Mutex::new(Breaker::new()),
+            core,
+        }
+    }
+
+    pub(crate) fn is_ejected(&self) -> bool {
+        self.ejected.load(Relaxed)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When a probe is due, if it is waiting for one.
+    pub(crate) fn due(&self) -> Option<Nanos> {
+        self.is_ejected().then(|| self.breaker().due()).flatten()
+    }
+
+    /// Makes the next request the probe, if one is due.
+    pub(crate) fn probe(&self, now: Nanos) -> bool {
+        self.is_ejected() && self.breaker().probe(now)
+    }
+
+    /// Called when it is no longer in the set.
+    pub(crate) fn remove(&self) {
+        if self.breaker().remove() {
+            self.core.ejected.fetch_sub(1, SeqCst);
+        }
+    }
+
+    fn success(&self, now: Nanos, probe: bool) {
+        self.load.outcome(now, false);
+        let Some(ejection) = &self.core.config.ejection else {
+            return;
+        };
+        let mut breaker = self.breaker();
+        if breaker.success(ejection, probe) {
+            self.ejected.store(false, Relaxed);
+            self.core.ejected.fetch_sub(1, SeqCst);
+            self.load.forgive(now);
+        }
+    }
+
+    fn failure(&self, now: Nanos, probe: bool) {
+        self.load.outcome(now, true);
+        let Some(ejection) = &self.core.config.ejection else {
+            return;
+        };
+        let jitter = self.core.random.draw().unit();
+        let mut breaker = self.breaker();
+        let until = breaker.failure(now, ejection, jitter, probe, || self.core.may_eject());
+        if let Some(until) = until {
+            self.ejected.store(true, Relaxed);
+            self.core.next_probe.fetch_min(until, SeqCst);
+        }
+    }
+
+    fn abandon_probe(&self, now: Nanos) {
+        let Some(ejection) = &self.core.config.ejection else {
+            return;
+        };
+        if let Some(until) = self.breaker().abandon(now, ejection) {
+            self.core.next_probe.fetch_min(until, SeqCst);
+        }
+    }
+}
+
+/// One request at an endpoint, from the choice until its response has ended.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    state: Arc<State>,
+    since: Nanos,
+    sampled: bool,
+    /// Whether an ejected endpoint's fate depends on this request, still.
+    probe: bool,
+}
+
+impl InFlight {
+    pub(crate) fn begin(state: Arc<State>, now: Nanos, probe: bool) -> Self {
+        state.load.begin();
+        Self {
+            state,
+            since: now,
+            sampled: false,
+            probe,
+        }
+    }
+
+    /// The first frame of a good answer is here.
+    pub(crate) fn answered(&mut self) {
+        if !self.sampled {
+            self.sampled = true;
+            let now = self.state.core.now();
+            self.state.load.answered(now, self.seconds(now));
+        }
+    }
+
+    /// Counts the exchange; the end of one may correct what its head said.
+    pub(crate) fn outcome(&mut self, class: Class) {
+        let now = self.state.core.now();
+        if class.is_failure() {
+            self.unanswered(now);
+            self.state.failure(now, self.probe);
+        } else {
+            self.state.success(now, self.probe);
+        }
+        self.probe = false;
+    }
+
+    fn unanswered(&mut self, now: Nanos) {
+        if !self.sampled {
+            self.sampled = true;
+            self.state.load.unanswered(now, self.seconds(now));
+        }
+    }
+
+    fn seconds(&self, now: Nanos) -> f32 {
+        Duration::from_nanos(now.saturating_sub(self.since)).as_secs_f32()
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.sampled || self.probe {
+            let now = self.state.core.now();
+            self.unanswered(now);
+            if self.probe {
+                self.state.abandon_probe(now);
+            }
+        }
+        self.state.load.end();
+    }
+}
+
+/// One endpoint as seen at a moment, for metrics and people.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EndpointStatus {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Requests whose response has not ended.
+    pub in_flight: usize,
+    /// The estimate of its latency: a peak-EWMA.
+    pub latency: Duration,
+    /// The share of recent requests that failed: an EWMA.
+    pub failure_ratio: f64,
+    /// What choices compare: seconds of latency and penalty, times the requests in flight.
+    pub load: f64,
+    /// Whether it is left out for failing.
+    pub ejected: bool,
+}
+
+impl EndpointStatus {
+    pub(crate) fn of(state: &State, now: Nanos) -> Self {
+        Self {
+            addr: state.addr,
+            in_flight: state.load.in_flight() as usize,
+            latency: Duration::from_secs_f32(state.load.latency(now)),
+            failure_ratio: state.load.failure_ratio(now).into(),
+            load: state.load.cost(now).into(),
+            ejected: state.is_ejected(),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+use crate::{
+    BalanceBody, NoEndpoint,
+    body::Exchange,
+    endpoint::{Core, InFlight},
+    watch::Shared,
+};
+use http::{Request, Response};
+use http_body::Body;
+use mesh_core::{Attempt, BoxError};
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    sync::futures::OwnedNotified,
+    time::{Sleep, sleep},
+};
+use tower_service::Service;
+
+/// How many requests may wait for an endpoint at a time; more fail at once.
+///
+/// Each holds memory for up to the fail-fast limit. This many, at 3 s, is a thousand requests a
+/// second to a service that is not there.
+const MAX_WAITING: usize = 4_096;
+
+pin_project! {
+    /// Waits for an endpoint if there is none, drives it to readiness, then the request to its
+    /// response.
+    pub struct ResponseFuture<S: Service<Request<B>>, B> {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S: Service<Request<B>>, B> {
+        Waiting {
+            shared: Arc<Shared<S>>,
+            req: Option<Request<B>>,
+            wait: Option<Wait>,
+        },
+        // A clone, and a clone is not ready.
+        Chosen {
+            endpoint: S,
+            req: Option<Request<B>>,
+            exchange: Option<Exchange>,
+        },
+        Called {
+            #[pin]
+            future: S::Future,
+            exchange: Option<Exchange>,
+        },
+    }
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>> + Clone,
+{
+    pub(crate) fn new(shared: &Arc<Shared<S>>, req: Request<B>) -> Self {
+        let state = match choose(shared, &req) {
+            Some((endpoint, exchange)) => State::Chosen {
+                endpoint,
+                req: Some(req),
+                exchange: Some(exchange),
+            },
+            None => State::Waiting {
+                shared: shared.clone(),
+                req: Some(req),
+                wait: Wait::begin(&shared.core),
+            },
+        };
+        Self { state }
+    }
+}
+
+fn choose<S: Clone, B>(shared: &Shared<S>, req: &Request<B>) -> Option<(S, Exchange)> {
+    let attempt = Attempt::of(req);
+    let tried = match attempt {
+        Some(attempt) if attempt.is_retry() => attempt.tried(),
+        _ => Vec::new(),
+    };
+    let (endpoint, in_flight, addr): (_, InFlight, _) = shared.choose(&tried)?;
+    if let Some(attempt) = attempt {
+        attempt.note(addr);
+    }
+    Some((endpoint, Exchange::new(req, in_flight)))
+}
+
+impl<S, B, RB> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S::Error: Into<BoxError>,
+    RB: Body,
+{
+    type Output = Result<Response<BalanceBody<RB>>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const AGAIN: &str = "polled after it was ready";
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProj::Waiting { shared, req, wait } => {
+                    let limit = shared.core.config.fail_fast;
+                    let Some(waiting) = wait else {
+                        return Poll::Ready(Err(NoEndpoint::new(limit).into()));
+                    };
+                    let request = req.as_ref().expect(AGAIN);
+                    let (endpoint, exchange) =
+                        match ready!(waiting.poll(cx, &shared.core, || choose(shared, request))) {
+                            Some(chosen) => chosen,
+                            None => {
+                                *wait = None;
+                                return Poll::Ready(Err(NoEndpoint::new(limit).into()));
+                            }
+                        };
+                    let req = req.take();
+                    state.set(State::Chosen {
+                        endpoint,
+                        req,
+                        exchange: Some(exchange),
+                    });
+                }
+                StateProj::Chosen {
+                    endpoint,
+                    req,
+                    exchange,
+                } => {
+                    if let Err(error) = ready!(endpoint.poll_ready(cx)) {
+                        let error = error.into();
+                        exchange.take().expect(AGAIN).failed(&*error);
+                        return Poll::Ready(Err(error));
+                    }
+                    let future = endpoint.call(req.take().expect(AGAIN));
+                    let exchange = exchange.take();
+                    state.set(State::Called { future, exchange });
+                }
+                StateProj::Called { future, exchange } => {
+                    let result = ready!(future.poll(cx)).map_err(Into::into);
+                    let exchange = exchange.take().expect(AGAIN);
+                    return Poll::Ready(match result {
+                        Ok(rsp) => Ok(exchange.answered(rsp)),
+                        Err(error) => {
+                            exchange.failed(&*error);
+                            Err(error)
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The wait of one request for an endpoint: rare, so it has a box to itself.
+struct Wait {
+    // The order matters: registered before the endpoints are looked at, so that none that comes
+    // in between is missed.
+    appeared: Pin<Box<OwnedNotified>>,
+    limit: Pin<Box<Sleep>>,
+    core: Arc<Core>,
+}
+
+impl Wait {
+    /// None if too many wait already.
+    fn begin(core: &Arc<Core>) -> Option<Self> {
+        core.waiting
+            .fetch_update(Relaxed, Relaxed, |n| (n < MAX_WAITING).then_some(n + 1))
+            .ok()?;
+        Some(Self {
+            appeared: Box::pin(core.appeared.clone().notified_owned()),
+            limit: Box::pin(sleep(core.config.fail_fast)),
+            core: core.clone(),
+        })
+    }
+
+    /// What `choose` finds, or none when the limit has passed.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        core: &Core,
+        mut choose: impl FnMut() -> Option<T>,
+    ) -> Poll<Option<T>> {
+        loop {
+            if let Some(chosen) = choose() {
+                return Poll::Ready(Some(chosen));
+            }
+            if self.appeared.as_mut().poll(cx).is_pending() {
+                return self.limit.as_mut().poll(cx).map(|()| None);
+            }
+            self.appeared.set(core.appeared.clone().notified_owned());
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.core.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

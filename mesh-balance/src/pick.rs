@@ -1,0 +1,119 @@
+use crate::{
+    endpoint::{Core, Endpoint, State},
+    load::Nanos,
+    random::Draw,
+};
+use std::{net::SocketAddr, sync::atomic::Ordering::*};
+
+/// How often to draw before looking at every endpoint for one that will do.
+const DRAWS: usize = 8;
+
+/// The least share of its full one that an endpoint has in its slow start.
+const SLOW_START_FLOOR: f32 = 0.1;
+
+/// An endpoint, and whether the request is to probe it.
+pub(crate) struct Choice<'a, S> {
+    pub(crate) endpoint: &'a Endpoint<S>,
+    pub(crate) probe: bool,
+}
+
+/// The cheaper of two drawn at random, avoiding those `tried`; none if there is none at all.
+///
+/// An ejected endpoint whose probe is due comes first. Endpoints that are ejected or were tried
+/// are avoided as long as there are others: when all are ejected, all serve.
+pub(crate) fn pick<'a, S>(
+    core: &Core,
+    endpoints: &'a [Endpoint<S>],
+    now: Nanos,
+    tried: &[SocketAddr],
+) -> Option<Choice<'a, S>> {
+    let choice = |endpoint, probe| Some(Choice { endpoint, probe });
+    if let [only] = endpoints {
+        return choice(only, only.state.probe(now));
+    }
+    // A retry wants an answer, and is not the one to find out whether there is one.
+    if tried.is_empty()
+        && core.next_probe.load(Relaxed) <= now
+        && let Some(endpoint) = probe(core, endpoints, now)
+    {
+        return choice(endpoint, true);
+    }
+    let mut draw = core.random.draw();
+    let serving = |state: &State| !state.is_ejected();
+    let untried = |state: &State| !tried.contains(&state.addr);
+    let endpoint = two(core, endpoints, now, &mut draw, |state| {
+        serving(state) && untried(state)
+    })
+    .or_else(|| two(core, endpoints, now, &mut draw, serving))
+    .or_else(|| two(core, endpoints, now, &mut draw, untried))
+    .or_else(|| two(core, endpoints, now, &mut draw, |_| true))?;
+    choice(endpoint, false)
+}
+
+fn probe<'a, S>(core: &Core, endpoints: &'a [Endpoint<S>], now: Nanos) -> Option<&'a Endpoint<S>> {
+    // Taken first and lowered again by each that remains, so that an ejection meanwhile is not
+    // lost.
+    core.next_probe.store(Nanos::MAX, SeqCst);
+    let mut due = None;
+    for endpoint in endpoints {
+        if due.is_none() && endpoint.state.probe(now) {
+            due = Some(endpoint);
+        } else if let Some(until) = endpoint.state.due() {
+            core.next_probe.fetch_min(until, SeqCst);
+        }
+    }
+    due
+}
+
+fn two<'a, S>(
+    core: &Core,
+    endpoints: &'a [Endpoint<S>],
+    now: Nanos,
+    draw: &mut Draw,
+    fit: impl Fn(&State) -> bool,
+) -> Option<&'a Endpoint<S>> {
+    let one = one(core, endpoints, now, draw, None, &fit)?;
+    let Some(other) = self::one(core, endpoints, now, draw, Some(one), &fit) else {
+        return Some(&endpoints[one]);
+    };
+    let [one, other] = [one, other].map(|position| &endpoints[position]);
+    let cheaper = other.state.load.cost(now) < one.state.load.cost(now);
+    Some(if cheaper { other } else { one })
+}
+
+/// A random endpoint that is fit, other than `except`.
+fn one<S>(
+    core: &Core,
+    endpoints: &[Endpoint<S>],
+    now: Nanos,
+    draw: &mut Draw,
+    except: Option<usize>,
+    fit: impl Fn(&State) -> bool,
+) -> Option<usize> {
+    let count = endpoints.len() - usize::from(except.is_some());
+    if count == 0 || endpoints.is_empty() {
+        return None;
+    }
+    let skip = |position| position + usize::from(except.is_some_and(|except| position >= except));
+    for _ in 0..DRAWS {
+        let position = skip(draw.below(count));
+        let state = &endpoints[position].state;
+        if fit(state) && admits(core, state, now, draw) {
+            return Some(position);
+        }
+    }
+    let start = draw.below(count);
+    (0..count)
+        .map(|step| skip((start + step) % count))
+        .find(|&position| fit(&endpoints[position].state))
+}
+
+/// Lets an endpoint in its slow start through as often as befits its age.
+fn admits(core: &Core, state: &State, now: Nanos, draw: &mut Draw) -> bool {
+    if !state.slow_start {
+        return true;
+    }
+    let age = now.saturating_sub(state.joined) as f32;
+    let share = age / core.config.slow_start.as_nanos() as f32;
+    share >= 1.0 || draw.unit() < share.max(SLOW_START_FLOOR)
+}
