@@ -1,3 +1,32 @@
-//! Being written.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
+pub mod duration;
+mod explain;
+mod invalid;
+mod layer;
+#[cfg(feature = "serde")]
+mod lenient;
+mod lint;
+mod matcher;
+mod pattern;
+mod profile;
+mod request;
+mod response;
+mod spec;
 pub mod stats;
+mod weight;
+
+pub use self::{
+    explain::{Explanation, PassedOver},
+    invalid::{InvalidProfile, Step},
+    layer::{ProfileHandle, ProfileLayer, Profiled},
+    lint::Finding,
+    profile::Profile,
+    spec::{
+        ProfileSpec, RequestMatchSpec, ResponseClassSpec, ResponseMatchSpec, RetryBudgetSpec,
+        RouteSpec, StatusRangeSpec, WeightedDst,
+    },
+    weight::{InvalidWeight, Weight},
+};
+pub use mesh_core::{Class, Classify, RetryBudget, Route};

@@ -1,0 +1,96 @@
+use super::{NONE, NodeId};
+
+/// The children of all nodes by literal segment: one open hash table.
+///
+/// Its keys come from the profile, never from a request, and it is filled once; so its longest
+/// probe is known when it is built and no request can lengthen it.
+#[derive(Debug)]
+pub(super) struct Literals {
+    /// A power of two, at most half full.
+    slots: Vec<Slot>,
+    text: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    parent: NodeId,
+    child: NodeId,
+    start: u32,
+    len: u32,
+}
+
+impl Literals {
+    pub(super) fn new<'a>(
+        children: impl ExactSizeIterator<Item = (NodeId, &'a str, NodeId)>,
+    ) -> Self {
+        let empty = Slot {
+            parent: NONE,
+            child: NONE,
+            start: 0,
+            len: 0,
+        };
+        let mut table = Self {
+            slots: vec![empty; (children.len() * 2).next_power_of_two().max(2)],
+            text: Vec::new(),
+        };
+        for (parent, segment, child) in children {
+            let mut at = table.start(parent, segment.as_bytes());
+            while table.slots[at].parent != NONE {
+                at = (at + 1) & (table.slots.len() - 1);
+            }
+            table.slots[at] = Slot {
+                parent,
+                child,
+                start: table.text.len() as u32,
+                len: segment.len() as u32,
+            };
+            table.text.extend_from_slice(segment.as_bytes());
+        }
+        table
+    }
+
+    pub(super) fn get(&self, parent: NodeId, segment: &str) -> NodeId {
+        let segment = segment.as_bytes();
+        let mut at = self.start(parent, segment);
+        loop {
+            let slot = &self.slots[at];
+            if slot.parent == parent
+                && slot.len as usize == segment.len()
+                && self.text[slot.start as usize..][..segment.len()] == *segment
+            {
+                return slot.child;
+            }
+            // At least half of the slots are empty, so the probe ends.
+            if slot.parent == NONE {
+                return NONE;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    fn start(&self, parent: NodeId, segment: &[u8]) -> usize {
+        hash(parent, segment) as usize & (self.slots.len() - 1)
+    }
+}
+
+/// A folded multiplication over eight bytes at a time.
+fn hash(parent: NodeId, bytes: &[u8]) -> u64 {
+    const A: u64 = 0x9e37_79b9_7f4a_7c15;
+    const B: u64 = 0xc2b2_ae3d_27d4_eb4f;
+
+    let mut state = A ^ u64::from(parent);
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for chunk in chunks {
+        state = fold(state ^ u64::from_le_bytes(*chunk), B);
+    }
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    fold(state ^ u64::from_le_bytes(last), A ^ (bytes.len() as u64))
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a) * u128::from(b);
+    (wide as u64) ^ ((wide >> 64) as u64)
+}
