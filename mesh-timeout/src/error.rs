@@ -1,0 +1,89 @@
+use mesh_core::Fault;
+use std::{error::Error, fmt, time::Duration};
+
+/// What was being waited for when time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The response head, retries included.
+    Head,
+    /// The response head of one attempt.
+    Attempt,
+    /// The next frame of either body.
+    Idle,
+    /// The end of the response body.
+    Exchange,
+    /// Anything, once the caller's own deadline has passed.
+    Deadline,
+}
+
+impl Phase {
+    /// The value of metric labels: lower case, one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Attempt => "attempt",
+            Self::Idle => "idle",
+            Self::Exchange => "exchange",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// A deadline passed: which one, and how long it allowed.
+///
+/// Its source is [`Fault::Elapsed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed {
+    phase: Phase,
+    limit: Duration,
+}
+
+impl Elapsed {
+    pub(crate) fn new(phase: Phase, limit: Duration) -> Self {
+        Self { phase, limit }
+    }
+
+    /// What was being waited for.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How long that was allowed to take. For [`Phase::Deadline`], the time that was left when
+    /// the request arrived here.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = self.limit;
+        match self.phase {
+            Phase::Head => write!(f, "no response head within {limit:?}"),
+            Phase::Attempt => write!(f, "no response head within {limit:?} of this attempt"),
+            Phase::Idle => write!(f, "no frame of either body for {limit:?}"),
+            Phase::Exchange => write!(f, "response not complete within {limit:?}"),
+            Phase::Deadline => write!(f, "the caller's deadline passed, {limit:?} were left"),
+        }
+    }
+}
+
+impl Error for Elapsed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&Fault::Elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_core::BoxError;
+
+    #[test]
+    fn an_elapsed_names_its_phase_and_limit_and_is_a_fault() {
+        let error: BoxError = Elapsed::new(Phase::Head, Duration::from_millis(300)).into();
+        assert_eq!(error.to_string(), "no response head within 300ms");
+        assert_eq!(Fault::of(&*error), Some(Fault::Elapsed));
+    }
+}

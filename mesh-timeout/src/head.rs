@@ -1,0 +1,212 @@
+use crate::{Deadline, Elapsed, Phase};
+use http::Request;
+use mesh_core::{BoxError, Route};
+use pin_project_lite::pin_project;
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Limits the time until the response head; the response itself is left as it is.
+///
+/// A body may then take as long as it likes, so server-sent events and long downloads pass. See
+/// the [crate documentation](crate) for an example, and [`BodyTimeoutLayer`] for bodies.
+///
+/// [`BodyTimeoutLayer`]: crate::BodyTimeoutLayer
+#[derive(Clone, Copy, Debug)]
+pub struct TimeoutLayer {
+    phase: Phase,
+    default: Option<Duration>,
+    announce: bool,
+}
+
+impl TimeoutLayer {
+    /// Allows a response head `limit`, unless the request's route says otherwise.
+    pub fn new(limit: Duration) -> Self {
+        Self::per_route().with_default(limit)
+    }
+
+    /// Obeys only the route a request carries ([`Timeouts::head`](crate::Timeouts::head)) and
+    /// the [`Deadline`] it came with; place it above a retry layer.
+    pub fn per_route() -> Self {
+        Self {
+            phase: Phase::Head,
+            default: None,
+            announce: false,
+        }
+    }
+
+    /// Obeys only the route's limit for each attempt
+    /// ([`Timeouts::per_try`](crate::Timeouts::per_try)); place it below a retry layer.
+    pub fn per_try() -> Self {
+        Self {
+            phase: Phase::Attempt,
+            ..Self::per_route()
+        }
+    }
+
+    /// The limit of a request whose route declares none.
+    #[must_use]
+    pub fn with_default(mut self, limit: Duration) -> Self {
+        self.default = Some(limit);
+        self
+    }
+
+    /// Lets [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) below tell the next hop
+    /// of the limit applied here, so that it need not begin what nobody waits for.
+    #[must_use]
+    pub fn announce(mut self) -> Self {
+        self.announce = true;
+        self
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout {
+            inner,
+            settings: *self,
+        }
+    }
+}
+
+/// Fails a request whose response has not begun in time.
+///
+/// Made by [`TimeoutLayer`]. The error is [`Elapsed`], or the inner service's own.
+#[derive(Clone, Debug)]
+pub struct Timeout<S> {
+    inner: S,
+    settings: TimeoutLayer,
+}
+
+impl<S> Timeout<S> {
+    /// The limit of `req`, as an instant; the smaller of the route's and the caller's.
+    ///
+    /// Reads the clock only if there is one: most requests of most services have no limit.
+    fn limit<B>(&self, req: &mut Request<B>) -> Option<Limit> {
+        let TimeoutLayer {
+            phase,
+            default,
+            announce,
+        } = self.settings;
+        let own = Route::of(req)
+            .and_then(|route| match phase {
+                Phase::Attempt => route.timeouts().per_try,
+                _ => route.timeouts().head,
+            })
+            .or(default);
+        let outer = match phase {
+            // The layer above the retries has already obeyed the caller's deadline.
+            Phase::Attempt => None,
+            _ => Deadline::of(req).and_then(Deadline::head),
+        };
+        if own.is_none() && outer.is_none() {
+            return None;
+        }
+        let now = Instant::now();
+        // A sum too large for the clock is no limit.
+        let own = own.and_then(|limit| Some(Limit::new(now.checked_add(limit)?, phase, limit)));
+        let outer = outer.map(|at| {
+            let at = Instant::from_std(at);
+            Limit::new(at, Phase::Deadline, at.saturating_duration_since(now))
+        });
+        let limit = Limit::earlier(own, outer)?;
+        if announce {
+            let deadline = Deadline::of(req).copied().unwrap_or_default();
+            let deadline = deadline.with_head(limit.at.into_std());
+            req.extensions_mut().insert(deadline);
+        }
+        Some(limit)
+    }
+}
+
+impl<S, B> Service<Request<B>> for Timeout<S>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut req: Request<B>) -> Self::Future {
+        // The clock starts before the call, so slow work inside `call` counts too.
+        let limit = self.limit(&mut req);
+        ResponseFuture {
+            inner: self.inner.call(req),
+            limit,
+            sleep: None,
+        }
+    }
+}
+
+/// An instant, and what to say once it has passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) at: Instant,
+    pub(crate) elapsed: Elapsed,
+}
+
+impl Limit {
+    pub(crate) fn new(at: Instant, phase: Phase, limit: Duration) -> Self {
+        let elapsed = Elapsed::new(phase, limit);
+        Self { at, elapsed }
+    }
+
+    pub(crate) fn earlier(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(if b.at < a.at { b } else { a }),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+pin_project! {
+    /// The response of [`Timeout`], or [`Elapsed`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        limit: Option<Limit>,
+        // Made when there is something to wait for: an answer that is ready at once costs no
+        // timer.
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl<F, T, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(result) = this.inner.poll(cx) {
+            return Poll::Ready(result.map_err(Into::into));
+        }
+        let Some(limit) = this.limit else {
+            return Poll::Pending;
+        };
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep_until(limit.at)));
+        }
+        if let Some(sleep) = this.sleep.as_pin_mut() {
+            ready!(sleep.poll(cx));
+        }
+        Poll::Ready(Err(limit.elapsed.into()))
+    }
+}
