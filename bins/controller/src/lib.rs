@@ -1,1 +1,13 @@
-//! Being written.
+//! The mesh control plane: resources in, discovery and statistics out.
+//!
+//! ```text
+//! source/  ->  index  ->  api/   gRPC to the sidecars
+//!                     ->  web/   JSON to the command line
+//! ```
+//!
+//! The index is plain data and decides everything; what is around it only watches and answers.
+
+pub mod source;
+mod state_dir;
+
+pub use self::state_dir::{Running, StateDir};

@@ -1,0 +1,126 @@
+//! `run/workloads.json`: what `mesh up` runs, written by it and followed by the controller.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// The workloads of a mesh, as they are at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workloads {
+    /// Grows with each writing.
+    pub generation: u64,
+    /// The namespace of the mesh: what a command means that names none.
+    pub namespace: String,
+    /// All workloads, of whatever namespace.
+    #[serde(default)]
+    pub workloads: Vec<Workload>,
+    /// The sidecar that serves the host ports.
+    #[serde(default)]
+    pub gateway: Option<Gateway>,
+}
+
+/// A program and its replicas; a deployment, in the words of Kubernetes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Its name; also that of its service.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The port of its service; without one it has no service.
+    #[serde(default)]
+    pub service_port: Option<u16>,
+    /// Its replicas, started or not.
+    #[serde(default)]
+    pub replicas: Vec<Replica>,
+}
+
+impl Workload {
+    /// The replicas that take requests.
+    pub fn ready(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| replica.is_ready())
+    }
+}
+
+/// One process of a workload, with its sidecar; a pod, in the words of Kubernetes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// Its name, as in `authors-0`.
+    pub pod: String,
+    /// Whether it answers.
+    #[serde(default)]
+    pub ready: bool,
+    /// Whether it finishes what it has and takes nothing new.
+    #[serde(default)]
+    pub draining: bool,
+    /// Where its sidecar takes requests for it; none if it serves nothing.
+    #[serde(default)]
+    pub inbound: Option<SocketAddr>,
+    /// Where its sidecar tells how it is doing.
+    #[serde(default)]
+    pub admin: Option<SocketAddr>,
+    /// The process of the program itself, while it runs.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// What it speaks, if that is known.
+    #[serde(default)]
+    pub protocol: Option<Protocol>,
+}
+
+impl Replica {
+    /// Whether requests may be sent to it.
+    pub fn is_ready(&self) -> bool {
+        self.ready && !self.draining && self.inbound.is_some()
+    }
+}
+
+/// What a program speaks on its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2 without being asked, as gRPC needs.
+    #[serde(alias = "h2c", alias = "http2", alias = "grpc")]
+    H2,
+    /// Not HTTP: bytes.
+    #[serde(alias = "tcp")]
+    Opaque,
+}
+
+/// The sidecar that serves the host ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Where it tells how it is doing.
+    pub admin: SocketAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_mesh_up_is_read() {
+        let text = r#"{"generation": 7, "namespace": "booksapp", "workloads": [
+            {"name": "authors", "namespace": "booksapp", "service_port": 7001, "replicas": [
+                {"pod": "authors-0", "ready": true, "inbound": "127.0.0.1:41001",
+                 "admin": "127.0.0.1:41002", "pid": 123, "draining": false, "protocol": null},
+                {"pod": "authors-1", "ready": true, "inbound": "127.0.0.1:41003", "draining": true}
+            ]},
+            {"name": "traffic", "namespace": "booksapp", "service_port": null, "replicas": [
+                {"pod": "traffic-0", "ready": true, "inbound": null, "admin": "127.0.0.1:41004"}
+            ]}
+        ], "gateway": {"admin": "127.0.0.1:41100"}}"#;
+        let workloads: Workloads = serde_json::from_str(text).unwrap();
+        let ready: Vec<_> = workloads
+            .workloads
+            .iter()
+            .flat_map(Workload::ready)
+            .map(|replica| replica.pod.as_str())
+            .collect();
+        assert_eq!(ready, ["authors-0"]);
+        let again = serde_json::to_string(&workloads).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Workloads>(&again).unwrap(),
+            workloads
+        );
+    }
+}

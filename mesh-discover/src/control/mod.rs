@@ -1,0 +1,182 @@
+use crate::{Destination, Publisher, Watch};
+use std::{
+    collections::HashMap,
+    error::Error,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+use tonic::codegen::http::{Uri, uri::Authority};
+
+mod assembly;
+mod backoff;
+mod connection;
+mod subscription;
+
+use self::connection::Connection;
+
+/// Where the controller is, and who asks.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ControlConfig {
+    addr: Arc<str>,
+    uri: Uri,
+    /// Who asks, as JSON: `{"ns":"shop","pod":"web-0","nodeName":"laptop"}`. Short names are
+    /// resolved in `ns`, whose profiles also win over those of the service's namespace.
+    pub context_token: String,
+    /// How long connecting may take. Default: 1 s.
+    pub connect_timeout: Duration,
+    /// The pause before connecting or asking again: doubled from the first to the second, each
+    /// less a random part of up to half. Default: 100 ms to 1 s.
+    pub backoff: (Duration, Duration),
+}
+
+impl ControlConfig {
+    /// A controller whose gRPC address is `addr`, `host:port`, with the default limits and no
+    /// word of who asks.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAddr`] if `addr` is not of that form.
+    pub fn new(addr: &str) -> Result<Self, InvalidAddr> {
+        let invalid = || InvalidAddr(addr.into());
+        let authority: Authority = addr.parse().map_err(|_| invalid())?;
+        let port = authority.port_u16().filter(|port| *port != 0);
+        if port.is_none() || authority.host().is_empty() || addr.contains('@') {
+            return Err(invalid());
+        }
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(authority)
+            .path_and_query("/")
+            .build();
+        Ok(Self {
+            addr: addr.into(),
+            uri: uri.map_err(|_| invalid())?,
+            context_token: String::new(),
+            connect_timeout: Duration::from_secs(1),
+            backoff: (Duration::from_millis(100), Duration::from_secs(1)),
+        })
+    }
+
+    /// The controller's address, as given.
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Says who asks.
+    #[must_use]
+    pub fn with_context_token(mut self, token: impl Into<String>) -> Self {
+        self.context_token = token.into();
+        self
+    }
+}
+
+/// An address that is not `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidAddr(Arc<str>);
+
+impl fmt::Display for InvalidAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not an address of the form host:port: {:?}", self.0)
+    }
+}
+
+impl Error for InvalidAddr {}
+
+/// Destinations as a controller knows them, followed over one connection.
+///
+/// Clones share the connection and the subscriptions. Tasks run on the runtime that was current
+/// in [`Control::new`]; watches may be read on any other.
+///
+/// # What may take endpoints away
+///
+/// While the controller is away, the last answer stays. When it is back, the first answer of
+/// each new stream replaces what the old stream had said. Only a controller that says so takes
+/// endpoints away: by `Remove`, by `NoEndpoints`, or by a first `Add` that lists others. An empty
+/// `Add`, one whose addresses cannot be read, or a stream that ends changes nothing.
+#[derive(Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ControlConfig,
+    connection: Connection,
+    subscriptions: Mutex<HashMap<Arc<str>, Arc<Publisher<Destination>>>>,
+    runtime: Handle,
+}
+
+impl Control {
+    /// Connects when the first destination is asked for.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn new(config: ControlConfig) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                connection: Connection::new(&config),
+                config,
+                subscriptions: Mutex::default(),
+                runtime: Handle::current(),
+            }),
+        }
+    }
+
+    /// Follows `authority`, `host` or `host:port`, until the last clone of the watch is dropped.
+    ///
+    /// Asking again for the same authority shares the subscription. The caller bounds how many
+    /// different ones it asks for.
+    pub fn destination(&self, authority: &str) -> Watch<Destination> {
+        let mut subscriptions = self.shared.subscriptions();
+        if let Some(publisher) = subscriptions.get(authority) {
+            return publisher.watch();
+        }
+        let authority: Arc<str> = authority.into();
+        let (publisher, watch) = Watch::channel();
+        let publisher = Arc::new(publisher);
+        subscriptions.insert(authority.clone(), publisher.clone());
+        drop(subscriptions);
+
+        let shared = self.shared.clone();
+        self.shared
+            .runtime
+            .spawn(subscription::follow(shared, authority, publisher));
+        watch
+    }
+
+    /// Whether the controller is connected.
+    pub fn is_connected(&self) -> bool {
+        self.shared.connection.is_up()
+    }
+}
+
+impl Shared {
+    fn subscriptions(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Publisher<Destination>>>> {
+        // Nothing panics while holding the lock.
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the subscription if still nobody reads it; says whether it did.
+    fn end_if_unread(&self, authority: &str, publisher: &Publisher<Destination>) -> bool {
+        let mut subscriptions = self.subscriptions();
+        let unread = publisher.is_closed();
+        if unread {
+            subscriptions.remove(authority);
+        }
+        unread
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("addr", &self.shared.config.addr())
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}

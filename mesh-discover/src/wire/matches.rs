@@ -1,0 +1,204 @@
+//! Conditions: people write several members in one object, the wire has one member each.
+
+use linkerd2_proxy_api::{
+    destination::{
+        HttpStatusRange, PathMatch, RequestMatch, ResponseMatch, request_match, response_match,
+    },
+    http_types::{
+        HttpMethod,
+        http_method::{Registered, Type},
+    },
+};
+use mesh_profile::{RequestMatchSpec, ResponseMatchSpec, StatusRangeSpec};
+
+/// `None` if the condition, or one in it, has no member.
+pub(super) fn request_to_wire(spec: &RequestMatchSpec) -> Option<RequestMatch> {
+    use request_match::{Match, Seq};
+
+    let list = |list: &[RequestMatchSpec]| -> Option<Seq> {
+        let matches = list.iter().map(request_to_wire).collect::<Option<_>>()?;
+        Some(Seq { matches })
+    };
+    let mut members = Vec::new();
+    // The order is Linkerd's.
+    if let Some(all) = &spec.all {
+        members.push(Match::All(list(all)?));
+    }
+    if let Some(any) = &spec.any {
+        members.push(Match::Any(list(any)?));
+    }
+    if let Some(method) = &spec.method {
+        members.push(Match::Method(method_to_wire(method)));
+    }
+    if let Some(not) = &spec.not {
+        members.push(Match::Not(Box::new(request_to_wire(not)?)));
+    }
+    if let Some(regex) = &spec.path_regex {
+        members.push(Match::Path(PathMatch {
+            regex: regex.clone(),
+        }));
+    }
+    let only = |member| RequestMatch {
+        r#match: Some(member),
+    };
+    match members.len() {
+        0 | 1 => members.pop().map(only),
+        _ => Some(only(Match::All(Seq {
+            matches: members.into_iter().map(only).collect(),
+        }))),
+    }
+}
+
+/// `None` if the condition, or one in it, has no member.
+pub(super) fn request_from_wire(wire: &RequestMatch) -> Option<RequestMatchSpec> {
+    use request_match::Match;
+
+    let list = |list: &[RequestMatch]| list.iter().map(request_from_wire).collect::<Option<_>>();
+    let mut spec = RequestMatchSpec::default();
+    match wire.r#match.as_ref()? {
+        Match::All(all) => {
+            let parts: Vec<RequestMatchSpec> = list(&all.matches)?;
+            match merge_requests(&parts) {
+                Some(merged) => spec = merged,
+                None => spec.all = Some(parts),
+            }
+        }
+        Match::Any(any) => spec.any = Some(list(&any.matches)?),
+        Match::Not(not) => spec.not = Some(Box::new(request_from_wire(not)?)),
+        Match::Path(path) => spec.path_regex = Some(path.regex.clone()),
+        Match::Method(method) => spec.method = Some(method_from_wire(method)?),
+    }
+    Some(spec)
+}
+
+/// The one object with several members that would be sent as this list, if there is one.
+fn merge_requests(parts: &[RequestMatchSpec]) -> Option<RequestMatchSpec> {
+    let mut merged = RequestMatchSpec::default();
+    let mut last = 0;
+    for part in parts {
+        let members = [
+            part.all.is_some(),
+            part.any.is_some(),
+            part.method.is_some(),
+            part.not.is_some(),
+            part.path_regex.is_some(),
+        ];
+        let rank = only_member(&members).filter(|rank| *rank > last)?;
+        last = rank;
+        match rank {
+            1 => merged.all.clone_from(&part.all),
+            2 => merged.any.clone_from(&part.any),
+            3 => merged.method.clone_from(&part.method),
+            4 => merged.not.clone_from(&part.not),
+            _ => merged.path_regex.clone_from(&part.path_regex),
+        }
+    }
+    (parts.len() > 1).then_some(merged)
+}
+
+/// The place, from one, of the only member that is present.
+fn only_member(members: &[bool]) -> Option<usize> {
+    let first = members.iter().position(|present| *present)?;
+    let rest = &members[first + 1..];
+    (!rest.contains(&true)).then_some(first + 1)
+}
+
+fn method_to_wire(method: &str) -> HttpMethod {
+    HttpMethod {
+        r#type: Some(match Registered::from_str_name(method) {
+            Some(registered) => Type::Registered(registered.into()),
+            None => Type::Unregistered(method.into()),
+        }),
+    }
+}
+
+fn method_from_wire(method: &HttpMethod) -> Option<String> {
+    Some(match method.r#type.as_ref()? {
+        Type::Registered(number) => Registered::try_from(*number).ok()?.as_str_name().into(),
+        Type::Unregistered(name) => name.clone(),
+    })
+}
+
+/// `None` if the condition, or one in it, has no member.
+pub(super) fn response_to_wire(spec: &ResponseMatchSpec) -> Option<ResponseMatch> {
+    use response_match::{Match, Seq};
+
+    let list = |list: &[ResponseMatchSpec]| -> Option<Seq> {
+        let matches = list.iter().map(response_to_wire).collect::<Option<_>>()?;
+        Some(Seq { matches })
+    };
+    let mut members = Vec::new();
+    if let Some(all) = &spec.all {
+        members.push(Match::All(list(all)?));
+    }
+    if let Some(any) = &spec.any {
+        members.push(Match::Any(list(any)?));
+    }
+    if let Some(not) = &spec.not {
+        members.push(Match::Not(Box::new(response_to_wire(not)?)));
+    }
+    if let Some(StatusRangeSpec { min, max }) = spec.status {
+        // One bound alone means that one code; Linkerd's proxy would discard it.
+        let (min, max) = match (min, max) {
+            (0, code) | (code, 0) => (code, code),
+            bounds => bounds,
+        };
+        members.push(Match::Status(HttpStatusRange { min, max }));
+    }
+    let only = |member| ResponseMatch {
+        r#match: Some(member),
+    };
+    match members.len() {
+        0 | 1 => members.pop().map(only),
+        _ => Some(only(Match::All(Seq {
+            matches: members.into_iter().map(only).collect(),
+        }))),
+    }
+}
+
+/// `None` if the condition, or one in it, has no member.
+pub(super) fn response_from_wire(wire: &ResponseMatch) -> Option<ResponseMatchSpec> {
+    use response_match::Match;
+
+    let list = |list: &[ResponseMatch]| list.iter().map(response_from_wire).collect::<Option<_>>();
+    let mut spec = ResponseMatchSpec::default();
+    match wire.r#match.as_ref()? {
+        Match::All(all) => {
+            let parts: Vec<ResponseMatchSpec> = list(&all.matches)?;
+            match merge_responses(&parts) {
+                Some(merged) => spec = merged,
+                None => spec.all = Some(parts),
+            }
+        }
+        Match::Any(any) => spec.any = Some(list(&any.matches)?),
+        Match::Not(not) => spec.not = Some(Box::new(response_from_wire(not)?)),
+        Match::Status(HttpStatusRange { min, max }) => {
+            let (min, max) = (*min, *max);
+            spec.status = Some(StatusRangeSpec { min, max });
+        }
+    }
+    Some(spec)
+}
+
+/// The one object with several members that would be sent as this list, if there is one.
+fn merge_responses(parts: &[ResponseMatchSpec]) -> Option<ResponseMatchSpec> {
+    let mut merged = ResponseMatchSpec::default();
+    let mut last = 0;
+    for part in parts {
+        let members = [
+            part.all.is_some(),
+            part.any.is_some(),
+            part.not.is_some(),
+            part.status.is_some(),
+        ];
+        let rank = only_member(&members).filter(|rank| *rank > last)?;
+        last = rank;
+        match rank {
+            1 => merged.all.clone_from(&part.all),
+            2 => merged.any.clone_from(&part.any),
+            3 => merged.not.clone_from(&part.not),
+            _ => merged.status = part.status,
+        }
+    }
+    (parts.len() > 1).then_some(merged)
+}
