@@ -3,11 +3,14 @@
 //! ```text
 //! source/  ->  index  ->  api/   gRPC to the sidecars
 //!                     ->  web/   JSON to the command line
+//! stats/              ->
 //! ```
 //!
 //! The index is plain data and decides everything; what is around it only watches and answers.
 
 pub mod source;
 mod state_dir;
+pub mod stats;
+pub mod web;
 
 pub use self::state_dir::{Running, StateDir};

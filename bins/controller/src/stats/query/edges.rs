@@ -1,0 +1,81 @@
+//! `edges`: who talks to whom?
+
+use super::{label_of_destination, label_of_source};
+use crate::{
+    stats::{Direction, Family, Increase, Store},
+    web::api::{EdgeRow, Kind},
+};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+/// How long ago a request or connection may be to make an edge; an open connection always does.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// A question about edges.
+#[derive(Clone, Debug)]
+pub struct EdgesQuery {
+    /// Between resources of which kind.
+    pub kind: Kind,
+    /// With one side in which namespace; `None` for all.
+    pub namespace: Option<String>,
+}
+
+/// Answers a question about edges, by namespaces and names.
+pub fn edges(store: &Store, now: Instant, query: &EdgesQuery) -> Vec<EdgeRow> {
+    let span = store.span(now, RECENT);
+    let mut edges = BTreeSet::new();
+    let mut see = |increase: &Increase<'_>| {
+        edges.extend(edge(query, increase));
+    };
+    store.increases(span, &mut see);
+    store.gauges(span, &mut see);
+    let mut edges: Vec<_> = edges.into_iter().collect();
+    edges.sort_by(|one, other| {
+        let key = |edge: &EdgeRow| (edge.src_namespace.clone(), edge.dst_namespace.clone());
+        key(one).cmp(&key(other)).then_with(|| one.cmp(other))
+    });
+    edges
+}
+
+fn edge(query: &EdgesQuery, increase: &Increase<'_>) -> Option<EdgeRow> {
+    let (labels, source) = (increase.labels, increase.source);
+    let is_use = matches!(
+        increase.family,
+        Family::Requests | Family::TcpOpened | Family::TcpOpen
+    );
+    if !is_use || increase.count == 0 || labels.direction != Direction::Outbound {
+        return None;
+    }
+    let src = match query.kind {
+        // A service calls nobody; its callers are workloads.
+        Kind::Service => &source.deployment,
+        kind => label_of_source(kind, source)?,
+    };
+    let (dst_namespace, dst) = label_of_destination(query.kind, increase)?;
+    let is_in = |namespace: &str| {
+        query
+            .namespace
+            .as_deref()
+            .is_none_or(|own| own == namespace)
+    };
+    if !is_in(&source.namespace) && !is_in(dst_namespace) {
+        return None;
+    }
+    let text = |label: &Option<std::sync::Arc<str>>| label.as_deref().unwrap_or("").to_owned();
+    let is_secured = labels.tls.as_deref() == Some("true");
+    Some(EdgeRow {
+        src: src.to_owned(),
+        src_namespace: source.namespace.to_string(),
+        dst: dst.to_owned(),
+        dst_namespace: dst_namespace.to_owned(),
+        client_id: text(&labels.client_id),
+        server_id: text(&labels.server_id),
+        no_tls_reason: match &labels.no_tls_reason {
+            _ if is_secured => String::new(),
+            Some(reason) => reason.to_string(),
+            None => labels.tls.as_deref().unwrap_or("disabled").to_owned(),
+        },
+    })
+}

@@ -1,0 +1,238 @@
+//! `stat`: how is this resource doing?
+
+use super::{Peer, QueryError, exists, label_of_destination, label_of_source, tally::Tally};
+use crate::{
+    stats::{Direction, Family, Increase, Span, Store, Topology},
+    web::api::{Kind, Resource, StatRow, StatTable},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+/// A question about resources.
+#[derive(Clone, Debug)]
+pub struct StatQuery {
+    /// About which.
+    pub resources: Vec<Resource>,
+    /// In which namespace; `None` for all.
+    pub namespace: Option<String>,
+    /// Only what they send to it.
+    pub to: Option<Peer>,
+    /// Only what they get from it.
+    pub from: Option<Peer>,
+    /// Over which time.
+    pub window: Duration,
+    /// Also what has no sidecar.
+    pub unmeshed: bool,
+}
+
+impl StatQuery {
+    fn is_in_namespace(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|own| own == namespace)
+    }
+}
+
+/// Answers a question about resources: a table for each kind, by the kind's name.
+pub fn stat(
+    store: &Store,
+    topology: &Topology,
+    now: Instant,
+    query: &StatQuery,
+) -> Result<Vec<StatTable>, QueryError> {
+    check(store, topology, query)?;
+    let span = store.span(now, query.window);
+    let kinds: BTreeSet<Kind> = query
+        .resources
+        .iter()
+        .map(|resource| resource.kind)
+        .collect();
+    Ok(kinds
+        .into_iter()
+        .map(|kind| StatTable {
+            kind,
+            rows: rows(store, topology, span, query, kind),
+        })
+        .collect())
+}
+
+fn check(store: &Store, topology: &Topology, query: &StatQuery) -> Result<(), QueryError> {
+    let is_service = |resource: &Resource| resource.kind == Kind::Service;
+    let from_service = query
+        .from
+        .as_ref()
+        .is_some_and(|from| is_service(&from.resource));
+    if from_service || query.to.is_some() && query.resources.iter().any(is_service) {
+        return Err(QueryError::Unsupported(
+            "service is not supported as a target on 'from' queries, or as a target with 'to' \
+             queries"
+                .to_owned(),
+        ));
+    }
+    if let Some(namespace) = &query.namespace {
+        for resource in &query.resources {
+            exists(store, topology, resource, namespace)?;
+        }
+    }
+    for peer in [&query.to, &query.from].into_iter().flatten() {
+        exists(store, topology, &peer.resource, &peer.namespace)?;
+    }
+    Ok(())
+}
+
+/// Namespace and name of a row; a namespace's row has its name for both.
+type Key = (String, String);
+
+fn rows(
+    store: &Store,
+    topology: &Topology,
+    span: Span,
+    query: &StatQuery,
+    kind: Kind,
+) -> Vec<StatRow> {
+    let mut rows = BTreeMap::new();
+    // With a filter on the other side, only what there was of it is of interest.
+    if query.to.is_none() && query.from.is_none() {
+        rows = known(topology, kind, query.unmeshed);
+    } else {
+        for (key, row) in known(topology, kind, true) {
+            rows.insert(
+                key,
+                Row {
+                    is_quiet: true,
+                    ..row
+                },
+            );
+        }
+    }
+    let mut add = |increase: &Increase<'_>| {
+        if let Some((namespace, name)) = key(query, kind, increase) {
+            let key = (namespace.to_owned(), name.to_owned());
+            if let Some(row) = rows.get_mut(&key) {
+                row.tally.add(increase);
+            } else if is_listed(query, kind, increase, name) {
+                rows.entry(key)
+                    .or_insert(Row::default())
+                    .tally
+                    .add(increase);
+            }
+        }
+    };
+    store.increases(span, &mut add);
+    store.gauges(span, &mut add);
+    rows.into_iter()
+        .filter(|(_, row)| !row.is_quiet || !row.tally.is_empty())
+        .filter(|((namespace, name), _)| {
+            query.is_in_namespace(namespace)
+                && query
+                    .resources
+                    .iter()
+                    .any(|resource| resource.kind == kind && resource.includes(name))
+        })
+        .map(|(key, row)| row.render(kind, key, span))
+        .collect()
+}
+
+#[derive(Default)]
+struct Row {
+    status: Option<&'static str>,
+    meshed: Option<(usize, usize)>,
+    /// Whether it is left out when there is nothing to say about it.
+    is_quiet: bool,
+    tally: Tally,
+}
+
+impl Row {
+    fn render(self, kind: Kind, (namespace, name): Key, span: Span) -> StatRow {
+        let rate = self.tally.responses.rate(span.end);
+        let (read, written) = self.tally.bytes(span.end);
+        StatRow {
+            namespace,
+            kind: kind.name().to_owned(),
+            name,
+            status: self.status.map(str::to_owned),
+            meshed: self.meshed.map(|(meshed, all)| format!("{meshed}/{all}")),
+            success: rate.success,
+            rps: rate.rps,
+            latency: self.tally.latency(),
+            tcp_open_connections: self.tally.open,
+            tcp_read_bytes_rate: read,
+            tcp_write_bytes_rate: written,
+        }
+    }
+}
+
+/// The resources of `kind` there are.
+fn known(topology: &Topology, kind: Kind, unmeshed: bool) -> BTreeMap<Key, Row> {
+    let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
+    if kind == Kind::Service {
+        for service in &topology.services {
+            let key = (service.namespace.to_string(), service.name.to_string());
+            rows.insert(key, Row::default());
+        }
+    }
+    for workload in &topology.workloads {
+        for pod in &workload.pods {
+            let (name, status) = match kind {
+                Kind::Deployment => (&workload.name, None),
+                Kind::Pod => (&pod.name, Some(pod.status)),
+                Kind::Namespace => (&workload.namespace, None),
+                _ => continue,
+            };
+            let key = (workload.namespace.to_string(), name.to_string());
+            let row = rows.entry(key).or_default();
+            row.status = status;
+            let (meshed, all) = row.meshed.get_or_insert((0, 0));
+            *meshed += usize::from(pod.is_meshed);
+            *all += 1;
+        }
+    }
+    rows.retain(|_, row| unmeshed || row.meshed.is_none_or(|(meshed, _)| meshed > 0));
+    rows
+}
+
+/// Which row an increase belongs to.
+fn key<'a>(query: &StatQuery, kind: Kind, increase: &Increase<'a>) -> Option<(&'a str, &'a str)> {
+    let source = increase.source;
+    let from_it = || label_of_source(kind, source).map(|name| (&*source.namespace, name));
+    let is_tcp = matches!(
+        increase.family,
+        Family::TcpOpen | Family::TcpRead | Family::TcpWritten
+    );
+    let labels = increase.labels;
+    if labels.direction == Direction::Inbound {
+        // Of a connection that goes through a sidecar, the side that others opened is counted.
+        let counts = query.to.is_none() && query.from.is_none() && (!is_tcp || labels.is_accepted);
+        return from_it().filter(|_| counts);
+    }
+    if is_tcp && labels.is_accepted {
+        return None;
+    }
+    match (&query.to, &query.from) {
+        (Some(to), _) => from_it().filter(|_| to.is_destination(increase)),
+        (None, Some(from)) if !from.is_source(source) => None,
+        (None, from) => match kind {
+            Kind::Authority => Some((&source.namespace, labels.authority.as_deref()?)),
+            // What discovery does not know has no service; its authority stands for it.
+            Kind::Service if query.unmeshed && labels.dst_service.is_none() => {
+                Some((&source.namespace, labels.authority.as_deref()?))
+            }
+            Kind::Service => label_of_destination(kind, increase),
+            _ if from.is_some() => label_of_destination(kind, increase),
+            _ => None,
+        },
+    }
+}
+
+/// Whether a row that is not a known resource is shown all the same.
+fn is_listed(query: &StatQuery, kind: Kind, increase: &Increase<'_>, name: &str) -> bool {
+    match kind {
+        Kind::Authority => true,
+        Kind::Service => query.unmeshed && increase.labels.dst_service.is_none(),
+        // The gateway, or a replica that is gone: by name only.
+        _ => query
+            .resources
+            .iter()
+            .any(|resource| resource.kind == kind && resource.name.as_deref() == Some(name)),
+    }
+}
