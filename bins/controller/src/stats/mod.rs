@@ -22,4 +22,4 @@ pub use query::QueryError;
 pub use series::{Direction, Labels, Outcome};
 pub use store::{Increase, RETAIN, Span, Store};
 pub use target::{Reading, Source};
-pub use topology::{GATEWAY, Pod, Service, Topology, Workload};
+pub use topology::{GATEWAY, Pod, Service, Topology, Workload, targets};

@@ -1,5 +1,7 @@
 //! What there is in the mesh, as the questions need it.
 
+use super::{Source, scrape};
+use crate::source::workloads::{self, Workloads};
 use std::sync::Arc;
 
 /// The workload under which the gateway sidecar shows up: a source of requests, not a workload
@@ -53,8 +55,111 @@ pub struct Service {
 }
 
 impl Topology {
+    /// What `mesh up` runs. `routes` gives the routes of a service's profile, by its namespace
+    /// and its name in full.
+    pub fn new(
+        running: &Workloads,
+        domain: &str,
+        mut routes: impl FnMut(&str, &str) -> Vec<Arc<str>>,
+    ) -> Self {
+        let mut new = Self {
+            domain: domain.into(),
+            ..Self::default()
+        };
+        for workload in &running.workloads {
+            new.workloads.push(Workload {
+                namespace: workload.namespace.as_str().into(),
+                name: workload.name.as_str().into(),
+                pods: workload.replicas.iter().map(Pod::from).collect(),
+            });
+            if workload.service_port.is_some() {
+                let mut service = Service {
+                    namespace: workload.namespace.as_str().into(),
+                    name: workload.name.as_str().into(),
+                    workload: Some(workload.name.as_str().into()),
+                    routes: Vec::new(),
+                };
+                service.routes = routes(&service.namespace, &new.fqdn(&service));
+                new.services.push(service);
+            }
+        }
+        new
+    }
+
     /// The name clients call a service by, without port.
     pub fn fqdn(&self, service: &Service) -> String {
         format!("{}.{}.svc.{}", service.name, service.namespace, self.domain)
+    }
+}
+
+impl From<&workloads::Replica> for Pod {
+    fn from(replica: &workloads::Replica) -> Self {
+        Self {
+            name: replica.pod.as_str().into(),
+            status: match replica {
+                _ if replica.draining => "Terminating",
+                _ if replica.ready => "Running",
+                _ => "Pending",
+            },
+            is_meshed: replica.admin.is_some(),
+        }
+    }
+}
+
+/// The sidecars to read, the gateway's included.
+pub fn targets(running: &Workloads) -> Vec<scrape::Target> {
+    let replicas = running.workloads.iter().flat_map(|workload| {
+        workload.replicas.iter().filter_map(|replica| {
+            let source = Source {
+                namespace: workload.namespace.as_str().into(),
+                deployment: workload.name.as_str().into(),
+                pod: replica.pod.as_str().into(),
+            };
+            Some((source, replica.admin?))
+        })
+    });
+    let gateway = running.gateway.iter().map(|gateway| {
+        let source = Source {
+            namespace: running.namespace.as_str().into(),
+            deployment: GATEWAY.into(),
+            pod: GATEWAY.into(),
+        };
+        (source, gateway.admin)
+    });
+    replicas.chain(gateway).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_is_what_is_asked_about() {
+        let running: Workloads = serde_json::from_str(
+            r#"{"generation": 1, "namespace": "shop", "workloads": [
+                {"name": "web", "namespace": "shop", "service_port": 80, "replicas": [
+                    {"pod": "web-0", "ready": true, "admin": "127.0.0.1:1"},
+                    {"pod": "web-1", "draining": true, "admin": "127.0.0.1:2"},
+                    {"pod": "web-2"}
+                ]},
+                {"name": "job", "namespace": "shop"}
+            ], "gateway": {"admin": "127.0.0.1:3"}}"#,
+        )
+        .unwrap();
+        let topology = Topology::new(&running, "cluster.local", |namespace, fqdn| {
+            assert_eq!((namespace, fqdn), ("shop", "web.shop.svc.cluster.local"));
+            vec!["GET /".into()]
+        });
+        let pods = &topology.workloads[0].pods;
+        let status: Vec<_> = pods.iter().map(|pod| (pod.status, pod.is_meshed)).collect();
+        assert_eq!(
+            status,
+            [("Running", true), ("Terminating", true), ("Pending", false)]
+        );
+        assert_eq!(topology.services.len(), 1);
+
+        let targets = targets(&running);
+        let pods: Vec<_> = targets.iter().map(|(source, _)| &*source.pod).collect();
+        assert_eq!(pods, ["web-0", "web-1", GATEWAY]);
     }
 }
