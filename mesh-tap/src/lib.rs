@@ -1,1 +1,25 @@
-//! Being written.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod body;
+mod event;
+mod events;
+mod filter;
+mod layer;
+mod live;
+mod mark;
+mod redact;
+mod tap;
+
+pub use self::{
+    body::TapBody,
+    event::{
+        Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, Wide,
+        grpc_name,
+    },
+    events::Events,
+    filter::{Condition, Filter, Text},
+    layer::{ResponseFuture, TapLayer, Tapped},
+    tap::{Tap, TooManyTaps},
+};
+pub use mesh_core::{Conn, Direction, Fault, Route};

@@ -1,0 +1,147 @@
+mod display;
+#[cfg(feature = "serde")]
+mod json;
+
+pub use self::display::{Wide, grpc_name};
+
+use http::{HeaderMap, Method, StatusCode};
+use mesh_core::Direction;
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
+
+/// Names and values, such as the pod and the deployment that an endpoint belongs to.
+pub type Labels = Arc<[(String, String)]>;
+
+/// Something that happened to a request: it began, it was answered, or it is over.
+///
+/// `Display` is one line as `linkerd viz tap` prints it; [`wide`](Self::wide) appends every
+/// label. Events are plain data, so that those of another process can be shown in the same way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Which exchange this belongs to.
+    pub id: EventId,
+    /// Toward the local application or away from it.
+    pub direction: Direction,
+    /// Where the request came from.
+    pub source: Peer,
+    /// Where it went.
+    pub destination: Peer,
+    /// What is known of its route: `route`, its name, and `attempt`, if it is a retry.
+    pub route: Labels,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// Tells exchanges apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct EventId {
+    /// One number for each subscription.
+    pub base: u32,
+    /// One number for each exchange of a subscription.
+    pub stream: u64,
+}
+
+/// One end of an exchange.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peer {
+    /// Its address, if known.
+    pub addr: Option<SocketAddr>,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+impl Peer {
+    /// The value of the label called `name`.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        label(&self.labels, name)
+    }
+}
+
+pub(crate) fn label<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
+    let (_, value) = labels.iter().find(|(known, _)| known == name)?;
+    Some(value)
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    /// The request was sent.
+    Request(RequestInit),
+    /// The head of its response came.
+    Response(ResponseInit),
+    /// It is over; nothing follows.
+    End(ResponseEnd),
+}
+
+/// The head of a request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestInit {
+    /// Its method.
+    pub method: Method,
+    /// The scheme of its URI, if it has one.
+    pub scheme: Option<String>,
+    /// The authority of its URI, else its `Host`; may be empty.
+    pub authority: String,
+    /// Its path, without the query, which may hold secrets.
+    pub path: String,
+    /// Its headers, if they were asked for, secrets replaced.
+    pub headers: Option<HeaderMap>,
+}
+
+/// The head of a response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResponseInit {
+    /// The time since the request was sent.
+    pub since_request: Duration,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, if they were asked for, secrets replaced.
+    pub headers: Option<HeaderMap>,
+}
+
+/// The end of an exchange.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResponseEnd {
+    /// The time since the request was sent.
+    pub since_request: Duration,
+    /// The time since the response's head came; absent if it never did.
+    pub since_response: Option<Duration>,
+    /// The length of the response body, as far as it was read.
+    pub bytes: u64,
+    /// The gRPC status, if the response stated one.
+    pub grpc_status: Option<u16>,
+    /// The HTTP/2 error code the exchange was broken off with, where one fits: 8, CANCEL, when
+    /// the reader of the response went away.
+    pub reset_code: Option<u32>,
+    /// Why there was no response, or no complete one: the word for a
+    /// [`Fault`](mesh_core::Fault).
+    pub reason: Option<Cow<'static, str>>,
+    /// The trailers, if headers were asked for, secrets replaced.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Event {
+    /// The name of the route, if the request matched one.
+    pub fn route_name(&self) -> Option<&str> {
+        label(&self.route, "route")
+    }
+
+    /// Which sending of its request this is: 1 for the original.
+    pub fn attempt(&self) -> u32 {
+        let attempt = label(&self.route, "attempt");
+        attempt.and_then(|n| n.parse().ok()).unwrap_or(1)
+    }
+
+    /// The end that is not the local application's.
+    pub fn peer(&self) -> &Peer {
+        match self.direction {
+            Direction::Inbound => &self.source,
+            Direction::Outbound => &self.destination,
+        }
+    }
+
+    /// This event as a line with every label at its end.
+    pub fn wide(&self) -> Wide<'_> {
+        Wide(self)
+    }
+}

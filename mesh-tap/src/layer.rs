@@ -1,0 +1,187 @@
+use crate::{Labels, TapBody, live::Live, tap::Registry};
+use http::{Request, Response};
+use http_body::Body;
+use mesh_core::{BoxError, Direction, Fault};
+use pin_project_lite::pin_project;
+use std::{
+    any::Any,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+fn fault_of(error: &dyn Any) -> Option<Fault> {
+    if let Some(error) = error.downcast_ref::<BoxError>() {
+        return Fault::of(&**error);
+    }
+    error.downcast_ref::<Fault>().copied()
+}
+
+/// Shows the requests that pass to whoever watches the [`Tap`](crate::Tap) that made it.
+#[derive(Clone, Debug)]
+pub struct TapLayer {
+    point: Arc<Point>,
+}
+
+/// A place in the stack. It is one pointer in the service, because that is cloned often.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) registry: Arc<Registry>,
+    /// Whether this is the point above the retries.
+    pub(crate) exchange: bool,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) source: Labels,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) destination: Labels,
+    pub(crate) inspect: fn(&dyn Any) -> Option<Fault>,
+}
+
+impl TapLayer {
+    pub(crate) fn new(registry: Arc<Registry>, exchange: bool) -> Self {
+        Self {
+            point: Arc::new(Point {
+                registry,
+                exchange,
+                direction: None,
+                source: Labels::default(),
+                endpoint: None,
+                destination: Labels::default(),
+                inspect: fault_of,
+            }),
+        }
+    }
+
+    /// Says in which direction requests pass here. By default that is what the request's
+    /// [`Conn`](mesh_core::Conn) says, else outbound.
+    #[must_use]
+    pub fn direction(self, direction: Direction) -> Self {
+        self.edit(|point| point.direction = Some(direction))
+    }
+
+    /// Says where requests go from here. It goes innermost, one for each endpoint.
+    #[must_use]
+    pub fn endpoint(self, addr: SocketAddr, labels: impl Into<Labels>) -> Self {
+        self.edit(|point| {
+            point.endpoint = Some(addr);
+            point.destination = labels.into();
+        })
+    }
+
+    /// Says what is known of where requests come from, beside the address and the identity that
+    /// the request's [`Conn`](mesh_core::Conn) has.
+    #[must_use]
+    pub fn source_labels(self, labels: impl Into<Labels>) -> Self {
+        self.edit(|point| point.source = labels.into())
+    }
+
+    /// Asks `inspect` what an error means, both of the service and of its response bodies.
+    ///
+    /// By default a [`Fault`] is found in a [`BoxError`] or is the error itself; any other error
+    /// is shown as `unexpected`, and one that breaks a body as `reset`.
+    #[must_use]
+    pub fn inspect(self, inspect: fn(&dyn Any) -> Option<Fault>) -> Self {
+        self.edit(|point| point.inspect = inspect)
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Point)) -> Self {
+        change(Arc::make_mut(&mut self.point));
+        self
+    }
+}
+
+impl<S> Layer<S> for TapLayer {
+    type Service = Tapped<S>;
+
+    fn layer(&self, inner: S) -> Tapped<S> {
+        Tapped {
+            inner,
+            point: self.point.clone(),
+        }
+    }
+}
+
+/// Shows each request, its response and its end to whoever watches.
+///
+/// See the [crate documentation](crate) for an example.
+#[derive(Clone, Debug)]
+pub struct Tapped<S> {
+    inner: S,
+    point: Arc<Point>,
+}
+
+impl<S, B, R> Service<Request<B>> for Tapped<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    R: Body,
+    R::Error: 'static,
+{
+    type Response = Response<TapBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut req: Request<B>) -> Self::Future {
+        let live = if self.point.registry.is_watched() {
+            Live::begin(&self.point, &mut req)
+        } else {
+            None
+        };
+        ResponseFuture {
+            inner: self.inner.call(req),
+            live,
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`Tapped`] service.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        // Dropped first, so that an attempt tells its story before the exchange does.
+        #[pin]
+        inner: F,
+        live: Option<Box<Live>>,
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
+    E: 'static,
+{
+    type Output = Result<Response<TapBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        let mut live = this.live.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                if let Some(shown) = &mut live {
+                    let more = shown.respond(&response);
+                    // Nobody polls a body that says it is over already.
+                    if response.body().is_end_stream() {
+                        shown.ended(None);
+                    }
+                    live = live.filter(|_| more);
+                }
+                Ok(response.map(|body| TapBody::new(body, live)))
+            }
+            Err(error) => {
+                if let Some(mut live) = live {
+                    live.failed(&error);
+                }
+                Err(error)
+            }
+        })
+    }
+}

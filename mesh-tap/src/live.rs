@@ -1,0 +1,372 @@
+use crate::{
+    Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, filter::Facts,
+    layer::Point, mark::Mark, tap::Subscription,
+};
+use bytes::Buf;
+use http::{HeaderMap, Request, Response, header::HOST};
+use http_body::Frame;
+use mesh_core::{Attempt, Conn, DefaultClassify, Direction, Fault, Head, Route};
+use std::{any::Any, borrow::Cow, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// HTTP/2's CANCEL: the stream is no longer needed.
+const CANCEL: u32 = 8;
+
+/// An exchange that somebody watches. Dropping it is an end, too.
+#[derive(Debug)]
+pub(crate) struct Live {
+    point: Arc<Point>,
+    watchers: Vec<Watcher>,
+    /// Shared with the tap above the retries or, there, with those of the attempts.
+    mark: Option<Mark>,
+    attempt: u32,
+    direction: Direction,
+    source: Peer,
+    destination: Peer,
+    route: Labels,
+    /// The time after which the route gives up on a response.
+    limit: Option<Duration>,
+    grpc: bool,
+    began: Instant,
+    request: RequestInit,
+    response: Option<ResponseInit>,
+    bytes: u64,
+    grpc_status: Option<u16>,
+    over: bool,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    subscription: Arc<Subscription>,
+    /// Once the filter has decided; until then its events are held back.
+    id: Option<EventId>,
+}
+
+impl Live {
+    /// Shows that `req` is being sent, to those who want to know.
+    #[cold]
+    pub(crate) fn begin<B>(point: &Arc<Point>, req: &mut Request<B>) -> Option<Box<Self>> {
+        let subscriptions = point.registry.subscriptions();
+        let mark = if point.exchange {
+            let mark = Mark::default();
+            req.extensions_mut().insert(mark.clone());
+            Some(mark)
+        } else {
+            req.extensions().get::<Mark>().cloned()
+        };
+        let attempt = Attempt::of(req).map_or(1, Attempt::number);
+        if let (Some(mark), false) = (&mark, point.exchange) {
+            mark.begin(attempt);
+        }
+        let mut live = Self::new(point, req, mark, attempt);
+        let facts = live.facts(None);
+        let undecided = subscriptions
+            .iter()
+            .filter(|subscription| subscription.filter().holds(&facts) != Some(false))
+            .map(|subscription| Watcher {
+                subscription: subscription.clone(),
+                id: None,
+            })
+            .collect();
+        live.watchers = undecided;
+        if live.watchers.is_empty() && live.mark.is_none() {
+            return None;
+        }
+        if live.wants_headers() {
+            live.request.headers = Some(point.registry.redact().copy(req.headers()));
+        }
+        // Of a whole exchange nothing is said before it is known what its attempts showed.
+        if !point.exchange {
+            live.show(None);
+        }
+        Some(Box::new(live))
+    }
+
+    fn new<B>(point: &Arc<Point>, req: &Request<B>, mark: Option<Mark>, attempt: u32) -> Self {
+        let conn = req.extensions().get::<Conn>();
+        let route = Route::of(req);
+        let direction = point.direction.or(conn.map(|conn| conn.direction));
+        let direction = direction.unwrap_or(Direction::Outbound);
+        Self {
+            point: point.clone(),
+            watchers: Vec::new(),
+            mark,
+            attempt,
+            direction,
+            source: source(point, conn),
+            destination: destination(point, conn, direction),
+            route: route_labels(route, attempt),
+            limit: route.and_then(|route| route.timeouts().head),
+            grpc: Head::is_grpc(req),
+            began: Instant::now(),
+            request: request(req),
+            response: None,
+            bytes: 0,
+            grpc_status: None,
+            over: false,
+        }
+    }
+
+    /// The response's head is here. Whether anybody wants to know more.
+    pub(crate) fn respond<B>(&mut self, response: &Response<B>) -> bool {
+        if self.is_shown_below() {
+            self.over = true;
+            return false;
+        }
+        self.complete();
+        self.grpc_status = self.grpc_status(response.headers());
+        let headers = self.wants_headers();
+        self.response = Some(ResponseInit {
+            since_request: self.began.elapsed(),
+            status: response.status(),
+            headers: headers.then(|| self.copy(response.headers())),
+        });
+        self.show(None);
+        !self.watchers.is_empty()
+    }
+
+    /// An error came instead of a response.
+    pub(crate) fn failed(&mut self, error: &dyn Any) {
+        if self.is_shown_below() {
+            self.over = true;
+            return;
+        }
+        self.complete();
+        let fault = (self.point.inspect)(error).unwrap_or(Fault::Unexpected);
+        self.end(ResponseEnd {
+            reason: Some(Cow::Borrowed(fault.as_str())),
+            ..ResponseEnd::default()
+        });
+    }
+
+    /// A frame of the response body came. Whether it was the last.
+    pub(crate) fn frame<D: Buf>(&mut self, frame: &Frame<D>) -> bool {
+        if let Some(data) = frame.data_ref() {
+            self.bytes = self.bytes.saturating_add(data.remaining() as u64);
+        }
+        let Some(trailers) = frame.trailers_ref() else {
+            return false;
+        };
+        self.ended(Some(trailers));
+        true
+    }
+
+    /// The response body was read to its end.
+    pub(crate) fn ended(&mut self, trailers: Option<&HeaderMap>) {
+        if let Some(status) = trailers.and_then(|trailers| self.grpc_status(trailers)) {
+            self.grpc_status.get_or_insert(status);
+        }
+        let trailers = trailers.filter(|_| self.wants_headers());
+        self.end(ResponseEnd {
+            trailers: trailers.map(|trailers| self.copy(trailers)),
+            ..ResponseEnd::default()
+        });
+    }
+
+    /// The response body broke.
+    pub(crate) fn broke(&mut self, error: &dyn Any) {
+        let fault = (self.point.inspect)(error).unwrap_or(Fault::Reset);
+        self.end(ResponseEnd {
+            reason: Some(Cow::Borrowed(fault.as_str())),
+            ..ResponseEnd::default()
+        });
+    }
+
+    fn end(&mut self, end: ResponseEnd) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        let since_request = self.began.elapsed();
+        let end = ResponseEnd {
+            since_request,
+            since_response: self
+                .response
+                .as_ref()
+                .map(|response| since_request.saturating_sub(response.since_request)),
+            bytes: self.bytes,
+            grpc_status: self.grpc_status,
+            ..end
+        };
+        self.show(Some(&end));
+    }
+
+    /// Sends what is new to those whose filters have decided, and all there is to those whose
+    /// filters decide now.
+    fn show(&mut self, end: Option<&ResponseEnd>) {
+        let mut watchers = std::mem::take(&mut self.watchers);
+        watchers.retain_mut(|watcher| self.show_to(watcher, end));
+        self.watchers = watchers;
+    }
+
+    /// Whether the watcher wants to know more, and may.
+    fn show_to(&self, watcher: &mut Watcher, end: Option<&ResponseEnd>) -> bool {
+        let subscription = &*watcher.subscription;
+        let registry = &self.point.registry;
+        let headers = subscription.filter().wants_headers();
+        let known = watcher.id;
+        let id = match known {
+            Some(id) => id,
+            None => match subscription.filter().holds(&self.facts(end)) {
+                None => return true,
+                Some(false) => return false,
+                Some(true) => match subscription.take(registry) {
+                    Some(id) => *watcher.id.insert(id),
+                    None => return false,
+                },
+            },
+        };
+        // What a watcher who has just decided was not told before.
+        if known.is_none() {
+            let mut request = self.request.clone();
+            request.headers = request.headers.filter(|_| headers);
+            if !registry.send(subscription, self.event(id, EventKind::Request(request))) {
+                // Without its beginning, the rest of an exchange makes no sense.
+                return false;
+            }
+        }
+        if let Some(response) = &self.response
+            && (known.is_none() || end.is_none())
+        {
+            let mut response = response.clone();
+            response.headers = response.headers.filter(|_| headers);
+            registry.send(subscription, self.event(id, EventKind::Response(response)));
+        }
+        if let Some(end) = end {
+            let mut end = end.clone();
+            end.trailers = end.trailers.filter(|_| headers);
+            registry.send(subscription, self.event(id, EventKind::End(end)));
+        }
+        true
+    }
+
+    fn event(&self, id: EventId, kind: EventKind) -> Event {
+        Event {
+            id,
+            direction: self.direction,
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            route: self.route.clone(),
+            kind,
+        }
+    }
+
+    fn facts<'a>(&'a self, end: Option<&'a ResponseEnd>) -> Facts<'a> {
+        let response = self.response.as_ref();
+        let retried = match &self.mark {
+            Some(mark) if self.point.exchange => end.map(|_| mark.attempts() > 1),
+            _ => Some(self.attempt > 1),
+        };
+        Facts {
+            direction: self.direction,
+            source: &self.source,
+            destination: &self.destination,
+            route: &self.route,
+            request: &self.request,
+            retried,
+            response: response.map(|rsp| (rsp.status.as_u16(), rsp.since_request)),
+            end,
+        }
+    }
+
+    fn wants_headers(&self) -> bool {
+        let mut watchers = self.watchers.iter();
+        watchers.any(|watcher| watcher.subscription.filter().wants_headers())
+    }
+
+    fn copy(&self, headers: &HeaderMap) -> HeaderMap {
+        self.point.registry.redact().copy(headers)
+    }
+
+    fn grpc_status(&self, headers: &HeaderMap) -> Option<u16> {
+        self.grpc.then(|| DefaultClassify::grpc_status(headers))?
+    }
+
+    /// Whether this is a whole exchange of which an attempt has told already.
+    fn is_shown_below(&self) -> bool {
+        self.point.exchange && self.mark.as_ref().is_some_and(Mark::is_shown)
+    }
+
+    /// Says, as an attempt, that there is nothing left to tell for the exchange.
+    fn complete(&self) {
+        if let (Some(mark), false) = (&self.mark, self.point.exchange) {
+            mark.show();
+        }
+    }
+
+    /// Whoever wanted the response went away.
+    fn cancelled(&mut self) {
+        let waited = self.began.elapsed();
+        // The route's clock started a little before ours, and timers count milliseconds.
+        let elapsed = self.response.is_none()
+            && self
+                .limit
+                .is_some_and(|limit| waited + Duration::from_millis(1) >= limit);
+        let attempts = self.mark.as_ref().map_or(0, Mark::attempts);
+        if self.is_shown_below() || (self.point.exchange && !elapsed && attempts > 0) {
+            // An attempt told of it; we know no better.
+            return;
+        }
+        if elapsed {
+            self.complete();
+        }
+        self.end(ResponseEnd {
+            reset_code: Some(CANCEL),
+            reason: elapsed.then_some(Cow::Borrowed(Fault::Elapsed.as_str())),
+            ..ResponseEnd::default()
+        });
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if !self.over {
+            self.cancelled();
+        }
+    }
+}
+
+fn source(point: &Point, conn: Option<&Conn>) -> Peer {
+    let mut labels = point.source.clone();
+    if let Some(identity) = conn.and_then(|conn| conn.identity.as_deref()) {
+        let proven = [("tls", "true"), ("client_id", identity)];
+        let proven = proven.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let others = labels.iter().filter(|(name, _)| name != "tls").cloned();
+        labels = others.chain(proven).collect();
+    }
+    Peer {
+        addr: conn.map(|conn| conn.peer),
+        labels,
+    }
+}
+
+fn destination(point: &Point, conn: Option<&Conn>, direction: Direction) -> Peer {
+    let addr = point.endpoint.or_else(|| match direction {
+        Direction::Inbound => conn.map(|conn| conn.original_dst.unwrap_or(conn.local)),
+        Direction::Outbound => conn.and_then(|conn| conn.original_dst),
+    });
+    Peer {
+        addr,
+        labels: point.destination.clone(),
+    }
+}
+
+fn route_labels(route: Option<&Route>, attempt: u32) -> Labels {
+    let route = route.filter(|route| !route.is_default());
+    let name = route.map(|route| ("route".to_owned(), route.name().to_owned()));
+    let attempt = (attempt > 1).then(|| ("attempt".to_owned(), attempt.to_string()));
+    name.into_iter().chain(attempt).collect()
+}
+
+fn request<B>(req: &Request<B>) -> RequestInit {
+    let authority = match req.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => req.headers().get(HOST).and_then(|host| host.to_str().ok()),
+    };
+    RequestInit {
+        method: req.method().clone(),
+        scheme: req.uri().scheme_str().map(str::to_owned),
+        authority: authority.unwrap_or_default().to_owned(),
+        path: req.uri().path().to_owned(),
+        headers: None,
+    }
+}

@@ -1,0 +1,57 @@
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE},
+};
+
+/// The headers whose values nobody may watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Redact(Vec<HeaderName>);
+
+impl Redact {
+    pub(crate) fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    /// A copy that keeps the names of secrets and replaces their values. Values that were marked
+    /// as sensitive are secrets, whatever their name.
+    pub(crate) fn copy(&self, headers: &HeaderMap) -> HeaderMap {
+        let mut copy = headers.clone();
+        for (name, value) in &mut copy {
+            if value.is_sensitive() || self.0.contains(name) {
+                *value = HeaderValue::from_static("[redacted]");
+            }
+        }
+        copy
+    }
+}
+
+impl Default for Redact {
+    fn default() -> Self {
+        Self::new([AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_a_secret_is_replaced() {
+        let mut headers = HeaderMap::new();
+        headers.append(SET_COOKIE, HeaderValue::from_static("a=1"));
+        headers.append(SET_COOKIE, HeaderValue::from_static("b=2"));
+        headers.append("x-plain", HeaderValue::from_static("shown"));
+        let mut sensitive = HeaderValue::from_static("marked");
+        sensitive.set_sensitive(true);
+        headers.append("x-key", sensitive);
+
+        let copy = Redact::default().copy(&headers);
+        let text = format!("{copy:?}");
+        assert_eq!(text.matches("[redacted]").count(), 3, "{text}");
+        assert_eq!(copy["x-plain"], "shown");
+
+        let copy = Redact::new([]).copy(&headers);
+        assert_eq!(copy[SET_COOKIE], "a=1");
+        assert_eq!(copy["x-key"], "[redacted]");
+    }
+}
