@@ -8,7 +8,11 @@ mod layer;
 #[cfg(feature = "serde")]
 mod lenient;
 mod lint;
+#[cfg(feature = "yaml")]
+mod manifest;
 mod matcher;
+#[cfg(feature = "yaml")]
+pub mod names;
 mod pattern;
 mod profile;
 mod request;
@@ -16,7 +20,11 @@ mod response;
 mod spec;
 pub mod stats;
 mod weight;
+#[cfg(feature = "yaml")]
+pub mod yaml;
 
+#[cfg(feature = "yaml")]
+pub use self::manifest::{InvalidManifest, Metadata, ServiceProfileManifest};
 pub use self::{
     explain::{Explanation, PassedOver},
     invalid::{InvalidProfile, Step},

@@ -1,0 +1,311 @@
+use crate::{
+    InvalidProfile, Profile, ProfileSpec, Step, names,
+    yaml::{self, Section},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt};
+
+/// A ServiceProfile resource: what `mesh apply` reads and `mesh profile` writes.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceProfileManifest {
+    /// `linkerd.io/v1alpha2`, or the `v1alpha1` of old.
+    pub api_version: String,
+    /// `ServiceProfile`.
+    pub kind: String,
+    /// Its name is the service's full one, `books.booksapp.svc.cluster.local`.
+    pub metadata: Metadata,
+    /// The profile.
+    #[serde(default, deserialize_with = "crate::lenient::null_as_default")]
+    pub spec: ProfileSpec,
+}
+
+/// The metadata of a resource. What only an API server knows is read and dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "AnyMetadata")]
+pub struct Metadata {
+    /// The name.
+    pub name: String,
+    /// The namespace; that of the command, or the running mesh, when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl ServiceProfileManifest {
+    /// The version that is written.
+    pub const API_VERSION: &'static str = "linkerd.io/v1alpha2";
+    /// The versions that are read; they differ in nothing that matters.
+    pub const API_VERSIONS: [&'static str; 2] = ["linkerd.io/v1alpha2", "linkerd.io/v1alpha1"];
+    /// The kind.
+    pub const KIND: &'static str = "ServiceProfile";
+
+    /// The profile of `service` in `namespace`, whose full name ends in `svc.cluster_domain`.
+    pub fn new(service: &str, namespace: &str, cluster_domain: &str, spec: ProfileSpec) -> Self {
+        Self {
+            api_version: Self::API_VERSION.to_owned(),
+            kind: Self::KIND.to_owned(),
+            metadata: Metadata {
+                name: format!("{service}.{namespace}.svc.{cluster_domain}"),
+                namespace: Some(namespace.to_owned()),
+                ..Metadata::default()
+            },
+            spec,
+        }
+    }
+
+    /// Reads and checks every document of `text`, which `source` names in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`yaml::Error`] with the place of what is no YAML, no ServiceProfile or no valid one.
+    pub fn read_all(text: &str, source: &str) -> Result<Vec<Self>, yaml::Error> {
+        yaml::sections(text)
+            .filter(|section| !section.is_empty())
+            .map(|section| Self::read(&section, source))
+            .collect()
+    }
+
+    /// Reads and checks one document, of a text which `source` names in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`yaml::Error`] with the place of what is no YAML, no ServiceProfile or no valid one.
+    pub fn read(section: &Section<'_>, source: &str) -> Result<Self, yaml::Error> {
+        let manifest: Self = section.parse(source)?;
+        manifest.check().map_err(|error| {
+            let place = section.locate(&error.path());
+            yaml::Error::new(source, place, error.to_string())
+        })?;
+        Ok(manifest)
+    }
+
+    /// Checks version, kind, names and profile.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidManifest`] says which of these is wrong.
+    pub fn check(&self) -> Result<Profile, InvalidManifest> {
+        let invalid = |field: &'static [Step], reason: String| InvalidManifest {
+            name: self.metadata.name.clone(),
+            flaw: Flaw::Envelope(field, reason),
+        };
+        if self.kind != Self::KIND {
+            let reason = format!("kind {:?} is not {:?}", self.kind, Self::KIND);
+            return Err(invalid(&[Step::Member("kind")], reason));
+        }
+        if !Self::API_VERSIONS.contains(&&*self.api_version) {
+            let reason = format!(
+                "apiVersion {:?} is none of {}",
+                self.api_version,
+                Self::API_VERSIONS.join(", ")
+            );
+            return Err(invalid(&[Step::Member("apiVersion")], reason));
+        }
+        const NAME: &[Step] = &[Step::Member("metadata"), Step::Member("name")];
+        names::check_subdomain(&self.metadata.name)
+            .map_err(|error| invalid(NAME, format!("has invalid name: {error}")))?;
+        if self.service().is_none() {
+            let reason = "has invalid name: it must be the full name of a service, like \
+                          books.booksapp.svc.cluster.local";
+            return Err(invalid(NAME, reason.to_owned()));
+        }
+        if let Some(namespace) = &self.metadata.namespace {
+            const NAMESPACE: &[Step] = &[Step::Member("metadata"), Step::Member("namespace")];
+            names::check_namespace(namespace)
+                .map_err(|error| invalid(NAMESPACE, format!("has invalid namespace: {error}")))?;
+        }
+        Profile::try_from(self.spec.clone()).map_err(|error| InvalidManifest {
+            name: self.metadata.name.clone(),
+            flaw: Flaw::Profile(error),
+        })
+    }
+
+    /// The service that the name is of: its name, its namespace and the cluster's domain.
+    pub fn service(&self) -> Option<(&str, &str, &str)> {
+        let (service, rest) = self.metadata.name.split_once('.')?;
+        let (namespace, rest) = rest.split_once('.')?;
+        let domain = rest.strip_prefix("svc.")?;
+        (!domain.is_empty()).then_some((service, namespace, domain))
+    }
+
+    /// As YAML, in the form of Linkerd's own tool.
+    pub fn to_yaml(&self) -> String {
+        yaml::to_string(self).expect("all keys of a manifest are strings")
+    }
+
+    /// As indented JSON, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        let json = serde_json::to_string_pretty(self).expect("all keys of a manifest are strings");
+        json + "\n"
+    }
+}
+
+/// A ServiceProfile resource that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidManifest {
+    name: String,
+    flaw: Flaw,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Flaw {
+    Envelope(&'static [Step], String),
+    Profile(InvalidProfile),
+}
+
+impl InvalidManifest {
+    /// The way from the resource to the field.
+    pub fn path(&self) -> Vec<Step> {
+        match &self.flaw {
+            Flaw::Envelope(path, _) => path.to_vec(),
+            Flaw::Profile(error) => {
+                let mut path = vec![Step::Member("spec")];
+                path.extend(error.path());
+                path
+            }
+        }
+    }
+}
+
+impl fmt::Display for InvalidManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServiceProfile {:?}", self.name)?;
+        match &self.flaw {
+            Flaw::Envelope(_, reason) if reason.starts_with("has") => write!(f, " {reason}"),
+            Flaw::Envelope(_, reason) => write!(f, ": {reason}"),
+            Flaw::Profile(error) => write!(f, ": {error}"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidManifest {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.flaw {
+            Flaw::Envelope(..) => None,
+            Flaw::Profile(error) => Some(error),
+        }
+    }
+}
+
+/// All that an API server writes into metadata.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "named so that a misspelt member is still an error"
+)]
+struct AnyMetadata {
+    name: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::null_as_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "crate::lenient::null_as_default")]
+    annotations: BTreeMap<String, String>,
+    creation_timestamp: Option<serde::de::IgnoredAny>,
+    deletion_grace_period_seconds: Option<serde::de::IgnoredAny>,
+    deletion_timestamp: Option<serde::de::IgnoredAny>,
+    finalizers: Option<serde::de::IgnoredAny>,
+    generate_name: Option<serde::de::IgnoredAny>,
+    generation: Option<serde::de::IgnoredAny>,
+    managed_fields: Option<serde::de::IgnoredAny>,
+    owner_references: Option<serde::de::IgnoredAny>,
+    resource_version: Option<serde::de::IgnoredAny>,
+    self_link: Option<serde::de::IgnoredAny>,
+    uid: Option<serde::de::IgnoredAny>,
+}
+
+impl From<AnyMetadata> for Metadata {
+    fn from(any: AnyMetadata) -> Self {
+        Self {
+            name: any.name,
+            namespace: any.namespace,
+            labels: any.labels,
+            annotations: any.annotations,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = "\
+apiVersion: linkerd.io/v1alpha1
+kind: ServiceProfile
+metadata:
+  creationTimestamp: null
+  name: books.booksapp.svc.cluster.local
+  namespace: booksapp
+spec:
+  routes:
+  - condition:
+      method: GET
+      pathRegex: /books/[^/]*
+    name: GET /books/{id}
+    timeout: 300ms
+";
+
+    fn error(from: &str, to: &str) -> String {
+        let text = MANIFEST.replace(from, to);
+        assert_ne!(text, MANIFEST);
+        ServiceProfileManifest::read_all(&text, "sp.yaml")
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_manifest_is_read_checked_and_written() {
+        let all = ServiceProfileManifest::read_all(MANIFEST, "sp.yaml").unwrap();
+        assert_eq!(
+            all[0].service(),
+            Some(("books", "booksapp", "cluster.local"))
+        );
+        assert_eq!(
+            all[0].to_yaml(),
+            MANIFEST.replace("  creationTimestamp: null\n", "")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_place() {
+        for (from, to, message) in [
+            (
+                "timeout: 300ms",
+                "timeout: 300",
+                r#"sp.yaml:13:14: ServiceProfile "books.booksapp.svc.cluster.local": route "GET /books/{id}" (number 1): timeout: invalid duration "300""#,
+            ),
+            (
+                "[^/]*",
+                "[^/*",
+                r#"sp.yaml:11:18: ServiceProfile "books.booksapp.svc.cluster.local": route "GET /books/{id}" (number 1): condition.pathRegex: invalid regular expression"#,
+            ),
+            (
+                "name: books.booksapp.svc.cluster.local",
+                "name: books",
+                r#"sp.yaml:5:9: ServiceProfile "books" has invalid name: it must be the full name"#,
+            ),
+            ("kind: ServiceProfile", "kind: Service", "sp.yaml:2:7: "),
+            ("v1alpha1", "v1beta1", "sp.yaml:1:13: "),
+            (
+                "    timeout",
+                "    timeuot",
+                "sp.yaml:13:5: unknown field `timeuot`, did you mean `timeout`?",
+            ),
+            (
+                "  namespace",
+                "  namspace",
+                "sp.yaml:6:3: unknown field `namspace`, did you mean `namespace`?",
+            ),
+        ] {
+            let error = error(from, to);
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

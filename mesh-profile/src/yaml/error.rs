@@ -1,0 +1,120 @@
+use serde_saphyr::{Error as Yaml, Location, MessageFormatter, UserMessageFormatter};
+use std::fmt;
+
+/// What is wrong with a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    source: String,
+    place: Option<(u64, u64)>,
+    message: String,
+}
+
+impl Error {
+    /// `place` is line and column, from one.
+    pub fn new(source: &str, place: Option<(u64, u64)>, message: String) -> Self {
+        Self {
+            source: source.to_owned(),
+            place,
+            message,
+        }
+    }
+
+    /// What the text is called.
+    pub fn source_name(&self) -> &str {
+        &self.source
+    }
+
+    /// Line and column, from one.
+    pub fn place(&self) -> Option<(u64, u64)> {
+        self.place
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(super) fn of(error: &Yaml, source: &str, lines_before: u64) -> Self {
+        let error = error.without_snippet();
+        let place = error
+            .location()
+            .filter(|location| *location != Location::UNKNOWN)
+            .map(|location| (location.line() + lines_before, location.column()));
+        Self::new(source, place, message(error))
+    }
+}
+
+fn message(error: &Yaml) -> String {
+    match error {
+        Yaml::SerdeUnknownField {
+            field, expected, ..
+        } => match (did_you_mean(field, expected), expected.as_slice()) {
+            (Some(meant), _) => format!("unknown field `{field}`, did you mean `{meant}`?"),
+            (None, []) => format!("unknown field `{field}`; none is expected here"),
+            (None, expected) => {
+                let expected = expected.join(", ");
+                format!("unknown field `{field}`; expected one of {expected}")
+            }
+        },
+        Yaml::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
+        Yaml::SerdeMissingField { field, .. } => format!("missing field `{field}`"),
+        other => UserMessageFormatter.format_message(other).into_owned(),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.source)?;
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The candidate that `word` is probably a misspelling of: at most a third of it wrong.
+pub fn did_you_mean<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    candidates
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .filter(|(distance, candidate)| 3 * distance <= word.len().max(candidate.len()))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The fewest letters to insert, remove, replace or swap; case counts for nothing.
+fn distance(a: &str, b: &str) -> usize {
+    let [a, b] = [a, b].map(|s| s.to_lowercase().chars().collect::<Vec<_>>());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let above = &rows[i - 1];
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelling_is_recognised() {
+        let fields = ["name", "condition", "isRetryable", "timeout"];
+        assert_eq!(did_you_mean("isRetriable", &fields), Some("isRetryable"));
+        assert_eq!(did_you_mean("isretryable", &fields), Some("isRetryable"));
+        assert_eq!(did_you_mean("nmae", &fields), Some("name"));
+        assert_eq!(did_you_mean("responses", &fields), None);
+        assert_eq!(did_you_mean("", &fields), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! YAML that people wrote, read with its places; and YAML for people and machines to read.
+//!
+//! This is the one module that reads YAML. Limits are explicit, duplicate keys are errors, and
+//! every error says file, line and column and, of a misspelt member, what was probably meant.
+
+mod error;
+mod place;
+mod print;
+
+pub use self::{
+    error::{Error, did_you_mean},
+    place::locate,
+    print::to_string,
+};
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Options, options::DuplicateKeyPolicy};
+
+/// Reads a text of one document; `source` is what errors call it.
+///
+/// # Errors
+///
+/// [`Error`] with the place of what is not YAML, or not a `T`.
+pub fn from_str<T: DeserializeOwned>(text: &str, source: &str) -> Result<T, Error> {
+    let mut documents = sections(text).filter(|section| !section.is_empty());
+    let first = documents.next();
+    if let Some(second) = documents.next() {
+        return Err(Error::new(
+            source,
+            Some((second.line, 1)),
+            "a second document begins here; one was expected".into(),
+        ));
+    }
+    let whole = Section { text, line: 1 };
+    first.unwrap_or(whole).parse(source)
+}
+
+/// Reads a text of any number of documents; empty ones are left out.
+///
+/// # Errors
+///
+/// [`Error`] with the place of the first thing that is not YAML, or not a `T`.
+pub fn documents<T: DeserializeOwned>(text: &str, source: &str) -> Result<Vec<Document<T>>, Error> {
+    sections(text)
+        .filter(|section| !section.is_empty())
+        .map(|section| {
+            Ok(Document {
+                value: section.parse(source)?,
+                line: section.line,
+            })
+        })
+        .collect()
+}
+
+/// One document of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document<T> {
+    /// What it holds.
+    pub value: T,
+    /// The line it begins at, from one.
+    pub line: u64,
+}
+
+/// The text of one document among several, not yet read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section<'a> {
+    text: &'a str,
+    line: u64,
+}
+
+/// Divides a text at its document markers.
+pub fn sections(text: &str) -> impl Iterator<Item = Section<'_>> {
+    let mut rest = Some(text);
+    let mut next = 1;
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let first = next;
+        let mut end = 0;
+        for line in text.split_inclusive('\n') {
+            next += 1;
+            let content = line.trim_end();
+            end += line.len();
+            // A marker may only stand at the beginning of a line, and nothing else may: not
+            // even in a block scalar does a document contain one.
+            let is_marker = |marker| {
+                content
+                    .strip_prefix(marker)
+                    .is_some_and(|rest: &str| rest.is_empty() || rest.starts_with([' ', '\t']))
+            };
+            if is_marker("---") && end > line.len() {
+                // What follows the marker on its line belongs to the document after it.
+                end -= line.len();
+                next -= 1;
+                break;
+            }
+            if is_marker("...") {
+                break;
+            }
+        }
+        let (section, after) = text.split_at(end);
+        rest = (!after.is_empty()).then_some(after);
+        Some(Section {
+            text: section,
+            line: first,
+        })
+    })
+}
+
+impl<'a> Section<'a> {
+    /// Reads it; `source` is what errors call the whole text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] with the place, counted from the beginning of the whole text.
+    pub fn parse<T: DeserializeOwned>(&self, source: &str) -> Result<T, Error> {
+        serde_saphyr::from_str_with_options(self.text, options())
+            .map_err(|error| Error::of(&error, source, self.line - 1))
+    }
+
+    /// Whether there is nothing in it but comments and markers.
+    pub fn is_empty(&self) -> bool {
+        self.text.lines().all(|line| {
+            let line = line.trim();
+            line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
+        })
+    }
+
+    /// Its text, marker included.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The line it begins at, from one.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Where in the whole text the value at `path` is, or the nearest value around it.
+    pub fn locate(&self, path: &[crate::Step]) -> Option<(u64, u64)> {
+        locate(self.text, path).map(|(line, column)| (line + self.line - 1, column))
+    }
+}
+
+/// What a hostile file may cost: a manifest is bounded by what etcd stores, an OpenAPI document
+/// by the largest ones published (13 MB, half a million nodes), each with room to spare.
+pub(crate) fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_reader_input_bytes: Some(128 << 20),
+            max_events: 20_000_000,
+            max_nodes: 10_000_000,
+            max_depth: 128,
+            max_documents: 1_000,
+            max_aliases: 10_000,
+            max_anchors: 10_000,
+            max_merge_keys: 10_000,
+            max_total_scalar_bytes: 128 << 20,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        with_snippet: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ProfileSpec, Step};
+
+    #[test]
+    fn documents_are_divided_at_their_markers() {
+        let text = "# head\n---\na: 1\n---\n\n--- # note\nb: |\n  ---x\n...\n---\nc: 1\n";
+        let found: Vec<_> = sections(text)
+            .filter(|section| !section.is_empty())
+            .map(|section| (section.line(), section.text()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (2, "---\na: 1\n"),
+                (6, "--- # note\nb: |\n  ---x\n...\n"),
+                (10, "---\nc: 1\n"),
+            ]
+        );
+    }
+
+    #[test]
+    fn errors_have_a_place_in_the_whole_text() {
+        let text = "routes: []\n---\nroutes:\n- name: a\n  conditon: {}\n";
+        let error = documents::<ProfileSpec>(text, "sp.yaml").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sp.yaml:5:3: unknown field `conditon`, did you mean `condition`?"
+        );
+        let error = from_str::<ProfileSpec>("routes: []\nroutes: []\n", "sp.yaml").unwrap_err();
+        assert_eq!(error.to_string(), "sp.yaml:2:1: duplicate key `routes`");
+        let error = from_str::<ProfileSpec>("routes: [}\n", "sp.yaml").unwrap_err();
+        assert!(error.to_string().starts_with("sp.yaml:1:"), "{error}");
+        let error = from_str::<ProfileSpec>("a: 1\n---\nb: 1\n", "sp.yaml").unwrap_err();
+        assert!(
+            error.to_string().starts_with("sp.yaml:2:1: a second"),
+            "{error}"
+        );
+        let error = from_str::<ProfileSpec>("routes: 7\n", "sp.yaml").unwrap_err();
+        assert!(error.to_string().starts_with("sp.yaml:1:9: "), "{error}");
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..12 {
+            let aliases = format!("*a{}, ", i - 1).repeat(10);
+            text.push_str(&format!("a{i}: &a{i} [{aliases}]\n"));
+        }
+        assert!(from_str::<serde_json::Value>(&text, "bomb.yaml").is_err());
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_path() {
+        let text = "spec:\n  routes:\n  - name: a\n  - name: b\n    timeout: 7\n";
+        let section = sections(text).next().unwrap();
+        let path = [
+            Step::Member("spec"),
+            Step::Member("routes"),
+            Step::Item(1),
+            Step::Member("timeout"),
+        ];
+        assert_eq!(section.locate(&path), Some((5, 14)));
+        // Nothing at the full path: the value around it.
+        let path = [Step::Member("spec"), Step::Member("retryBudget")];
+        assert_eq!(section.locate(&path), Some((2, 3)));
+    }
+}
