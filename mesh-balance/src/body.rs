@@ -53,14 +53,20 @@ impl Exchange {
         })
     }
 
-    fn first_frame(&mut self) {
+    fn framed(&mut self, is_data: bool) {
         self.in_flight.answered();
+        if is_data {
+            self.in_flight.lives();
+        }
     }
 
     fn ended(&mut self, end: End<'_>) {
-        self.first_frame();
         // A broken body is held against the endpoint whatever the head said.
-        if self.class.is_none() || matches!(end, End::Error(_)) {
+        let broken = matches!(end, End::Error(_));
+        if !broken {
+            self.in_flight.answered();
+        }
+        if self.class.is_none() || broken {
             // The head was seen, and left it open: it is not kept for a second look.
             self.classify(&HeaderMap::new(), Some(end));
         }
@@ -104,7 +110,7 @@ impl<B: Body> Body for BalanceBody<B> {
         if let Some(exchange) = this.exchange {
             let end = match &frame {
                 Some(Ok(frame)) => {
-                    exchange.first_frame();
+                    exchange.framed(frame.is_data());
                     let trailers = frame.trailers_ref();
                     let ended = trailers.is_some() || this.inner.is_end_stream();
                     ended.then_some(End::Trailers(trailers))

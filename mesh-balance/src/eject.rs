@@ -1,16 +1,20 @@
 //! Leaving an endpoint out that only fails, as a pure state machine.
 
 use crate::{config::Ejection, load::Nanos};
+use std::time::Duration;
 
 /// Counts failures in a row and remembers whether the endpoint is left out.
 ///
 /// Serving, until as many failures as it takes; then ejected, for a time; then one request, the
-/// probe, decides whether it serves again or is ejected for twice as long.
+/// probe, decides whether it serves again or is ejected for twice as long. It has recovered, and
+/// the next ejection would be short again, after as many successes, in a row or not.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     state: State,
-    /// Outcomes of one kind in a row: below zero are failures.
-    streak: i32,
+    /// Failures since the last success.
+    failures: u32,
+    /// Successes since the last ejection.
+    successes: u32,
     /// Ejections without recovery between them.
     ejections: u32,
 }
@@ -27,9 +31,15 @@ impl Breaker {
     pub(crate) fn new() -> Self {
         Self {
             state: State::Serving,
-            streak: 0,
+            failures: 0,
+            successes: 0,
             ejections: 0,
         }
+    }
+
+    /// Whether nothing is held against it, so that a further success would change nothing.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.state == State::Serving && self.failures == 0 && self.ejections == 0
     }
 
     /// Whether requests avoid it.
@@ -59,12 +69,13 @@ impl Breaker {
         match self.state {
             State::Probing if probe => {
                 self.state = State::Serving;
-                self.streak = 1;
+                self.successes = 1;
                 true
             }
             State::Serving => {
-                self.streak = self.streak.max(0).saturating_add(1);
-                if self.streak.unsigned_abs() >= ejection.failures {
+                self.failures = 0;
+                self.successes = self.successes.saturating_add(1);
+                if self.successes >= ejection.failures {
                     self.ejections = 0;
                 }
                 false
@@ -87,8 +98,8 @@ impl Breaker {
         match self.state {
             State::Probing if probe => {}
             State::Serving => {
-                self.streak = self.streak.min(0).saturating_sub(1);
-                if self.streak.unsigned_abs() < ejection.failures.max(1) || !may_eject() {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures < ejection.failures || !may_eject() {
                     return None;
                 }
             }
@@ -96,7 +107,8 @@ impl Breaker {
         }
         let until = now + backoff(ejection, self.ejections, jitter);
         self.ejections = self.ejections.saturating_add(1);
-        self.streak = 0;
+        self.failures = 0;
+        self.successes = 0;
         self.state = State::Ejected { until };
         Some(until)
     }
@@ -123,6 +135,126 @@ impl Breaker {
 fn backoff(ejection: &Ejection, ejections: u32, jitter: f32) -> Nanos {
     let doubled = ejection.min.saturating_mul(1 << ejections.min(30));
     let pause = doubled.min(ejection.max.max(ejection.min));
-    let nanos = Nanos::try_from(pause.as_nanos()).unwrap_or(Nanos::MAX / 4);
-    nanos.min(Nanos::MAX / 4) + (nanos.min(Nanos::MAX / 4) as f64 * f64::from(jitter) / 2.0) as u64
+    let nanos = pause.min(FOR_EVER).as_nanos() as Nanos;
+    nanos + (nanos as f64 * f64::from(jitter) / 2.0) as Nanos
+}
+
+/// A century: longer than any process runs, and short enough to be added to.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Nanos = 1_000_000_000;
+
+    fn fail(breaker: &mut Breaker, now: Nanos, probe: bool) -> Option<Nanos> {
+        breaker.failure(now, &Ejection::default(), 0.0, probe, || true)
+    }
+
+    fn ejected() -> Breaker {
+        let mut breaker = Breaker::new();
+        for _ in 0..6 {
+            assert_eq!(fail(&mut breaker, 0, false), None);
+        }
+        assert_eq!(fail(&mut breaker, 0, false), Some(SECOND));
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_eject_and_a_success_among_them_saves() {
+        let mut breaker = Breaker::new();
+        for _ in 0..100 {
+            for _ in 0..6 {
+                assert_eq!(fail(&mut breaker, 0, false), None);
+            }
+            breaker.success(&Ejection::default(), false);
+        }
+        assert!(breaker.is_clear());
+        assert!(ejected().is_ejected());
+    }
+
+    #[test]
+    fn one_probe_is_let_through_when_its_time_has_come() {
+        let mut breaker = ejected();
+        assert!(!breaker.probe(SECOND - 1));
+        assert!(breaker.probe(SECOND));
+        assert!(!breaker.probe(SECOND), "one at a time");
+        assert!(breaker.is_ejected());
+        assert!(breaker.success(&Ejection::default(), true));
+        assert!(!breaker.is_ejected());
+    }
+
+    #[test]
+    fn each_failed_probe_doubles_the_ejection_up_to_the_longest() {
+        let mut breaker = ejected();
+        let mut now = SECOND;
+        for pause in [2, 4, 8, 16, 32, 60, 60] {
+            assert!(breaker.probe(now));
+            assert_eq!(fail(&mut breaker, now, true), Some(now + pause * SECOND));
+            now += pause * SECOND;
+        }
+    }
+
+    #[test]
+    fn stragglers_from_before_the_ejection_change_nothing() {
+        let mut breaker = ejected();
+        assert!(!breaker.success(&Ejection::default(), false));
+        assert_eq!(fail(&mut breaker, 0, false), None);
+        assert_eq!(breaker.due(), Some(SECOND));
+        assert!(breaker.probe(SECOND));
+        assert!(!breaker.success(&Ejection::default(), false));
+        assert!(breaker.is_ejected());
+    }
+
+    #[test]
+    fn an_ejection_is_short_again_after_recovery_only() {
+        let reinstated = || {
+            let mut breaker = ejected();
+            assert!(breaker.probe(SECOND) && breaker.success(&Ejection::default(), true));
+            breaker
+        };
+        let eject = |mut breaker: Breaker| (0..7).find_map(|_| fail(&mut breaker, 0, false));
+        assert_eq!(eject(reinstated()), Some(2 * SECOND));
+
+        let mut recovered = reinstated();
+        for _ in 0..6 {
+            fail(&mut recovered, 0, false);
+            recovered.success(&Ejection::default(), false);
+        }
+        assert_eq!(eject(recovered), Some(SECOND));
+    }
+
+    #[test]
+    fn a_probe_whose_caller_left_is_followed_by_another() {
+        let mut breaker = ejected();
+        assert!(breaker.probe(SECOND));
+        assert_eq!(
+            breaker.abandon(SECOND, &Ejection::default()),
+            Some(2 * SECOND)
+        );
+        assert!(breaker.probe(2 * SECOND));
+    }
+
+    #[test]
+    fn the_last_endpoint_stays_and_is_asked_about_again() {
+        let mut breaker = Breaker::new();
+        for _ in 0..100 {
+            let until = breaker.failure(0, &Ejection::default(), 0.0, false, || false);
+            assert_eq!(until, None);
+        }
+        assert_eq!(fail(&mut breaker, 0, false), Some(SECOND));
+    }
+
+    proptest! {
+        #[test]
+        fn pauses_stay_in_bounds(min: Duration, max: Duration, times: u32, jitter in 0f32..1.0) {
+            let ejection = Ejection { failures: 1, min, max };
+            let pause = backoff(&ejection, times, jitter);
+            let (min, max) = (min.min(FOR_EVER), max.max(min).min(FOR_EVER));
+            prop_assert!(pause >= min.as_nanos() as Nanos);
+            prop_assert!(pause as f64 <= max.as_nanos() as f64 * 1.5);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use crate::{
     config::Config,
     eject::Breaker,
-    load::{Load, Nanos},
+    load::{Load, Nanos, START},
     random::Random,
 };
 use mesh_core::Class;
@@ -80,19 +80,22 @@ pub(crate) struct State {
     /// Whether there were others when it came, so that it must not get its full share at once.
     pub(crate) slow_start: bool,
     ejected: AtomicBool,
+    /// Whether the breaker has anything to learn from a success: most of the time it has not.
+    troubled: AtomicBool,
     breaker: Mutex<Breaker>,
     core: Arc<Core>,
 }
 
 impl State {
-    pub(crate) fn new(core: Arc<Core>, addr: SocketAddr, latency: f32, slow_start: bool) -> Self {
+    pub(crate) fn new(core: Arc<Core>, addr: SocketAddr, slow_start: bool) -> Self {
         let now = core.now();
         Self {
             addr,
-            load: Load::new(now, latency),
+            load: Load::new(now),
             joined: now,
             slow_start,
             ejected: AtomicBool::new(false),
+            troubled: AtomicBool::new(false),
             breaker: Mutex::new(Breaker::new()),
             core,
         }
@@ -123,8 +126,13 @@ impl State {
         }
     }
 
-    fn success(&self, now: Nanos, probe: bool) {
-        self.load.outcome(now, false);
+    fn success(&self, probe: bool) {
+        if self.load.has_failures() {
+            self.load.outcome(self.core.now(), false);
+        }
+        if !self.troubled.load(Relaxed) {
+            return;
+        }
         let Some(ejection) = &self.core.config.ejection else {
             return;
         };
@@ -132,8 +140,9 @@ impl State {
         if breaker.success(ejection, probe) {
             self.ejected.store(false, Relaxed);
             self.core.ejected.fetch_sub(1, SeqCst);
-            self.load.forgive(now);
+            self.load.forgive(self.core.now());
         }
+        self.troubled.store(!breaker.is_clear(), Relaxed);
     }
 
     fn failure(&self, now: Nanos, probe: bool) {
@@ -143,6 +152,7 @@ impl State {
         };
         let jitter = self.core.random.draw().unit();
         let mut breaker = self.breaker();
+        self.troubled.store(true, Relaxed);
         let until = breaker.failure(now, ejection, jitter, probe, || self.core.may_eject());
         if let Some(until) = until {
             self.ejected.store(true, Relaxed);
@@ -192,14 +202,22 @@ impl InFlight {
 
     /// Counts the exchange; the end of one may correct what its head said.
     pub(crate) fn outcome(&mut self, class: Class) {
-        let now = self.state.core.now();
         if class.is_failure() {
+            let now = self.state.core.now();
             self.unanswered(now);
             self.state.failure(now, self.probe);
         } else {
-            self.state.success(now, self.probe);
+            self.state.success(self.probe);
         }
         self.probe = false;
+    }
+
+    /// Data of a stream whose class is open still. It is sign enough of life to end an ejection:
+    /// the stream may last for hours.
+    pub(crate) fn lives(&mut self) {
+        if self.probe {
+            self.outcome(Class::Success);
+        }
     }
 
     fn unanswered(&mut self, now: Nanos) {
@@ -235,7 +253,7 @@ pub struct EndpointStatus {
     pub addr: SocketAddr,
     /// Requests whose response has not ended.
     pub in_flight: usize,
-    /// The estimate of its latency: a peak-EWMA.
+    /// The estimate of its latency: a peak-EWMA, or 30 ms while there is nothing to go by.
     pub latency: Duration,
     /// The share of recent requests that failed: an EWMA.
     pub failure_ratio: f64,
@@ -247,12 +265,13 @@ pub struct EndpointStatus {
 
 impl EndpointStatus {
     pub(crate) fn of(state: &State, now: Nanos) -> Self {
+        let latency = state.load.latency(now).unwrap_or(START.as_secs_f32());
         Self {
             addr: state.addr,
             in_flight: state.load.in_flight() as usize,
-            latency: Duration::from_secs_f32(state.load.latency(now)),
+            latency: Duration::from_secs_f32(latency),
             failure_ratio: state.load.failure_ratio(now).into(),
-            load: state.load.cost(now).into(),
+            load: state.load.cost(now, latency).into(),
             ejected: state.is_ejected(),
         }
     }

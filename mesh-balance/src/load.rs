@@ -11,8 +11,11 @@ pub(crate) type Nanos = u64;
 /// How fast latency and failures are forgotten: to a third in ten seconds.
 const TAU_MS: f32 = 10_000.0;
 
-/// What is believed of the latency of an endpoint before the first sample of any.
+/// What is believed of the latency of endpoints before the first sample of any.
 pub(crate) const START: Duration = Duration::from_millis(30);
+
+/// No latency: there has been no sample.
+const UNKNOWN: f32 = 0.0;
 
 /// Latencies below this do not tell endpoints apart: they are the scheduler's.
 const FLOOR: f32 = 0.001;
@@ -33,40 +36,48 @@ const NEGLIGIBLE: f32 = 1e-4;
 /// EWMA over outcomes. Squared, they forgive a failure in a hundred (0.1 ms) and do not forgive
 /// ten in a row (3 s), which is more than any endpoint that works can cost: one that fails fast
 /// does not win by being fast.
+///
+/// Linkerd starts every endpoint at 30 ms and lets that decay like a sample. Here the first
+/// sample counts alone, and until then an endpoint is taken to be as fast as whichever it is
+/// compared with: else those sampled first would starve the others for half a minute.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// Seconds; negative while it is only believed, not measured.
+    /// Seconds, or [`UNKNOWN`].
     latency: Decaying,
     failures: Decaying,
     in_flight: AtomicU32,
 }
 
 impl Load {
-    /// The load of an endpoint of which `latency` is believed.
-    pub(crate) fn new(now: Nanos, latency: f32) -> Self {
+    /// The load of an endpoint of which nothing is known.
+    pub(crate) fn new(now: Nanos) -> Self {
         Self {
-            latency: Decaying::new(now, -latency),
+            latency: Decaying::new(now, UNKNOWN),
             failures: Decaying::new(now, 0.0),
             in_flight: AtomicU32::new(0),
         }
     }
 
-    /// What it costs to choose this endpoint now; the cheaper of two is chosen.
-    pub(crate) fn cost(&self, now: Nanos) -> f32 {
-        let in_flight = self.in_flight();
-        // A busy endpoint that answers nobody must not look faster by the second.
-        let latency = if in_flight == 0 {
-            self.latency.at(now)
-        } else {
-            self.latency.stored()
-        };
+    /// What it costs to choose this endpoint now, if it takes `latency` seconds.
+    pub(crate) fn cost(&self, now: Nanos, latency: f32) -> f32 {
         let failures = self.failure_ratio(now);
         let odds = if failures < NEGLIGIBLE {
             0.0
         } else {
             failures / (1.0 - failures)
         };
-        (latency.abs().max(FLOOR) + PENALTY * odds * odds) * (in_flight as f32 + 1.0)
+        (latency.max(FLOOR) + PENALTY * odds * odds) * (self.in_flight() as f32 + 1.0)
+    }
+
+    /// Seconds, once there has been a sample.
+    pub(crate) fn latency(&self, now: Nanos) -> Option<f32> {
+        // A busy endpoint that answers nobody must not look faster by the second.
+        let latency = if self.in_flight() == 0 {
+            self.latency.at(now)
+        } else {
+            self.latency.stored()
+        };
+        (latency > UNKNOWN).then_some(latency)
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -75,17 +86,6 @@ impl Load {
 
     pub(crate) fn failure_ratio(&self, now: Nanos) -> f32 {
         self.failures.at(now).min(0.999)
-    }
-
-    /// Seconds, as believed or measured.
-    pub(crate) fn latency(&self, now: Nanos) -> f32 {
-        self.latency.at(now).abs()
-    }
-
-    /// Seconds, if there has been a sample.
-    pub(crate) fn measured(&self, now: Nanos) -> Option<f32> {
-        let latency = self.latency.at(now);
-        (latency > 0.0).then_some(latency)
     }
 
     pub(crate) fn begin(&self) {
@@ -112,16 +112,19 @@ impl Load {
     ///
     /// A failure that came fast, or a caller that left early, says nothing of being fast.
     pub(crate) fn unanswered(&self, now: Nanos, seconds: f32) {
-        if seconds > self.latency.at(now).abs() {
+        let believed = self.latency(now).unwrap_or(START.as_secs_f32());
+        if seconds > believed {
             self.latency.update(now, |_, _| seconds);
         }
     }
 
+    /// Whether a success would make a difference.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.failures.stored() >= NEGLIGIBLE
+    }
+
     /// Counts an outcome.
     pub(crate) fn outcome(&self, now: Nanos, failed: bool) {
-        if !failed && self.failures.stored() < NEGLIGIBLE {
-            return;
-        }
         let target = f32::from(u8::from(failed));
         self.failures.update(now, |ratio, kept| {
             let ratio = ratio * kept;
@@ -129,9 +132,10 @@ impl Load {
         });
     }
 
-    /// Forgets failures: it has recovered.
+    /// Forgets everything but what is in flight: it has recovered, and is another one now.
     pub(crate) fn forgive(&self, now: Nanos) {
         self.failures.update(now, |_, _| 0.0);
+        self.latency.update(now, |_, _| UNKNOWN);
     }
 }
 
@@ -153,7 +157,7 @@ impl Decaying {
     fn at(&self, now: Nanos) -> f32 {
         let (value, written) = unpack(self.0.load(Relaxed));
         if value == 0.0 {
-            return 0.0;
+            return 0.0; // no failures, most of the time: spares an exponential
         }
         value * kept(written, now)
     }
@@ -187,4 +191,112 @@ fn pack(now: Nanos, value: f32) -> u64 {
 
 fn unpack(word: u64) -> (f32, u32) {
     (f32::from_bits((word >> 32) as u32), word as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Nanos = 1_000_000;
+    const SECOND: Nanos = 1_000 * MS;
+
+    fn cost(load: &Load, now: Nanos) -> f32 {
+        load.cost(now, load.latency(now).unwrap_or(START.as_secs_f32()))
+    }
+
+    fn latency(load: &Load, now: Nanos) -> f32 {
+        load.latency(now).unwrap()
+    }
+
+    fn close(a: f32, b: f32) -> bool {
+        (a - b).abs() <= 0.001 * b.abs().max(0.001)
+    }
+
+    #[test]
+    fn the_first_sample_counts_alone_and_later_ones_by_their_time() {
+        let load = Load::new(0);
+        load.answered(0, 0.005);
+        assert!(close(latency(&load, 0), 0.005), "down at once");
+        load.answered(0, 0.1);
+        assert!(close(latency(&load, 0), 0.1), "up at once");
+        load.answered(0, 0.01);
+        assert!(close(latency(&load, 0), 0.1), "down only with time");
+        load.answered(10 * SECOND, 0.01);
+        let expected = 0.1 * (-1f32).exp() + 0.01 * (1.0 - (-1f32).exp());
+        assert!(close(latency(&load, 10 * SECOND), expected));
+    }
+
+    #[test]
+    fn an_idle_endpoint_looks_better_with_time_and_a_busy_one_does_not() {
+        let load = Load::new(0);
+        load.answered(0, 1.0);
+        assert!(close(cost(&load, 10 * SECOND), (-1f32).exp()));
+        load.begin();
+        assert!(close(cost(&load, 10 * SECOND), 2.0));
+        load.end();
+        assert!(close(cost(&load, 1_000 * SECOND), FLOOR));
+    }
+
+    #[test]
+    fn failing_fast_does_not_make_an_endpoint_cheap() {
+        let (good, bad) = (Load::new(0), Load::new(0));
+        good.answered(0, 0.2);
+        for n in 0..10 {
+            bad.unanswered(n * MS, 0.000_1);
+            bad.outcome(n * MS, true);
+        }
+        for _ in 0..9 {
+            good.begin();
+        }
+        assert!(cost(&bad, 10 * MS) > cost(&good, 10 * MS));
+    }
+
+    #[test]
+    fn a_failure_in_a_hundred_costs_next_to_nothing_for_long() {
+        let load = Load::new(0);
+        load.answered(0, 0.02);
+        load.outcome(0, true);
+        assert!(cost(&load, 0) < 0.02 + 0.013);
+        for _ in 0..20 {
+            load.outcome(0, false);
+        }
+        assert!(cost(&load, 0) < 0.02 + 0.000_5);
+    }
+
+    #[test]
+    fn a_caller_that_left_says_that_it_took_at_least_so_long() {
+        let load = Load::new(0);
+        load.answered(0, 0.01);
+        load.unanswered(0, 0.005);
+        assert!(close(latency(&load, 0), 0.01));
+        load.unanswered(0, 0.3);
+        assert!(close(latency(&load, 0), 0.3));
+    }
+
+    proptest! {
+        #[test]
+        fn a_cost_is_finite_positive_and_grows_with_the_load(
+            events in prop::collection::vec((0u64..100 * SECOND, 0f32..100.0, 0u8..4), 0..50),
+        ) {
+            let load = Load::new(0);
+            let mut now = 0;
+            for (pause, seconds, what) in events {
+                now += pause;
+                match what {
+                    0 => load.answered(now, seconds),
+                    1 => load.unanswered(now, seconds),
+                    2 => load.outcome(now, true),
+                    _ => load.outcome(now, false),
+                }
+                let before = cost(&load, now);
+                prop_assert!(before.is_finite() && before >= FLOOR);
+                load.begin();
+                prop_assert!(cost(&load, now) > before * 1.5);
+                load.end();
+                prop_assert!(cost(&load, now + 60 * SECOND) <= before);
+                prop_assert!((0.0..1.0).contains(&load.failure_ratio(now)));
+            }
+        }
+    }
 }

@@ -1,9 +1,12 @@
 use crate::{
     endpoint::{Core, Endpoint, State},
-    load::Nanos,
+    load::{Load, Nanos, START},
     random::Draw,
 };
-use std::{net::SocketAddr, sync::atomic::Ordering::*};
+use std::{
+    net::SocketAddr,
+    sync::atomic::Ordering::{Relaxed, SeqCst},
+};
 
 /// How often to draw before looking at every endpoint for one that will do.
 const DRAWS: usize = 8;
@@ -77,8 +80,15 @@ fn two<'a, S>(
         return Some(&endpoints[one]);
     };
     let [one, other] = [one, other].map(|position| &endpoints[position]);
-    let cheaper = other.state.load.cost(now) < one.state.load.cost(now);
+    let cheaper = is_cheaper(&other.state.load, &one.state.load, now);
     Some(if cheaper { other } else { one })
+}
+
+fn is_cheaper(one: &Load, other: &Load, now: Nanos) -> bool {
+    let latencies = (one.latency(now), other.latency(now));
+    // Who is unknown is taken to be like the other.
+    let known = latencies.0.or(latencies.1).unwrap_or(START.as_secs_f32());
+    one.cost(now, latencies.0.unwrap_or(known)) < other.cost(now, latencies.1.unwrap_or(known))
 }
 
 /// A random endpoint that is fit, other than `except`.

@@ -1,7 +1,6 @@
 use crate::{
     config::Config,
     endpoint::{Core, Endpoint, EndpointStatus, InFlight, State},
-    load::START,
     pick::pick,
     random::mix,
 };
@@ -100,13 +99,13 @@ impl<S> Shared<S> {
         let _one_at_a_time = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let addrs = self.subset(addrs);
 
-        let (present, start) = self.learned();
+        let present: HashSet<_> = self.read().iter().map(|e| e.state.addr).collect();
         let slow_start = !present.is_empty() && !self.core.config.slow_start.is_zero();
         let mut joining: HashMap<_, _> = addrs
             .iter()
             .filter(|addr| !present.contains(addr))
             .map(|&addr| {
-                let state = State::new(self.core.clone(), addr, start, slow_start);
+                let state = State::new(self.core.clone(), addr, slow_start);
                 let endpoint = Endpoint {
                     state: Arc::new(state),
                     service: make(addr),
@@ -131,24 +130,6 @@ impl<S> Shared<S> {
         joining.values().for_each(|gone| gone.state.remove());
     }
 
-    /// Who is here, and the latency to expect of who joins them: theirs, if known, so that it
-    /// is neither shunned for being unknown nor flooded for being believed fast.
-    fn learned(&self) -> (HashSet<SocketAddr>, f32) {
-        let now = self.core.now();
-        let endpoints = self.read();
-        let present = endpoints.iter().map(|e| e.state.addr).collect();
-        let measured: Vec<f32> = endpoints
-            .iter()
-            .filter_map(|endpoint| endpoint.state.load.measured(now))
-            .collect();
-        let start = if measured.is_empty() {
-            START.as_secs_f32()
-        } else {
-            measured.iter().sum::<f32>() / measured.len() as f32
-        };
-        (present, start)
-    }
-
     /// Without duplicates; and no more than asked for, by rendezvous hashing.
     fn subset(&self, mut addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let mut seen = HashSet::new();
@@ -157,8 +138,10 @@ impl<S> Shared<S> {
             && subset < addrs.len()
         {
             let salt = self.core.random.seed();
-            addrs.sort_by_cached_key(|addr| mix(salt ^ hash(addr)));
-            addrs.truncate(subset);
+            let mut ranked = addrs.clone();
+            ranked.sort_by_cached_key(|addr| mix(salt ^ hash(addr)));
+            let kept: HashSet<_> = ranked.into_iter().take(subset).collect();
+            addrs.retain(|addr| kept.contains(addr));
         }
         addrs
     }
