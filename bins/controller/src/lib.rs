@@ -8,9 +8,15 @@
 //!
 //! The index is plain data and decides everything; what is around it only watches and answers.
 
+pub mod index;
+mod name;
+pub mod resource;
 pub mod source;
 mod state_dir;
 pub mod stats;
 pub mod web;
 
-pub use self::state_dir::{Running, StateDir};
+pub use self::{
+    name::ServiceName,
+    state_dir::{Running, StateDir},
+};

@@ -1,0 +1,116 @@
+use mesh_discover::wire::split_port;
+use std::{fmt, sync::Arc};
+
+/// A service, as host names name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceName {
+    /// The service.
+    pub service: Arc<str>,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+}
+
+impl ServiceName {
+    /// The service `host` names for a client in `namespace`, under the cluster's `domain`.
+    ///
+    /// `web`, `web.shop`, `web.shop.svc` and `web.shop.svc.<domain>` are such names, in any case
+    /// and with or without a final dot. Whether there is that service is another question.
+    pub fn parse(host: &str, namespace: &str, domain: &str) -> Option<Self> {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let mut labels = host.splitn(4, '.');
+        let service = labels.next()?;
+        let namespace = labels.next().unwrap_or(namespace);
+        let is_service = match (labels.next(), labels.next()) {
+            (None, _) | (Some("svc"), None) => true,
+            (Some("svc"), Some(rest)) => rest == domain,
+            _ => false,
+        };
+        (is_service && is_label(service) && is_label(namespace)).then(|| Self {
+            service: service.into(),
+            namespace: namespace.into(),
+        })
+    }
+
+    /// The full name, without a port.
+    pub fn fqdn(&self, domain: &str) -> String {
+        format!("{}.{}.svc.{domain}", self.service, self.namespace)
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.service, self.namespace)
+    }
+}
+
+/// Host and port of an authority; port 80 if it names none.
+pub(crate) fn host_port(authority: &str) -> (&str, u16) {
+    let (host, port) = split_port(authority);
+    (host, port.unwrap_or(mesh_discover::wire::DEFAULT_PORT))
+}
+
+/// Whether `name` is a DNS label (RFC 1123): what services and namespaces are called.
+pub(crate) fn is_label(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// Whether `name` is a DNS subdomain (RFC 1123): what resources are called.
+///
+/// Resources are kept in files of their names, so this is also what keeps a name from leaving
+/// its folder.
+pub(crate) fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_services_name_is_understood() {
+        let parse = |host: &str| ServiceName::parse(host, "shop", "cluster.local");
+        let web = parse("web").unwrap();
+        assert_eq!(web.fqdn("cluster.local"), "web.shop.svc.cluster.local");
+        for host in [
+            "WEB",
+            "web.shop",
+            "web.shop.svc",
+            "web.shop.svc.",
+            "web.shop.svc.cluster.local",
+            "web.shop.svc.cluster.local.",
+        ] {
+            assert_eq!(parse(host).as_ref(), Some(&web), "{host}");
+        }
+        assert_eq!(&*parse("web.other").unwrap().namespace, "other");
+    }
+
+    #[test]
+    fn other_names_are_no_services() {
+        for host in [
+            "",
+            ".",
+            "127.0.0.1",
+            "[::1]",
+            "web.shop.pod",
+            "web.shop.svc.example.com",
+            "a_b.shop",
+            "www.example.com",
+        ] {
+            let name = ServiceName::parse(host, "shop", "cluster.local");
+            assert_eq!(name, None, "{host}");
+        }
+    }
+
+    #[test]
+    fn no_resource_is_named_out_of_its_folder() {
+        assert!(is_subdomain("web.shop.svc.cluster.local"));
+        for name in ["", "..", "a/b", "a..b", ".a", "A", "-a", "a.", "a\0b"] {
+            assert!(!is_subdomain(name), "{name:?}");
+        }
+        assert!(!is_subdomain(&"a.".repeat(127)));
+    }
+}
