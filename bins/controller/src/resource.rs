@@ -1,3 +1,5 @@
+//! What people declare: kinds, names and manifests.
+
 use mesh_profile::ProfileSpec;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};

@@ -1,3 +1,49 @@
-//! The JSON API.
+//! The JSON API, for the command line and whoever else asks.
+//!
+//! The same questions are answered on two listeners: a Unix socket in the state folder, which
+//! also takes commands that change something, and a loopback TCP port, which does not.
 
 pub mod api;
+mod error;
+mod guard;
+mod version;
+
+pub use self::error::ApiError;
+use crate::{index::Shared, source::Source, stats::Store};
+use axum::{Router, middleware};
+use std::sync::{Arc, Mutex};
+
+/// What the API answers from.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Resources and workloads.
+    pub index: Shared,
+    /// What the sidecars count.
+    pub store: Arc<Mutex<Store>>,
+    /// Where changed resources are kept.
+    pub source: Arc<dyn Source>,
+    /// Which controller this is.
+    pub about: Arc<api::Version>,
+}
+
+/// Who asks, as far as the listener can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The owner of the state folder: may change what the mesh does.
+    Owner,
+    /// Anybody on this machine, and any page in a browser on it: may look.
+    ReadOnly,
+}
+
+/// All routes.
+pub fn router(app: App, access: Access) -> Router {
+    let router = Router::new()
+        .merge(version::routes())
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .with_state(app);
+    match access {
+        Access::Owner => router,
+        Access::ReadOnly => router.layer(middleware::from_fn(guard::read_only)),
+    }
+}

@@ -1,9 +1,14 @@
-//! The JSON API's types for what the mesh is doing; the CLI reads the same.
+//! The JSON API's types; the CLI reads the same.
 
+mod control;
 mod event;
 mod resource;
 mod rows;
 
+pub use control::{
+    Applied, Check, CheckCategory, CheckReport, CheckResult, Destination, Leaf, LeafEndpoint,
+    Outcome, ProfileRef, ResourceList, Version,
+};
 pub use event::{
     Endpoint, Header, HeaderValue, Id, Labels, RequestInit, ResponseEnd, ResponseInit, Since,
     TapEvent,

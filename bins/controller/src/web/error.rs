@@ -1,0 +1,73 @@
+use axum::{
+    Json,
+    http::{Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use std::fmt;
+
+/// A "no", with its status and the reason: `{"error": "..."}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    status: StatusCode,
+    reason: String,
+}
+
+impl ApiError {
+    /// A "no" of this status.
+    pub fn new(status: StatusCode, reason: impl fmt::Display) -> Self {
+        Self {
+            status,
+            reason: reason.to_string(),
+        }
+    }
+
+    /// 400: the question makes no sense.
+    pub fn bad_request(reason: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// 404: what is asked for is not there.
+    pub fn not_found(reason: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, reason)
+    }
+
+    /// 422: it was understood, and is not valid.
+    pub fn invalid(reason: impl fmt::Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
+    }
+
+    /// 500: our fault, or the machine's. The whole chain of causes is told: who may ask is on
+    /// this machine.
+    pub fn internal(error: &anyhow::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format_args!("{error:#}"))
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "error": self.reason });
+        (self.status, Json(body)).into_response()
+    }
+}
+
+pub(super) async fn no_such_path(uri: Uri) -> ApiError {
+    ApiError::not_found(format_args!("there is no {}", uri.path()))
+}
+
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    let reason = format!("{} does not take {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, reason)
+}
