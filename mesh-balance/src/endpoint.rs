@@ -265,13 +265,16 @@ pub struct EndpointStatus {
 
 impl EndpointStatus {
     pub(crate) fn of(state: &State, now: Nanos) -> Self {
-        let latency = state.load.latency(now).unwrap_or(START.as_secs_f32());
+        let latency = state
+            .load
+            .latency(now)
+            .map_or(START, Duration::from_secs_f32);
         Self {
             addr: state.addr,
             in_flight: state.load.in_flight() as usize,
-            latency: Duration::from_secs_f32(latency),
+            latency,
             failure_ratio: state.load.failure_ratio(now).into(),
-            load: state.load.cost(now, latency).into(),
+            load: state.load.cost(now, latency.as_secs_f32()).into(),
             ejected: state.is_ejected(),
         }
     }

@@ -130,7 +130,7 @@ async fn endpoints_that_stay_keep_their_service_and_what_was_learned() {
     assert_eq!(endpoints.len(), 2);
     assert_eq!(endpoints[1].addr, addr(0));
     let sampled = endpoints[1].latency;
-    assert!(sampled.abs_diff(Duration::from_millis(80)) < Duration::from_millis(1));
+    assert!(sampled.abs_diff(Duration::from_millis(80)) < Duration::from_millis(3));
     assert_eq!(endpoints[0].latency.as_millis(), 30, "nothing to go by");
 }
 
