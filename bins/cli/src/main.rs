@@ -6,6 +6,7 @@ mod args;
 mod client;
 mod cmd;
 mod output;
+mod resources;
 mod up;
 
 use clap::Parser;

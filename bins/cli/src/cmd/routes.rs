@@ -1,21 +1,260 @@
 //! `mesh routes`.
 
-use crate::args::Global;
+use crate::{
+    args::Global,
+    client::Client,
+    output::{Align, Format, Table, cell, json, ms, percent, rps, usage},
+    resources::{self, check_filter_namespace, filter, resource},
+};
 use anyhow::Result;
-use std::process::ExitCode;
+use mesh_controller::web::api::{Latency, Rate, RouteRow, RouteTable};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// Being written.
+/// Show how each route is doing
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh routes deploy")]
+#[command(after_help = "Examples:
+  mesh routes deploy/books
+  mesh routes deploy/books --to svc/authors -o wide")]
 pub(crate) struct Args {
-    /// The resources to look at: TYPE, TYPE NAME or TYPE/NAME.
+    /// Whose routes: TYPE, TYPE NAME or TYPE/NAME.
     #[arg(value_name = "RESOURCE")]
-    resources: Vec<String>,
+    resource: Vec<String>,
+    /// Over how long.
+    #[arg(short = 't', long, value_name = "DURATION", default_value = "1m")]
+    time_window: String,
+    /// The routes of this resource, as called by the other.
+    #[arg(long, value_name = "RESOURCE")]
+    to: Option<String>,
+    /// The namespace of --to, if it is another.
+    #[arg(long, value_name = "NAMESPACE")]
+    to_namespace: Option<String>,
+    /// How to print it: table, wide (with --to) or json.
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
+    output: String,
 }
 
-pub(crate) async fn run(args: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!(
-        "mesh routes {} is not written yet",
-        args.resources.join(" ")
-    )
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let (format, query) = match args.check(global) {
+        Ok(checked) => checked,
+        Err(reason) => return usage(reason),
+    };
+    let query: Vec<_> = query
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
+    let tables: Vec<RouteTable> = Client::find(global)?
+        .get_json("/api/v1/routes", &query)
+        .await?;
+    let text = render(&tables, format, args.to.is_some())?;
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// The format and the question, or what is wrong with it.
+    fn check(&self, global: &Global) -> Result<(Format, Vec<(&'static str, String)>), String> {
+        let format = self.output.parse()?;
+        if format == Format::Wide && self.to.is_none() {
+            return Err("wide output is only available when --to is specified".to_owned());
+        }
+        let resource = resource(&self.resource)?;
+        resources::window(&self.time_window)?;
+        let mut query = vec![
+            ("resource", resource.to_string()),
+            ("window", self.time_window.clone()),
+        ];
+        let to = self.to.as_deref().map(filter).transpose()?;
+        check_filter_namespace("to", to.as_ref(), self.to_namespace.as_deref())?;
+        query.extend(to.map(|to| ("to", to.to_string())));
+        query.extend(self.to_namespace.clone().map(|name| ("to_namespace", name)));
+        query.extend(global.namespace.clone().map(|name| ("namespace", name)));
+        Ok((format, query))
+    }
+}
+
+fn render(tables: &[RouteTable], format: Format, is_to: bool) -> Result<String> {
+    if format == Format::Json {
+        return json_of(tables, is_to);
+    }
+    let several = tables.len() > 1;
+    let tables = tables.iter().map(|of| {
+        let heading = several.then(|| format!("==> {} <==\n", of.resource));
+        format!("{}{}\n", heading.unwrap_or_default(), table(of, format))
+    });
+    Ok(tables.collect())
+}
+
+fn table(of: &RouteTable, format: Format) -> Table {
+    let right = |name| (name, Align::Right);
+    let mut columns = vec![("ROUTE", Align::Left), right("SERVICE")];
+    match format {
+        Format::Wide => {
+            columns.extend(["EFFECTIVE_SUCCESS", "EFFECTIVE_RPS"].map(right));
+            columns.extend(["ACTUAL_SUCCESS", "ACTUAL_RPS"].map(right));
+        }
+        _ => columns.extend(["SUCCESS", "RPS"].map(right)),
+    }
+    columns.extend(["LATENCY_P50", "LATENCY_P95", "LATENCY_P99"].map(right));
+
+    let mut table = Table::new(columns);
+    for row in &of.rows {
+        let mut cells = vec![row.route.clone(), service(row).to_owned()];
+        let rate = |rate: Rate| [cell(rate.success, percent), cell(rate.rps, rps)];
+        cells.extend(rate(row.effective));
+        if format == Format::Wide {
+            cells.extend(rate(row.actual));
+        }
+        let Latency {
+            latency_ms_p50,
+            latency_ms_p95,
+            latency_ms_p99,
+        } = row.latency;
+        cells.extend([latency_ms_p50, latency_ms_p95, latency_ms_p99].map(|p| cell(p, ms)));
+        table.row(cells);
+    }
+    table
+}
+
+/// The first label of the service's name.
+fn service(row: &RouteRow) -> &str {
+    row.authority.split('.').next().unwrap_or_default()
+}
+
+/// An object with a list of routes for each resource.
+fn json_of(tables: &[RouteTable], is_to: bool) -> Result<String> {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Row<'a> {
+        /// Effective and actual rates.
+        Called(RouteRow),
+        /// What was served is not told apart.
+        Served {
+            route: &'a str,
+            authority: &'a str,
+            #[serde(flatten)]
+            rate: Rate,
+            #[serde(flatten)]
+            latency: Latency,
+        },
+    }
+    let row = |row| match row {
+        row if is_to => Row::Called(RouteRow {
+            authority: service(row).to_owned(),
+            ..row.clone()
+        }),
+        row => Row::Served {
+            route: &row.route,
+            authority: service(row),
+            rate: row.effective,
+            latency: row.latency,
+        },
+    };
+    let tables = tables.iter();
+    let tables = tables.map(|of| (&*of.resource, of.rows.iter().map(row).collect::<Vec<_>>()));
+    json(&tables.collect::<BTreeMap<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+        #[command(flatten)]
+        global: Global,
+    }
+
+    fn check(line: &str) -> Result<(Format, Vec<(&'static str, String)>), String> {
+        let line = Line::try_parse_from(format!("routes {line}").split_whitespace()).unwrap();
+        line.args.check(&line.global)
+    }
+
+    fn books() -> RouteTable {
+        let row = |route: &str| RouteRow {
+            route: route.to_owned(),
+            authority: "books.booksapp.svc.cluster.local".to_owned(),
+            ..RouteRow::default()
+        };
+        let rate = |success, rps| Rate {
+            success: Some(success),
+            rps: Some(rps),
+        };
+        RouteTable {
+            resource: "deploy/webapp".to_owned(),
+            rows: vec![
+                RouteRow {
+                    effective: rate(1.0, 0.8),
+                    actual: rate(0.5102, 1.6),
+                    latency: Latency {
+                        latency_ms_p50: Some(11),
+                        latency_ms_p95: Some(19),
+                        latency_ms_p99: Some(20),
+                    },
+                    ..row("DELETE /books/{id}.json")
+                },
+                row("[DEFAULT]"),
+            ],
+        }
+    }
+
+    #[test]
+    fn every_shape_is_as_expected() {
+        let one = [books()];
+        golden("routes.txt", &render(&one, Format::Table, false).unwrap());
+        golden("routes.json", &render(&one, Format::Json, false).unwrap());
+        golden(
+            "routes_wide.txt",
+            &render(&one, Format::Wide, true).unwrap(),
+        );
+        golden("routes_to.json", &render(&one, Format::Json, true).unwrap());
+        let other = RouteTable {
+            resource: "deploy/traffic".to_owned(),
+            ..books()
+        };
+        let several = [books(), other];
+        golden(
+            "routes_several.txt",
+            &render(&several, Format::Table, false).unwrap(),
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        for (line, reason) in [
+            ("", "No resource arguments provided"),
+            (
+                "deploy/a -o wide",
+                "wide output is only available when --to is specified",
+            ),
+            (
+                "deploy/a po/b",
+                "only one resource is expected, not deploy/a po/b",
+            ),
+            ("deploy/a -t 1", "invalid time window: "),
+        ] {
+            assert!(check(line).unwrap_err().starts_with(reason), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_question_is_passed_on() {
+        let (_, query) = check("deploy/books --to svc/authors --to-namespace b").unwrap();
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            query.join("&"),
+            "resource=deploy/books&window=1m&to=svc/authors&to_namespace=b"
+        );
+    }
 }

@@ -1,18 +1,339 @@
 //! `mesh stat`.
 
-use crate::args::Global;
+use crate::{
+    args::Global,
+    client::Client,
+    output::{Align, Format, Table, bytes_per_second, cell, json, ms, percent, rps, usage},
+    resources::{self, check_filter_namespace, filter, resources},
+};
 use anyhow::Result;
-use std::process::ExitCode;
+use mesh_controller::web::api::{Kind, StatRow, StatTable};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// Being written.
+/// Show how resources are doing: success, requests a second, latency
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh stat deploy")]
+#[command(after_help = "Examples:
+  mesh stat deploy
+  mesh stat deploy/webapp po -o wide
+  mesh stat deploy --to svc/authors -t 5m")]
 pub(crate) struct Args {
-    /// The resources to look at: TYPE, TYPE NAME or TYPE/NAME.
+    /// What to look at: TYPE, TYPE NAME, TYPE/NAME or all; types are deploy, po, ns, svc and au.
     #[arg(value_name = "RESOURCE")]
     resources: Vec<String>,
+    /// Look at every namespace.
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Over how long.
+    #[arg(short = 't', long, value_name = "DURATION", default_value = "1m")]
+    time_window: String,
+    /// Only what they send to this resource.
+    #[arg(long, value_name = "RESOURCE")]
+    to: Option<String>,
+    /// The namespace of --to, if it is another.
+    #[arg(long, value_name = "NAMESPACE")]
+    to_namespace: Option<String>,
+    /// Only what they get from this resource.
+    #[arg(long, value_name = "RESOURCE")]
+    from: Option<String>,
+    /// The namespace of --from, if it is another.
+    #[arg(long, value_name = "NAMESPACE")]
+    from_namespace: Option<String>,
+    /// Also show what has no sidecar.
+    #[arg(long)]
+    unmeshed: bool,
+    /// How to print it: table, wide or json.
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
+    output: String,
 }
 
-pub(crate) async fn run(args: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh stat {} is not written yet", args.resources.join(" "))
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let (format, query) = match args.check(global) {
+        Ok(checked) => checked,
+        Err(reason) => return usage(reason),
+    };
+    let query: Vec<_> = query
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
+    let tables: Vec<StatTable> = Client::find(global)?
+        .get_json("/api/v1/stat", &query)
+        .await?;
+    if format != Format::Json && tables.iter().all(|table| table.rows.is_empty()) {
+        eprintln!("No traffic found.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text = render(&tables, format, args.all_namespaces)?;
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// The format and the question, or what is wrong with it.
+    fn check(&self, global: &Global) -> Result<(Format, Vec<(&'static str, String)>), String> {
+        let format = self.output.parse()?;
+        if self.to.is_some() && self.from.is_some() {
+            return Err("--to and --from flags are mutually exclusive".to_owned());
+        }
+        if self.to_namespace.is_some() && self.from_namespace.is_some() {
+            let reason = "--to-namespace and --from-namespace flags are mutually exclusive";
+            return Err(reason.to_owned());
+        }
+        if self.all_namespaces && global.namespace.is_some() {
+            let reason = "--all-namespaces and --namespace flags are mutually exclusive";
+            return Err(reason.to_owned());
+        }
+        let resources = resources(&self.resources)?;
+        if self.all_namespaces && resources.iter().any(|resource| resource.name.is_some()) {
+            let reason = "stats for a resource cannot be retrieved by name across all namespaces";
+            return Err(reason.to_owned());
+        }
+        resources::window(&self.time_window)?;
+        let names: Vec<_> = resources.iter().map(ToString::to_string).collect();
+        let mut query = vec![
+            ("resources", names.join(",")),
+            ("window", self.time_window.clone()),
+        ];
+        let filters = [
+            ("to", &self.to, "to_namespace", &self.to_namespace),
+            ("from", &self.from, "from_namespace", &self.from_namespace),
+        ];
+        for (flag, resource, namespace_flag, namespace) in filters {
+            let resource = resource.as_deref().map(filter).transpose()?;
+            check_filter_namespace(flag, resource.as_ref(), namespace.as_deref())?;
+            query.extend(resource.map(|resource| (flag, resource.to_string())));
+            query.extend(
+                namespace
+                    .clone()
+                    .map(|namespace| (namespace_flag, namespace)),
+            );
+        }
+        query.extend(global.namespace.clone().map(|name| ("namespace", name)));
+        if self.all_namespaces {
+            query.push(("all_namespaces", "true".to_owned()));
+        }
+        if self.unmeshed {
+            query.push(("unmeshed", "true".to_owned()));
+        }
+        Ok((format, query))
+    }
+}
+
+fn render(tables: &[StatTable], format: Format, all_namespaces: bool) -> Result<String> {
+    if format == Format::Json {
+        let rows: Vec<_> = tables.iter().flat_map(|table| &table.rows).collect();
+        return json(&rows);
+    }
+    let is_alone = tables.len() == 1;
+    let tables = tables.iter().filter(|table| !table.rows.is_empty());
+    let tables = tables.map(|of| table(of, format, all_namespaces, is_alone).to_string());
+    Ok(tables.collect::<Vec<_>>().join("\n"))
+}
+
+fn table(of: &StatTable, format: Format, all_namespaces: bool, is_alone: bool) -> Table {
+    let namespaces: BTreeSet<_> = of.rows.iter().map(|row| &row.namespace).collect();
+    let is_namespaced = of.kind != Kind::Namespace && (all_namespaces || namespaces.len() > 1);
+    let is_pod = of.kind == Kind::Pod;
+
+    let right = |name| (name, Align::Right);
+    let mut columns = Vec::new();
+    columns.extend(is_namespaced.then_some(("NAMESPACE", Align::Left)));
+    columns.push(("NAME", Align::Left));
+    columns.extend(is_pod.then_some(right("STATUS")));
+    columns.extend(["MESHED", "SUCCESS", "RPS"].map(right));
+    columns.extend(["LATENCY_P50", "LATENCY_P95", "LATENCY_P99", "TCP_CONN"].map(right));
+    if format == Format::Wide {
+        columns.extend(["READ_BYTES/SEC", "WRITE_BYTES/SEC"].map(right));
+    }
+    let mut table = Table::new(columns);
+    for row in &of.rows {
+        let mut cells = Vec::new();
+        cells.extend(is_namespaced.then(|| row.namespace.clone()));
+        cells.push(match is_alone {
+            true => row.name.clone(),
+            false => format!("{}/{}", of.kind.short(), row.name),
+        });
+        cells.extend(is_pod.then(|| cell(row.status.clone(), |status| status)));
+        cells.extend(numbers(row));
+        if format == Format::Wide {
+            cells.push(cell(row.tcp_read_bytes_rate, bytes_per_second));
+            cells.push(cell(row.tcp_write_bytes_rate, bytes_per_second));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn numbers(row: &StatRow) -> [String; 7] {
+    [
+        cell(row.meshed.clone(), |meshed| meshed),
+        cell(row.success, percent),
+        cell(row.rps, rps),
+        cell(row.latency.latency_ms_p50, ms),
+        cell(row.latency.latency_ms_p95, ms),
+        cell(row.latency.latency_ms_p99, ms),
+        cell(row.tcp_open_connections, |open| open.to_string()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+    use clap::Parser;
+    use mesh_controller::web::api::Latency;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+        #[command(flatten)]
+        global: Global,
+    }
+
+    fn check(line: &str) -> Result<(Format, Vec<(&'static str, String)>), String> {
+        let line = Line::try_parse_from(format!("stat {line}").split_whitespace()).unwrap();
+        line.args.check(&line.global)
+    }
+
+    fn row(namespace: &str, name: &str) -> StatRow {
+        StatRow {
+            namespace: namespace.to_owned(),
+            kind: "deployment".to_owned(),
+            name: name.to_owned(),
+            meshed: Some("1/1".to_owned()),
+            ..StatRow::default()
+        }
+    }
+
+    fn authors() -> StatRow {
+        StatRow {
+            success: Some(0.714_285),
+            rps: Some(5.3),
+            latency: Latency {
+                latency_ms_p50: Some(3),
+                latency_ms_p95: Some(12),
+                latency_ms_p99: Some(19),
+            },
+            tcp_open_connections: Some(8),
+            tcp_read_bytes_rate: Some(1234.56),
+            tcp_write_bytes_rate: Some(2.0),
+            ..row("booksapp", "authors")
+        }
+    }
+
+    fn deployments(rows: Vec<StatRow>) -> StatTable {
+        StatTable {
+            kind: Kind::Deployment,
+            rows,
+        }
+    }
+
+    #[test]
+    fn every_shape_is_as_expected() {
+        let one = [deployments(vec![authors(), row("booksapp", "traffic")])];
+        golden("stat.txt", &render(&one, Format::Table, false).unwrap());
+        golden("stat_wide.txt", &render(&one, Format::Wide, false).unwrap());
+        golden("stat.json", &render(&one, Format::Json, false).unwrap());
+        golden(
+            "stat_all_namespaces.txt",
+            &render(&one, Format::Table, true).unwrap(),
+        );
+
+        let pod = StatRow {
+            name: "authors-0".to_owned(),
+            status: Some("Running".to_owned()),
+            ..authors()
+        };
+        let service = StatRow {
+            meshed: None,
+            ..authors()
+        };
+        let table = |kind, row| StatTable {
+            kind,
+            rows: vec![row],
+        };
+        let several = [
+            one[0].clone(),
+            table(Kind::Pod, pod),
+            table(Kind::Service, service),
+        ];
+        golden(
+            "stat_several_kinds.txt",
+            &render(&several, Format::Table, false).unwrap(),
+        );
+    }
+
+    #[test]
+    fn an_empty_answer_is_an_empty_array() {
+        assert_eq!(
+            render(&[deployments(vec![])], Format::Json, false).unwrap(),
+            "[]\n"
+        );
+    }
+
+    #[test]
+    fn several_namespaces_have_a_column() {
+        let rows = vec![row("a", "web"), row("b", "web")];
+        let text = render(&[deployments(rows)], Format::Table, false).unwrap();
+        assert!(text.starts_with("NAMESPACE   NAME   MESHED"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        for (line, reason) in [
+            ("", "No resource arguments provided"),
+            (
+                "deploy --to a --from b",
+                "--to and --from flags are mutually exclusive",
+            ),
+            (
+                "deploy --to-namespace a --from-namespace b",
+                "--to-namespace and --from-namespace flags are mutually exclusive",
+            ),
+            (
+                "deploy -A -n a",
+                "--all-namespaces and --namespace flags are mutually exclusive",
+            ),
+            (
+                "deploy --to ns/a --to-namespace a",
+                "--to-namespace flag is incompatible with namespace resource type",
+            ),
+            (
+                "deploy/a -A",
+                "stats for a resource cannot be retrieved by name across all namespaces",
+            ),
+            (
+                "deploy -t 5s",
+                "metrics time window needs to be at least 15s",
+            ),
+            (
+                "deploy -o xml",
+                "--output currently only supports table, json and wide",
+            ),
+            (
+                "deploy --to all",
+                "resource type 'all' is not supported as a filter",
+            ),
+        ] {
+            assert_eq!(check(line).unwrap_err(), reason, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_question_is_passed_on() {
+        let (format, query) = check("deploy webapp --to svc/books -n shop -o wide").unwrap();
+        assert_eq!(format, Format::Wide);
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            query.join("&"),
+            "resources=deploy/webapp&window=1m&to=svc/books&namespace=shop"
+        );
+    }
 }

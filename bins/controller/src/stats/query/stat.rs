@@ -123,7 +123,7 @@ fn rows(
     rows.into_iter()
         .filter(|(_, row)| !row.is_quiet || !row.tally.is_empty())
         .filter(|((namespace, name), _)| {
-            query.is_in_namespace(namespace)
+            (kind == Kind::Namespace || query.is_in_namespace(namespace))
                 && query
                     .resources
                     .iter()

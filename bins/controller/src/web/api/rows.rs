@@ -77,11 +77,13 @@ pub struct RouteRow {
 }
 
 /// How many, and how many of them well.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rate {
     /// Between 0 and 1.
+    #[serde(serialize_with = "short")]
     pub success: Option<f64>,
     /// A second.
+    #[serde(serialize_with = "short")]
     pub rps: Option<f64>,
 }
 
