@@ -1,1 +1,72 @@
-//! Being written.
+//! The mesh sidecar: the middleware of this workspace, stacked, over hyper.
+//!
+//! Outbound, a request goes down this line; each step is a file, or a crate.
+//!
+//! ```text
+//! accept       socket                               accept.rs, worker.rs
+//! detect       HTTP/1, HTTP/2 or opaque             detect.rs
+//! serve        hyper: connection -> requests        serve.rs
+//! respond      errors from below become responses   respond.rs
+//! find         authority -> destination, cached     outbound.rs, cache.rs
+//!   profile    match -> Route in extensions         destination.rs from here on
+//!   effective  count what the caller will see
+//!   timeout    one deadline, retries included
+//!   exchange   tap what no attempt below will show
+//!   retry      again, if the budget allows
+//!   actual     count each attempt
+//!   split      choose a leaf by weight
+//!     balance  choose an endpoint of the leaf
+//!       tap    show the attempt and its endpoint
+//!       stats  count it
+//!       send   connection, HTTP/1 or 2              pool/
+//! ```
+//!
+//! Inbound it is the same without choices: see `inbound.rs`.
+//!
+//! Each worker is a thread with a runtime, listeners, connections, stacks and counters of its
+//! own; a request never leaves it. Two things are shared, because they were made for it: a
+//! destination's retry budget and the ticket counter of its split. One more thread follows the
+//! controller and answers the admin port.
+
+mod accept;
+mod admin;
+mod cache;
+mod config;
+mod destination;
+mod detect;
+mod discover;
+mod drain;
+mod headers;
+mod inbound;
+mod joint;
+mod outbound;
+mod pool;
+mod proxy;
+mod registry;
+mod resolve;
+mod respond;
+mod serve;
+mod signals;
+mod standalone;
+mod transport;
+mod worker;
+
+pub use self::{
+    config::{Args, Config, Fixed, Label, Limits, Listener, Role, Standalone},
+    discover::Discover,
+    proxy::{Proxy, run},
+    signals::{Ask, Shutdown},
+};
+
+/// Log lines go to standard error, filtered by [`Config::log`].
+pub mod log {
+    use tracing_subscriber::EnvFilter;
+
+    /// Starts logging; does nothing if the program logs already.
+    pub fn init(filter: &str) {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(std::io::stderr)
+            .try_init();
+    }
+}

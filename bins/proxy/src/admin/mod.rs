@@ -1,0 +1,153 @@
+//! The admin port: health, metrics, shutdown and tap.
+
+use crate::{
+    detect::{self, Protocol},
+    discover::Discover,
+    drain::{self, Draining},
+    registry::Registry,
+    respond::{Broken, ResponseBody},
+    serve,
+    signals::Ask,
+    transport::{Io, Meter},
+};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use hyper::body::Incoming;
+use mesh_profile::stats::prometheus::Exposition;
+use mesh_tap::Tap;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, time::Instant};
+
+/// Whoever connects must say what it wants within this.
+const DETECT: Duration = Duration::from_secs(10);
+
+/// What the admin port answers with.
+pub(crate) struct Admin {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) tap: Tap,
+    pub(crate) discover: Option<Arc<dyn Discover>>,
+    pub(crate) ask: Ask,
+    /// Set when the drain has begun.
+    pub(crate) stopping: Arc<AtomicBool>,
+}
+
+type Answer = Response<ResponseBody<BoxBody<Bytes, Broken>>>;
+
+/// Answers until the process ends: metrics can be read during a drain, too.
+pub(crate) async fn serve(admin: Arc<Admin>, listener: std::net::TcpListener) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the admin port is not served");
+            return;
+        }
+    };
+    let meter = Arc::<Meter>::default();
+    let (_never, draining) = drain::channel();
+    loop {
+        let Ok((socket, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let _ = socket.set_nodelay(true);
+        let io = Io::new(socket, meter.clone());
+        tokio::spawn(connection(admin.clone(), io, peer, draining.clone()));
+    }
+}
+
+async fn connection(admin: Arc<Admin>, mut io: Io, peer: SocketAddr, draining: Draining) {
+    match detect::detect(&mut io, DETECT).await {
+        Ok(Some(protocol @ (Protocol::Http1 | Protocol::Http2))) => {
+            let handle = |req| admin.clone().handle(peer, req);
+            serve::http(io, protocol, handle, draining).await;
+        }
+        _ => tracing::debug!(%peer, "not HTTP"),
+    }
+}
+
+impl Admin {
+    async fn handle(self: Arc<Self>, peer: SocketAddr, req: Request<Incoming>) -> Answer {
+        let get = matches!(*req.method(), Method::GET | Method::HEAD);
+        match req.uri().path() {
+            "/metrics" if get => {
+                let text = self.registry.render(Instant::now());
+                let mut rsp = answer(StatusCode::OK, text);
+                let kind = http::HeaderValue::from_static(Exposition::CONTENT_TYPE);
+                rsp.headers_mut().insert(CONTENT_TYPE, kind);
+                rsp
+            }
+            "/live" if get => answer(StatusCode::OK, "live\n"),
+            "/ready" if get => match self.is_ready() {
+                true => answer(StatusCode::OK, "ready\n"),
+                false => answer(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            },
+            "/env.json" if get => environment(req.uri().query()),
+            "/shutdown" if !peer.ip().is_loopback() => answer(
+                StatusCode::FORBIDDEN,
+                "Requests are only permitted from localhost.\n",
+            ),
+            "/shutdown" if req.method() == Method::POST => {
+                self.ask.ask();
+                answer(StatusCode::OK, "shutdown\n")
+            }
+            "/metrics" | "/live" | "/ready" | "/env.json" | "/shutdown" => {
+                answer(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
+            }
+            _ => answer(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+
+    /// The workers run before this port answers.
+    fn is_ready(&self) -> bool {
+        let known = self
+            .discover
+            .as_ref()
+            .is_none_or(|discover| discover.is_ready());
+        known && !self.stopping.load(Relaxed)
+    }
+}
+
+/// The environment: all of it, or the variables that the query names.
+fn environment(query: Option<&str>) -> Answer {
+    let value = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
+    let all: BTreeMap<String, Option<String>> = match query {
+        Some(query) if query.contains('=') => {
+            return answer(StatusCode::BAD_REQUEST, "the query is a list of names\n");
+        }
+        Some(query) if !query.is_empty() => {
+            let names = query.split('&');
+            names.map(|name| (name.to_owned(), value(name))).collect()
+        }
+        _ => std::env::vars_os()
+            .map(|(name, value)| {
+                let name = name.to_string_lossy().into_owned();
+                (name, Some(value.to_string_lossy().into_owned()))
+            })
+            .collect(),
+    };
+    let text = serde_json::to_string(&all).unwrap_or_default();
+    let mut rsp = answer(StatusCode::OK, text);
+    let kind = http::HeaderValue::from_static("application/json");
+    rsp.headers_mut().insert(CONTENT_TYPE, kind);
+    rsp
+}
+
+fn answer(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    let body = Full::new(text.into())
+        .map_err(|never| match never {})
+        .boxed();
+    let mut rsp = Response::new(ResponseBody::Stream { body });
+    *rsp.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain");
+    rsp.headers_mut().insert(CONTENT_TYPE, kind);
+    rsp
+}

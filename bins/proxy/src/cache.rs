@@ -1,0 +1,187 @@
+use mesh_core::{BoxError, Fault};
+use std::{
+    collections::HashMap,
+    error::Error,
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
+use tower_service::Service;
+
+/// The destinations of one worker by authority, each with its stack and the task that keeps it
+/// up to date. Bounded; one that is not used any more is forgotten.
+pub(crate) struct Cache<S> {
+    slots: Arc<Mutex<Slots<S>>>,
+    limit: usize,
+}
+
+type Slots<S> = HashMap<Box<str>, Slot<S>>;
+
+struct Slot<S> {
+    entry: Arc<Entry<S>>,
+    follower: AbortHandle,
+}
+
+impl<S> Drop for Slot<S> {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+/// A destination: its stack, once it is known what it is.
+pub(crate) struct Entry<S> {
+    stack: watch::Sender<State<S>>,
+    used: AtomicBool,
+}
+
+/// Requests call the stack where it is, under its lock, rather than cloning it: a call only
+/// builds a future, and nobody else is on this worker while it does.
+type Shared<S> = Arc<Mutex<S>>;
+
+enum State<S> {
+    Waiting,
+    Serving(Shared<S>),
+    Failed(Arc<str>),
+}
+
+impl<S: Send + 'static> Cache<S> {
+    /// Remembers at most `limit` destinations, each until it was unused for `idle`.
+    pub(crate) fn new(limit: usize, idle: Duration) -> Self {
+        let slots = Arc::default();
+        tokio::spawn(forget_unused(Arc::downgrade(&slots), idle));
+        Self { slots, limit }
+    }
+
+    /// The destination called `authority`; `follow` starts the task that makes and updates it.
+    ///
+    /// `None` when there are too many, and all of them in use.
+    pub(crate) fn get(
+        &self,
+        authority: &str,
+        follow: impl FnOnce(Arc<Entry<S>>) -> JoinHandle<()>,
+    ) -> Option<Arc<Entry<S>>> {
+        let mut slots = lock(&self.slots);
+        if let Some(slot) = slots.get(authority) {
+            if !slot.entry.used.load(Relaxed) {
+                slot.entry.used.store(true, Relaxed);
+            }
+            return Some(slot.entry.clone());
+        }
+        if slots.len() >= self.limit {
+            let unused = slots
+                .iter()
+                .find(|(_, slot)| !slot.entry.used.load(Relaxed))
+                .map(|(authority, _)| authority.clone())?;
+            slots.remove(&unused);
+        }
+        let entry = Arc::new(Entry {
+            stack: watch::Sender::new(State::Waiting),
+            used: AtomicBool::new(true),
+        });
+        let follower = follow(entry.clone()).abort_handle();
+        let slot = Slot {
+            entry: entry.clone(),
+            follower,
+        };
+        slots.insert(authority.into(), slot);
+        Some(entry)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets what nobody asked for between two rounds.
+async fn forget_unused<S>(slots: Weak<Mutex<Slots<S>>>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle).await;
+        let Some(slots) = slots.upgrade() else {
+            return;
+        };
+        lock(&slots).retain(|_, slot| slot.entry.used.swap(false, Relaxed));
+    }
+}
+
+impl<S> Entry<S> {
+    /// From now on requests go through `stack`; those under way stay where they are.
+    pub(crate) fn serve(&self, stack: S) {
+        let stack = Arc::new(Mutex::new(stack));
+        self.stack.send_replace(State::Serving(stack));
+    }
+
+    /// From now on requests fail for this reason.
+    pub(crate) fn fail(&self, reason: String) {
+        self.stack.send_replace(State::Failed(reason.into()));
+    }
+
+    /// The stack, as soon as the destination is known.
+    async fn stack(&self) -> Result<Shared<S>, Unresolved> {
+        if let Some(known) = self.stack.borrow().known() {
+            return known;
+        }
+        let mut changes = self.stack.subscribe();
+        loop {
+            if let Some(known) = changes.borrow_and_update().known() {
+                return known;
+            }
+            if changes.changed().await.is_err() {
+                return Err(Unresolved("its destination is gone".into()));
+            }
+        }
+    }
+
+    /// Sends `req` through the stack.
+    pub(crate) async fn call<R>(&self, req: R) -> Result<S::Response, BoxError>
+    where
+        S: Service<R, Error = BoxError>,
+    {
+        let stack = self.stack().await?;
+        let mut req = Some(req);
+        // Layers that choose in `call` are always ready; if ever one is not, this waits its turn.
+        let response = poll_fn(|cx| {
+            let mut stack = lock(&stack);
+            stack.poll_ready(cx).map_ok(|()| {
+                let req = req.take().expect("called once");
+                stack.call(req)
+            })
+        })
+        .await?;
+        response.await
+    }
+}
+
+impl<S> State<S> {
+    fn known(&self) -> Option<Result<Shared<S>, Unresolved>> {
+        match self {
+            Self::Waiting => None,
+            Self::Serving(stack) => Some(Ok(stack.clone())),
+            Self::Failed(reason) => Some(Err(Unresolved(reason.clone()))),
+        }
+    }
+}
+
+/// A destination that exists neither in the mesh nor in DNS.
+#[derive(Debug)]
+pub(crate) struct Unresolved(Arc<str>);
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unresolved {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // No connection could be made.
+        Some(&Fault::Refused)
+    }
+}

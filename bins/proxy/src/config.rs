@@ -1,0 +1,500 @@
+use anyhow::{Context as _, bail};
+use clap::Args as _;
+use std::{
+    ffi::OsString,
+    fmt,
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+/// The flags of `mesh-proxy` and of `mesh proxy`. Each has an environment variable that it
+/// wins over.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Capture listener of the application's calls: the `http_proxy` of its environment
+    #[arg(long, value_name = "ADDR", env = "MESH_PROXY_OUTBOUND")]
+    pub outbound: Vec<SocketAddr>,
+
+    /// A listener whose requests all go to AUTHORITY, which also becomes their Host
+    #[arg(
+        long,
+        value_name = "ADDR=AUTHORITY",
+        env = "MESH_PROXY_UPSTREAM",
+        value_delimiter = ','
+    )]
+    pub upstream: Vec<Fixed>,
+
+    /// A listener whose requests all go to AUTHORITY and keep their Host
+    #[arg(
+        long,
+        value_name = "ADDR=AUTHORITY",
+        env = "MESH_PROXY_GATEWAY",
+        value_delimiter = ','
+    )]
+    pub gateway: Vec<Fixed>,
+
+    /// A listener for calls into the local application at HOST:PORT
+    #[arg(
+        long,
+        value_name = "ADDR=HOST:PORT",
+        env = "MESH_PROXY_INBOUND",
+        value_delimiter = ','
+    )]
+    pub inbound: Vec<Fixed>,
+
+    /// Standalone: listen here, send everything to --forward
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MESH_PROXY_LISTEN",
+        requires = "forward"
+    )]
+    pub listen: Option<SocketAddr>,
+
+    /// Standalone: where requests go; names are resolved again every 30 s
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "MESH_PROXY_FORWARD",
+        value_delimiter = ',',
+        requires = "listen"
+    )]
+    pub forward: Vec<String>,
+
+    /// Standalone: a ServiceProfile manifest, read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MESH_PROXY_PROFILE",
+        requires = "listen"
+    )]
+    pub profile: Option<PathBuf>,
+
+    /// Where /metrics, /live, /ready, /shutdown and the tap service are
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MESH_PROXY_ADMIN",
+        default_value = "127.0.0.1:4191"
+    )]
+    pub admin: SocketAddr,
+
+    /// The controller's gRPC address
+    #[arg(long, value_name = "HOST:PORT", env = "MESH_PROXY_CONTROL")]
+    pub control: Option<String>,
+
+    /// The namespace in which short names are looked up
+    #[arg(
+        long,
+        value_name = "NS",
+        env = "MESH_PROXY_NAMESPACE",
+        default_value = "default"
+    )]
+    pub namespace: String,
+
+    /// A label of every metric and of tap: namespace, pod, deployment...
+    #[arg(
+        long = "label",
+        value_name = "KEY=VALUE",
+        env = "MESH_PROXY_LABELS",
+        value_delimiter = ','
+    )]
+    pub labels: Vec<Label>,
+
+    /// Threads that carry requests [default: the number of cores]
+    #[arg(long, value_name = "N", env = "MESH_PROXY_WORKERS",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+
+    /// Drain and exit when standard input reaches its end
+    #[arg(long, env = "MESH_PROXY_LIFELINE")]
+    pub lifeline: bool,
+
+    /// How long requests in flight may take to finish after SIGTERM
+    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_DRAIN_LIMIT",
+          default_value = "120s", value_parser = duration)]
+    pub drain_limit: Duration,
+
+    /// How long connecting to an endpoint may take
+    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_CONNECT_TIMEOUT",
+          default_value = "1s", value_parser = duration)]
+    pub connect_timeout: Duration,
+
+    /// How long a request waits for a usable endpoint, and for the controller's first answer
+    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_FAIL_FAST",
+          default_value = "3s", value_parser = duration)]
+    pub fail_fast: Duration,
+
+    /// How long an unused connection to an endpoint is kept; shorter than the peer's own limit
+    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
+          default_value = "3s", value_parser = duration)]
+    pub pool_idle: Duration,
+
+    /// How many destinations are remembered at once by each worker
+    #[arg(
+        long,
+        value_name = "N",
+        env = "MESH_PROXY_MAX_DESTINATIONS",
+        default_value_t = 1024
+    )]
+    pub max_destinations: usize,
+
+    /// What is logged, as in RUST_LOG
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "MESH_PROXY_LOG",
+        default_value = "warn"
+    )]
+    pub log: String,
+}
+
+/// `ADDR=TARGET`: a listener and the one place its requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// The authority, or the address of the application.
+    pub target: String,
+}
+
+impl FromStr for Fixed {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (addr, target) = text
+            .split_once('=')
+            .context("expected ADDR=HOST:PORT, with an equals sign")?;
+        target
+            .parse::<http::uri::Authority>()
+            .with_context(|| format!("`{target}` is not HOST:PORT"))?;
+        Ok(Self {
+            addr: addr
+                .parse()
+                .with_context(|| format!("`{addr}` is not IP:PORT"))?,
+            target: target.into(),
+        })
+    }
+}
+
+/// `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The name, as Prometheus spells label names.
+    pub key: String,
+    /// The value, anything.
+    pub value: String,
+}
+
+impl FromStr for Label {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (key, value) = text.split_once('=').context("expected KEY=VALUE")?;
+        let mut chars = key.chars();
+        let starts = chars
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            bail!("`{key}` is not a label name: letters, digits and underscores");
+        }
+        Ok(Self {
+            key: key.into(),
+            value: value.into(),
+        })
+    }
+}
+
+/// What a listener does with the requests it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The request names its destination.
+    Outbound,
+    /// One destination; its authority becomes the Host.
+    Upstream(Arc<str>),
+    /// One destination; the Host is kept.
+    Gateway(Arc<str>),
+    /// The local application.
+    Inbound(SocketAddr),
+    /// The standalone destination; the Host is kept.
+    Forward,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where; port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// What for.
+    pub role: Role,
+}
+
+/// The one destination of the standalone form.
+#[derive(Clone, Debug)]
+pub struct Standalone {
+    /// `HOST:PORT`s, resolved again every 30 s.
+    pub forward: Vec<String>,
+    /// A ServiceProfile manifest.
+    pub profile: Option<PathBuf>,
+}
+
+/// Bounds; each has a flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests in flight may take this long after the drain began.
+    pub drain: Duration,
+    /// Connecting to an endpoint.
+    pub connect: Duration,
+    /// Waiting for a usable endpoint, or for the controller's first answer.
+    pub fail_fast: Duration,
+    /// An unused connection to an endpoint is closed after this.
+    pub pool_idle: Duration,
+    /// Unused connections kept by one worker to one endpoint.
+    pub pool_size: usize,
+    /// Destinations remembered by one worker.
+    pub destinations: usize,
+    /// A destination unused for this long is forgotten.
+    pub destination_idle: Duration,
+    /// The first bytes of a connection must say what it speaks.
+    pub detect: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(120),
+            connect: Duration::from_secs(1),
+            fail_fast: Duration::from_secs(3),
+            // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
+            pool_idle: Duration::from_secs(3),
+            pool_size: 1024,
+            destinations: 1024,
+            destination_idle: Duration::from_secs(60),
+            detect: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Everything a proxy is told, checked once; nothing reads flags or environment later.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What to listen on.
+    pub listeners: Vec<Listener>,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// The controller's `HOST:PORT`.
+    pub control: Option<String>,
+    /// Where short names are looked up.
+    pub namespace: String,
+    /// On every series, and on tap events.
+    pub labels: Vec<(String, String)>,
+    /// How many threads carry requests.
+    pub workers: usize,
+    /// End when standard input does.
+    pub lifeline: bool,
+    /// Where [`Role::Forward`] goes.
+    pub standalone: Option<Standalone>,
+    /// Bounds.
+    pub limits: Limits,
+    /// The log filter.
+    pub log: String,
+}
+
+impl Config {
+    /// Reads flags and environment; prints help or usage errors itself, as clap does.
+    ///
+    /// # Errors
+    ///
+    /// A message naming the flag, for what clap cannot check.
+    pub fn from_env() -> anyhow::Result<Self> {
+        Self::from_args(std::env::args_os())
+    }
+
+    fn from_args(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Self> {
+        let command = Args::augment_args(
+            clap::Command::new("mesh-proxy")
+                .version(env!("CARGO_PKG_VERSION"))
+                .about("The mesh sidecar: routes, budgeted retries, timeouts, balancing, metrics, tap")
+                .after_help(
+                    "Example:\n  mesh-proxy --listen 127.0.0.1:8080 --forward 127.0.0.1:9001,127.0.0.1:9002",
+                ),
+        );
+        let matches = command.get_matches_from(args);
+        let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches)?;
+        Self::try_from(args)
+    }
+}
+
+impl TryFrom<Args> for Config {
+    type Error = anyhow::Error;
+
+    fn try_from(args: Args) -> anyhow::Result<Self> {
+        let mut listeners = Vec::new();
+        let mut listen = |addr, role| listeners.push(Listener { addr, role });
+        for addr in args.outbound {
+            listen(addr, Role::Outbound);
+        }
+        for Fixed { addr, target } in args.upstream {
+            listen(addr, Role::Upstream(target.into()));
+        }
+        for Fixed { addr, target } in args.gateway {
+            listen(addr, Role::Gateway(target.into()));
+        }
+        for Fixed { addr, target } in args.inbound {
+            // The application is local: its name is resolved once.
+            let app = target
+                .to_socket_addrs()
+                .ok()
+                .and_then(|mut addrs| addrs.next())
+                .with_context(|| format!("--inbound: `{target}` is not a HOST:PORT that exists"))?;
+            listen(addr, Role::Inbound(app));
+        }
+        let standalone = args.listen.map(|addr| {
+            listen(addr, Role::Forward);
+            Standalone {
+                forward: args.forward,
+                profile: args.profile,
+            }
+        });
+        for target in standalone.iter().flat_map(|one| &one.forward) {
+            has_port(target).with_context(|| format!("--forward: `{target}`"))?;
+        }
+        if listeners.is_empty() {
+            bail!(
+                "nothing to listen on: give --outbound, --upstream, --gateway, --inbound or --listen"
+            );
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            listeners,
+            admin: args.admin,
+            control: args.control,
+            namespace: args.namespace,
+            labels: args.labels.into_iter().map(|l| (l.key, l.value)).collect(),
+            workers: args.workers.map_or_else(cores, usize::from),
+            lifeline: args.lifeline,
+            standalone,
+            limits: Limits {
+                drain: args.drain_limit,
+                connect: args.connect_timeout,
+                fail_fast: args.fail_fast,
+                pool_idle: args.pool_idle,
+                destinations: args.max_destinations.max(1),
+                ..Limits::default()
+            },
+            log: args.log,
+        })
+    }
+}
+
+fn has_port(target: &str) -> anyhow::Result<()> {
+    let authority: http::uri::Authority = target.parse().context("not HOST:PORT")?;
+    if authority.port_u16().is_none() {
+        bail!("the port is missing");
+    }
+    Ok(())
+}
+
+/// `1m30s`, `300ms`, `2s`.
+fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or(InvalidDuration)?;
+        let count: u32 = rest[..digits].parse().map_err(|_| InvalidDuration)?;
+        rest = &rest[digits..];
+        let letters = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3600),
+            _ => return Err(InvalidDuration),
+        };
+        rest = &rest[letters..];
+        total = unit
+            .checked_mul(count)
+            .and_then(|more| total.checked_add(more))
+            .ok_or(InvalidDuration)?;
+    }
+    if text.is_empty() {
+        return Err(InvalidDuration);
+    }
+    Ok(total)
+}
+
+#[derive(Debug)]
+struct InvalidDuration;
+
+impl fmt::Display for InvalidDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected a duration such as 300ms, 2s or 1m30s")
+    }
+}
+
+impl std::error::Error for InvalidDuration {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(args: &str) -> anyhow::Result<Config> {
+        let args = std::iter::once("mesh-proxy").chain(args.split(' '));
+        Config::from_args(args.map(OsString::from))
+    }
+
+    #[test]
+    fn the_standalone_form_has_the_promised_defaults() {
+        let config = config("--listen 127.0.0.1:0 --forward localhost:1,127.0.0.1:2").unwrap();
+        assert_eq!(config.listeners[0].role, Role::Forward);
+        assert_eq!(
+            config.standalone.unwrap().forward,
+            ["localhost:1", "127.0.0.1:2"]
+        );
+        assert_eq!(config.admin, "127.0.0.1:4191".parse().unwrap());
+        assert!(config.workers >= 1);
+        assert_eq!(config.limits.drain, Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_sidecar_has_several_listeners() {
+        let config = config(
+            "--outbound 127.0.0.1:4140 --upstream 127.0.0.1:1=books:7002 \
+             --upstream 127.0.0.1:2=authors:7001 --inbound 127.0.0.1:3=127.0.0.1:80 \
+             --label pod=web-0 --label deployment=web --drain-limit 1m30s",
+        )
+        .unwrap();
+        assert_eq!(config.listeners.len(), 4);
+        assert_eq!(
+            config.listeners[2].role,
+            Role::Upstream("authors:7001".into())
+        );
+        assert_eq!(config.labels[1], ("deployment".into(), "web".into()));
+        assert_eq!(config.limits.drain, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = config("--listen 127.0.0.1:0 --forward books").unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "--forward: `books`: the port is missing"
+        );
+        assert!(
+            config("--admin 127.0.0.1:1")
+                .unwrap_err()
+                .to_string()
+                .contains("--outbound")
+        );
+        assert!(Fixed::from_str("127.0.0.1:1").is_err());
+        assert!(Label::from_str("a-b=c").is_err());
+        assert!(duration("10").is_err() && duration("").is_err() && duration("1d").is_err());
+    }
+}

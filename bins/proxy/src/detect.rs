@@ -1,0 +1,124 @@
+use crate::transport::Io;
+use bytes::{Bytes, BytesMut};
+use std::{io, time::Duration};
+use tokio::io::AsyncReadExt as _;
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2 by prior knowledge.
+    Http2,
+    /// Anything else, TLS included.
+    Opaque,
+}
+
+/// The client connection preface of HTTP/2 (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A method longer than this is not taken for HTTP.
+const MAX_METHOD: usize = 32;
+
+/// Reads until the first bytes say what the connection speaks, and puts them back.
+///
+/// Linkerd decides after a single read, so that a request whose first segment is short counts
+/// as opaque; we read on until it is decidable. Silence for `limit` is opaque, too: the server
+/// may be the one to speak first. The end of the stream before any byte is `None`.
+pub(crate) async fn detect(io: &mut Io, limit: Duration) -> io::Result<Option<Protocol>> {
+    let mut buf = BytesMut::with_capacity(READ);
+    let read = async {
+        loop {
+            if io.read_buf(&mut buf).await? == 0 {
+                return Ok((!buf.is_empty()).then_some(Protocol::Opaque));
+            }
+            if let Some(protocol) = decide(&buf) {
+                return Ok(Some(protocol));
+            }
+        }
+    };
+    let protocol = match tokio::time::timeout(limit, read).await {
+        Ok(result) => result,
+        Err(_elapsed) => Ok(Some(Protocol::Opaque)),
+    };
+    io.unread(Bytes::from(buf));
+    protocol
+}
+
+/// Most request heads fit, so detection costs no further read.
+const READ: usize = 4096;
+
+/// `None` while more bytes are needed; always decided at 32 bytes.
+fn decide(bytes: &[u8]) -> Option<Protocol> {
+    let shared = bytes.len().min(PREFACE.len());
+    if bytes[..shared] == PREFACE[..shared] {
+        return (shared == PREFACE.len()).then_some(Protocol::Http2);
+    }
+    // A server should ignore an empty line before the request line (RFC 9112, 2.2).
+    let line = bytes
+        .iter()
+        .position(|b| !matches!(b, b'\r' | b'\n'))
+        .map(|start| &bytes[start..]);
+    let line = match line {
+        Some(line) => line,
+        None if bytes.len() < MAX_METHOD => return None,
+        None => return Some(Protocol::Opaque),
+    };
+    match line.iter().position(|b| !is_token(*b)) {
+        Some(0) => Some(Protocol::Opaque),
+        Some(end) if line[end] == b' ' => Some(Protocol::Http1),
+        Some(_) => Some(Protocol::Opaque),
+        None if line.len() < MAX_METHOD => None,
+        None => Some(Protocol::Opaque),
+    }
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_decide_as_soon_as_they_can() {
+        for (bytes, expected) in [
+            (&b""[..], None),
+            (b"G", None),
+            (b"GET ", Some(Protocol::Http1)),
+            (b"\r\nGET / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"PRI * HTTP/2.0\r\n", None),
+            (PREFACE, Some(Protocol::Http2)),
+            // Starts as the preface does, but is a method of its own.
+            (b"PRIZE /", Some(Protocol::Http1)),
+            (b"P", None),
+            (b"\x16\x03\x01", Some(Protocol::Opaque)),
+            (b" GET", Some(Protocol::Opaque)),
+            (b"EHLO\r\n", Some(Protocol::Opaque)),
+            (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Some(Protocol::Opaque)),
+        ] {
+            assert_eq!(
+                decide(bytes),
+                expected,
+                "{:?}",
+                bytes.escape_ascii().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_request_decides_the_same_or_waits() {
+        for whole in [
+            &b"DELETE /books/1 HTTP/1.1\r\n"[..],
+            PREFACE,
+            b"PROPFIND / HTTP/1.1",
+        ] {
+            let last = decide(whole).unwrap();
+            for end in 0..whole.len() {
+                assert!(decide(&whole[..end]).is_none_or(|early| early == last));
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Tells everybody to finish, and waits until they have.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    phase: watch::Sender<bool>,
+}
+
+/// Held by whatever must finish before the proxy may end.
+#[derive(Clone, Debug)]
+pub(crate) struct Draining {
+    phase: watch::Receiver<bool>,
+}
+
+pub(crate) fn channel() -> (Drain, Draining) {
+    let (phase, receiver) = watch::channel(false);
+    (Drain { phase }, Draining { phase: receiver })
+}
+
+impl Drain {
+    /// Begins: every [`Draining::started`] resolves.
+    pub(crate) fn start(&self) {
+        self.phase.send_replace(true);
+    }
+
+    /// Waits until every [`Draining`] is gone; false when `limit` passed before.
+    pub(crate) async fn finished(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.phase.closed())
+            .await
+            .is_ok()
+    }
+}
+
+impl Draining {
+    /// Resolves when the drain begins; at once if it has.
+    pub(crate) async fn started(&mut self) {
+        // An error is a dropped `Drain`: the proxy is ending, too.
+        let _ = self.phase.wait_for(|draining| *draining).await;
+    }
+}

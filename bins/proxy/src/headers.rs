@@ -1,0 +1,156 @@
+//! Which headers end at the proxy.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
+};
+
+/// The apex that the caller's proxy found, `fqdn:port`: the inbound side's route lookup.
+pub(crate) const CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-canonical");
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers with these prefixes are the mesh's own: what comes from outside is not believed.
+const OURS: [&str; 2] = ["l5d-", "mesh-"];
+
+/// Removes the headers of one connection (RFC 9110, 7.6.1), all but those of an upgrade and
+/// `te: trailers`, which gRPC needs.
+///
+/// `Transfer-Encoding` goes, too: each connection frames messages for itself.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let upgrade = upgrade(headers);
+    if headers.contains_key(CONNECTION) {
+        strip_listed(headers);
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY_CONNECTION);
+    headers.remove(TRANSFER_ENCODING);
+    if let Some(te) = headers.get(TE)
+        && te != "trailers"
+    {
+        let trailers = lists(headers, &TE, "trailers");
+        headers.remove(TE);
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+    }
+    match upgrade {
+        Some(protocol) => {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, protocol);
+        }
+        None => {
+            headers.remove(UPGRADE);
+        }
+    }
+}
+
+/// Removes what only the mesh may say.
+pub(crate) fn strip_ours(headers: &mut HeaderMap) {
+    let is_ours = |name: &HeaderName| OURS.iter().any(|prefix| name.as_str().starts_with(prefix));
+    while let Some(name) = headers.keys().find(|name| is_ours(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// The protocol that the sender of these headers asks for, or agrees to.
+pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    // h2c is between neighbours; prior knowledge is how the mesh speaks HTTP/2.
+    let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    (!h2c && lists(headers, &CONNECTION, "upgrade")).then(|| protocol.clone())
+}
+
+/// Removes `Connection` and the headers that it names.
+fn strip_listed(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // Whoever names these wants to change what the message means, not its connection.
+        .filter(|name| !matches!(name.as_str(), "host" | "content-length" | "te" | "upgrade"))
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+}
+
+/// Whether the comma-separated `name` has `word` among its values.
+fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn headers_of_the_connection_end_here() {
+        let mut map = headers(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "x-other"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("accept", "*/*"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map, headers(&[("te", "trailers"), ("accept", "*/*")]));
+    }
+
+    #[test]
+    fn an_upgrade_passes_with_nothing_else() {
+        let mut map = headers(&[
+            ("connection", "keep-alive, Upgrade, x"),
+            ("x", "1"),
+            ("upgrade", "websocket"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        let expected = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(map, expected);
+    }
+
+    #[test]
+    fn host_cannot_be_declared_a_header_of_the_connection() {
+        let mut map = headers(&[
+            ("host", "a"),
+            ("content-length", "3"),
+            ("connection", "host, content-length"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map, headers(&[("host", "a"), ("content-length", "3")]));
+    }
+
+    #[test]
+    fn what_is_ours_is_not_believed_from_others() {
+        let mut map = headers(&[
+            ("l5d-dst-canonical", "a:1"),
+            ("l5d-dst-canonical", "b:1"),
+            ("mesh-attempt", "2"),
+            ("meshed", "kept"),
+        ]);
+        strip_ours(&mut map);
+        assert_eq!(map, headers(&[("meshed", "kept")]));
+    }
+}

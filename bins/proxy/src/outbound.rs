@@ -1,0 +1,285 @@
+use crate::{
+    cache::{Cache, Entry},
+    config::Role,
+    destination::{self, Stack, Workshop},
+    discover::Discover,
+    headers,
+    joint::Joints,
+    resolve,
+    respond::{self, Asked, Broken, Refusal, ResponseBody},
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, HOST},
+    uri::Scheme,
+};
+use http_body::Body;
+use hyper::body::Incoming;
+use mesh_core::{BoxError, Conn, Fault, Head};
+use mesh_discover::{Destination, Endpoint, Leaf, Watch};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
+
+/// The outbound side of one worker: from the application to other services.
+pub(crate) struct Outbound {
+    pub(crate) cache: Cache<Stack>,
+    pub(crate) workshop: Workshop,
+    pub(crate) joints: Arc<Joints>,
+    /// Who knows the mesh; without it every name is resolved by DNS.
+    pub(crate) discover: Option<Arc<dyn Discover>>,
+    /// The destination of the standalone form.
+    pub(crate) standalone: Option<Watch<Destination>>,
+    /// A request waits this long for the first word about its destination.
+    pub(crate) first_answer: Duration,
+    /// This proxy's own addresses: sending there would go round in circles.
+    pub(crate) own: Arc<[SocketAddr]>,
+}
+
+/// The name under which the standalone destination is cached; no authority is empty.
+const STANDALONE: &str = "";
+
+impl Outbound {
+    /// The line from `respond` to `find`; below it is [`destination::stack`].
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        conn: Arc<Conn>,
+        role: Arc<Role>,
+        req: Request<Incoming>,
+    ) -> Response<impl Body<Data = Bytes, Error = Broken> + Send> {
+        let asked = Asked {
+            grpc: Head::is_grpc(&req),
+            http1: req.version() != Version::HTTP_2,
+        };
+        // Errors from below become 502, 503 and 504.
+        match self.send(&conn, &role, req).await {
+            Ok(mut rsp) => {
+                headers::strip_hop_by_hop(rsp.headers_mut());
+                if respond::strip(rsp.headers_mut()) && asked.http1 {
+                    let close = HeaderValue::from_static("close");
+                    rsp.headers_mut().insert(CONNECTION, close);
+                }
+                rsp.map(|body| ResponseBody::Stream { body })
+            }
+            Err(error) => respond::error(&error, asked),
+        }
+    }
+
+    async fn send(
+        self: &Arc<Self>,
+        conn: &Conn,
+        role: &Role,
+        mut req: Request<Incoming>,
+    ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
+        headers::strip_ours(req.headers_mut());
+        headers::strip_hop_by_hop(req.headers_mut());
+        if self.workshop.tap.subscriptions() > 0 {
+            // Only a tap asks where a request came from.
+            req.extensions_mut().insert(conn.clone());
+        }
+        let entry = self.find(role, &mut req)?;
+        entry.call(req).await
+    }
+
+    /// The destination of a request, whose Host says where it is going from now on.
+    fn find(
+        self: &Arc<Self>,
+        role: &Role,
+        req: &mut Request<Incoming>,
+    ) -> Result<Arc<Entry<Stack>>, BoxError> {
+        if req.method() == Method::CONNECT {
+            return Err(refuse(
+                StatusCode::NOT_IMPLEMENTED,
+                "CONNECT is not supported",
+            ));
+        }
+        let named = named_authority(req)?;
+        let entry = match role {
+            Role::Forward => self.cache.get(STANDALONE, |entry| {
+                let watch = self.standalone.clone();
+                tokio::spawn(self.clone().follow(STANDALONE.into(), watch, entry))
+            }),
+            Role::Upstream(authority) => {
+                let host = HeaderValue::from_str(authority)?;
+                let entry = self.entry(authority);
+                become_authority(req, host)?;
+                entry
+            }
+            Role::Gateway(authority) => self.entry(authority),
+            Role::Outbound | Role::Inbound(_) => {
+                let host = named.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "no Host"))?;
+                let authority = std::str::from_utf8(host.as_bytes())?;
+                if authority.bytes().any(|b| b.is_ascii_uppercase()) {
+                    self.entry(&authority.to_ascii_lowercase())
+                } else {
+                    self.entry(authority)
+                }
+            }
+        };
+        entry.ok_or_else(|| Fault::Overloaded.into())
+    }
+
+    fn entry(self: &Arc<Self>, authority: &str) -> Option<Arc<Entry<Stack>>> {
+        self.cache.get(authority, |entry| {
+            let watch = self
+                .discover
+                .as_ref()
+                .map(|discover| discover.destination(authority));
+            tokio::spawn(self.clone().follow(authority.into(), watch, entry))
+        })
+    }
+
+    /// Makes the stack of a destination, and keeps it as the mesh, or DNS, says.
+    async fn follow(
+        self: Arc<Self>,
+        authority: Arc<str>,
+        watch: Option<Watch<Destination>>,
+        entry: Arc<Entry<Stack>>,
+    ) {
+        let Some(mut watch) = watch else {
+            self.follow_dns(&authority, &entry).await;
+            return;
+        };
+        let mut current = tokio::time::timeout(self.first_answer, watch.ready())
+            .await
+            .ok()
+            .flatten();
+        loop {
+            current = match current {
+                Some(known) if known.is_known() => {
+                    Some(self.follow_known(&known, &mut watch, &entry).await)
+                }
+                _ => tokio::select! {
+                    never = self.follow_dns(&authority, &entry) => match never {},
+                    known = becomes_known(&mut watch) => Some(known),
+                },
+            };
+        }
+    }
+
+    /// Returns when the destination goes by another name, or leaves the mesh.
+    async fn follow_known(
+        &self,
+        destination: &Arc<Destination>,
+        watch: &mut Watch<Destination>,
+        entry: &Entry<Stack>,
+    ) -> Arc<Destination> {
+        let name = destination.name.clone().unwrap_or_default();
+        let joint = self.joints.of(&name);
+        let (stack, mut handles) = destination::stack(self.workshop.clone(), joint, destination);
+        entry.serve(stack);
+        loop {
+            match watch.changed().await {
+                Some(next) if next.name == destination.name => handles.apply(&next),
+                Some(next) => return next,
+                // The last answer stays.
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Passes a name through that the mesh does not know.
+    async fn follow_dns(
+        &self,
+        authority: &Arc<str>,
+        entry: &Entry<Stack>,
+    ) -> std::convert::Infallible {
+        let mut running: Option<destination::Handles> = None;
+        loop {
+            let again = match self.resolve(authority).await {
+                Ok(endpoints) => {
+                    let leaf = Leaf::new(authority.clone(), endpoints);
+                    let destination = Destination::unknown(authority.clone()).with_leaves([leaf]);
+                    match &mut running {
+                        Some(handles) => handles.apply(&destination),
+                        None => {
+                            let joint = self.joints.of(authority);
+                            let workshop = self.workshop.clone();
+                            let (stack, handles) =
+                                destination::stack(workshop, joint, &destination);
+                            entry.serve(stack);
+                            running = Some(handles);
+                        }
+                    }
+                    resolve::AGAIN
+                }
+                Err(reason) => {
+                    // Addresses once known stay in use.
+                    if running.is_none() {
+                        entry.fail(reason);
+                    }
+                    resolve::AFTER_FAILURE
+                }
+            };
+            tokio::time::sleep(again).await;
+        }
+    }
+
+    async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
+        let addrs = resolve::resolve(authority)
+            .await
+            .map_err(|error| format!("cannot resolve {authority}: {error}"))?;
+        if addrs.iter().any(|addr| self.own.contains(addr)) {
+            return Err(format!("{authority} is this proxy itself"));
+        }
+        Ok(addrs.into_iter().map(Endpoint::new).collect())
+    }
+}
+
+async fn becomes_known(watch: &mut Watch<Destination>) -> Arc<Destination> {
+    loop {
+        match watch.changed().await {
+            Some(next) if next.is_known() => return next,
+            Some(_) => {}
+            None => pending().await,
+        }
+    }
+}
+
+/// The authority that a request names, in its target or its Host.
+///
+/// A Host beside an absolute target is replaced (RFC 9112, 3.2.2), two of them are refused.
+fn named_authority(req: &mut Request<Incoming>) -> Result<Option<HeaderValue>, BoxError> {
+    if req.headers().get_all(HOST).iter().nth(1).is_some() {
+        return Err(refuse(StatusCode::BAD_REQUEST, "more than one Host"));
+    }
+    let Some(authority) = req.uri().authority() else {
+        return Ok(req.headers().get(HOST).cloned());
+    };
+    if req.version() != Version::HTTP_2 && req.uri().scheme() == Some(&Scheme::HTTPS) {
+        return Err(refuse(
+            StatusCode::NOT_IMPLEMENTED,
+            "https in an absolute target is not supported",
+        ));
+    }
+    let authority = authority.as_str();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if let Some(known) = req.headers().get(HOST)
+        && known == host
+    {
+        return Ok(Some(known.clone()));
+    }
+    let host = HeaderValue::from_str(host)?;
+    if req.version() != Version::HTTP_2 {
+        req.headers_mut().insert(HOST, host.clone());
+    }
+    Ok(Some(host))
+}
+
+/// Names `host` in the request, in place of whatever it named.
+fn become_authority(req: &mut Request<Incoming>, host: HeaderValue) -> Result<(), BoxError> {
+    if req.uri().authority().is_some() {
+        let mut parts = std::mem::take(req.uri_mut()).into_parts();
+        parts.authority = Some(host.as_bytes().try_into()?);
+        *req.uri_mut() = http::Uri::from_parts(parts)?;
+    }
+    if req.version() != Version::HTTP_2 {
+        req.headers_mut().insert(HOST, host);
+    }
+    Ok(())
+}
+
+fn refuse(status: StatusCode, text: &'static str) -> BoxError {
+    Refusal::new(status, text).into()
+}

@@ -1,0 +1,190 @@
+use super::http1::Lease;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use mesh_core::BoxError;
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+/// A response body. It reads its HTTP/1 connection itself, with no task between, and gives it
+/// back to the pool at its end; dropped before, it closes it.
+pub(crate) struct Body<B> {
+    incoming: Incoming,
+    lease: Option<Lease<B>>,
+}
+
+impl<B> Body<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(incoming: Incoming, lease: Option<Lease<B>>) -> Self {
+        let mut body = Self { incoming, lease };
+        body.release_at_end();
+        body
+    }
+
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+impl<B> HttpBody for Body<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.lease {
+            Some(lease) if lease.is_driven_here() => {
+                // Only driving the connection makes the body ready, so that the body need not
+                // wake this task for what it is just about to look at.
+                let mut quiet = Context::from_waker(Waker::noop());
+                let mut polled = Pin::new(&mut this.incoming).poll_frame(&mut quiet);
+                if polled.is_pending() {
+                    lease.drive(cx);
+                    polled = Pin::new(&mut this.incoming).poll_frame(&mut quiet);
+                }
+                polled
+            }
+            _ => Pin::new(&mut this.incoming).poll_frame(cx),
+        };
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => {
+                this.release_at_end();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.lease = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                if let Some(lease) = this.lease.take() {
+                    lease.give_back();
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl<B> fmt::Debug for Body<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Body").field(&self.incoming).finish()
+    }
+}
+
+/// A request body on its way out, or the absence of one.
+pub(super) struct Upload<B> {
+    inner: Option<B>,
+    sending: Option<Sending>,
+}
+
+/// Whether an upload has ended, one way or another.
+#[derive(Clone)]
+pub(super) struct Uploaded(Option<Arc<AtomicBool>>);
+
+/// Sets the flag when dropped.
+struct Sending(Arc<AtomicBool>);
+
+impl<B: HttpBody> Upload<B> {
+    pub(super) fn new(body: B) -> (Self, Uploaded) {
+        if body.is_end_stream() {
+            return (Self::empty(), Uploaded(None));
+        }
+        let flag = Arc::new(AtomicBool::new(false));
+        let upload = Self {
+            inner: Some(body),
+            sending: Some(Sending(flag.clone())),
+        };
+        (upload, Uploaded(Some(flag)))
+    }
+
+    pub(super) fn empty() -> Self {
+        Self {
+            inner: None,
+            sending: None,
+        }
+    }
+}
+
+impl Uploaded {
+    pub(super) fn is_done(&self) -> bool {
+        self.0.as_ref().is_none_or(|flag| flag.load(Relaxed))
+    }
+
+    /// Whether there was nothing to upload.
+    pub(super) fn was_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(&mut *inner).poll_frame(cx);
+        let over = match &polled {
+            Poll::Pending => false,
+            Poll::Ready(Some(Ok(_))) => inner.is_end_stream(),
+            Poll::Ready(_) => true,
+        };
+        if over {
+            this.sending = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}

@@ -1,0 +1,116 @@
+use mesh_core::Fault;
+use std::{error::Error, fmt, io, net::SocketAddr};
+
+/// Why a request could not be sent to an endpoint, or got no answer from it.
+///
+/// Its source is the [`Fault`], which says whether it may be tried again.
+#[derive(Debug)]
+pub(crate) struct SendError {
+    fault: Fault,
+    endpoint: SocketAddr,
+    cause: String,
+}
+
+impl SendError {
+    pub(super) fn new(fault: Fault, endpoint: SocketAddr, cause: impl Error) -> Self {
+        // The innermost cause says most: "connection refused" rather than "client error".
+        let mut inner: &dyn Error = &cause;
+        while let Some(source) = inner.source() {
+            inner = source;
+        }
+        Self {
+            fault,
+            endpoint,
+            cause: inner.to_string(),
+        }
+    }
+
+    /// An exchange that broke before any answer. `safe` says whether the request may be sent
+    /// twice.
+    pub(super) fn broken(error: &hyper::Error, endpoint: SocketAddr, safe: bool) -> Self {
+        let fault = if error.is_parse() {
+            Fault::Protocol
+        } else if is_reset(error) {
+            if safe {
+                Fault::Reset
+            } else {
+                Fault::MaybeProcessed
+            }
+        } else if error.is_user() {
+            // The caller's request body broke off.
+            Fault::Reset
+        } else {
+            Fault::Unexpected
+        };
+        Self::new(fault, endpoint, Cause(error))
+    }
+}
+
+/// Borrows an error so that its sources can be walked.
+#[derive(Debug)]
+struct Cause<'a>(&'a hyper::Error);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Cause<'_> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            fault,
+            endpoint,
+            cause,
+        } = self;
+        match fault {
+            Fault::Refused | Fault::ConnectTimeout => {
+                write!(f, "cannot connect to {endpoint}: {cause}")
+            }
+            _ => write!(f, "{fault} at {endpoint}: {cause}"),
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.fault)
+    }
+}
+
+/// Whether the peer, or the network, broke the exchange off.
+fn is_reset(error: &hyper::Error) -> bool {
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || error.is_body_write_aborted()
+        || source::<io::Error>(error).is_some()
+        || source::<h2::Error>(error).is_some()
+}
+
+/// Whether HTTP/2 says that the peer did nothing with the request (RFC 9113, 8.7).
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+    source::<h2::Error>(error).is_some_and(|error| {
+        let reason = error.reason();
+        reason == Some(h2::Reason::REFUSED_STREAM)
+            // A graceful GOAWAY fails only the streams that the peer will not look at.
+            || error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR)
+    })
+}
+
+fn source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

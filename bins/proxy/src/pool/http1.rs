@@ -1,0 +1,350 @@
+use super::{
+    Inner, SendError, Spare,
+    body::{Body, Upload, Uploaded},
+    is_idempotent,
+};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{HOST, UPGRADE},
+};
+use http_body::Body as HttpBody;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
+use mesh_core::{BoxError, Fault, Route};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Weak,
+        atomic::Ordering::{AcqRel, Release},
+    },
+    task::{Context, Waker},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A connection between requests.
+pub(super) struct Idle<B> {
+    conn: Conn<B>,
+    since: Instant,
+}
+
+/// One HTTP/1 connection.
+struct Conn<B> {
+    sender: http1::SendRequest<Upload<B>>,
+    /// What reads and writes. Polled by the request that has the connection, so that no other
+    /// task must wake up for it; absent when it runs as a task of its own.
+    driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+    /// The peer's own `Keep-Alive: timeout`, less a second.
+    peer_limit: Option<Duration>,
+}
+
+/// A connection that a response body is still read from.
+pub(super) struct Lease<B> {
+    conn: Conn<B>,
+    pool: Arc<Inner<B>>,
+}
+
+type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>;
+
+impl<B> Inner<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    pub(super) async fn send_http1(
+        self: Arc<Self>,
+        mut req: Request<B>,
+    ) -> Result<Response<Body<B>>, SendError> {
+        to_origin_form(&mut req);
+        if req.headers().contains_key(UPGRADE) {
+            return self.send_upgrade(req).await;
+        }
+        let idempotent = is_idempotent(req.method());
+        let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
+
+        let (parts, body) = req.into_parts();
+        let (body, uploaded) = Upload::new(body);
+        let mut req = Request::from_parts(parts, body);
+        let mut fresh_only = false;
+        loop {
+            let idle = if fresh_only { None } else { self.take_idle() };
+            let reused = idle.is_some();
+            let mut conn = match idle {
+                Some(conn) => conn,
+                None => self.open(false).await?,
+            };
+            let spare = (reused && idempotent && uploaded.was_empty()).then(|| Spare::of(&req));
+            let mut error = match conn.send(req).await {
+                Ok(rsp) => return Ok(self.answered(rsp, conn, &uploaded)),
+                Err(error) => error,
+            };
+            let unsent = error.take_message();
+            let error = error.into_error();
+            req = match (unsent, spare) {
+                (Some(req), _) if reused => req,
+                (Some(_), _) => return Err(SendError::new(Fault::NeverSent, self.addr, error)),
+                (None, Some(spare)) if is_closed(&error) => {
+                    fresh_only = true;
+                    spare.into_request(Upload::empty())
+                }
+                (None, _) => return Err(SendError::broken(&error, self.addr, safe)),
+            };
+            self.note_resent();
+        }
+    }
+
+    /// The response as the caller gets it: its body holds the connection until its end.
+    fn answered(
+        self: &Arc<Self>,
+        rsp: Response<Incoming>,
+        mut conn: Conn<B>,
+        uploaded: &Uploaded,
+    ) -> Response<Body<B>> {
+        conn.peer_limit = keep_alive_timeout(rsp.headers()).or(conn.peer_limit);
+        if !uploaded.is_done() {
+            // Both directions are open: a caller that reads nothing until it has sent
+            // everything would wait for itself if only its reading moved its writing.
+            conn.detach();
+        }
+        let lease = Lease {
+            conn,
+            pool: self.clone(),
+        };
+        rsp.map(|body| Body::new(body, Some(lease)))
+    }
+
+    /// Sends on a connection of its own, which becomes a tunnel if the answer is 101.
+    async fn send_upgrade(
+        self: Arc<Self>,
+        mut req: Request<B>,
+    ) -> Result<Response<Body<B>>, SendError> {
+        let caller = hyper::upgrade::on(&mut req);
+        let mut conn = self.open(true).await?;
+        conn.detach();
+        let (parts, body) = req.into_parts();
+        let (body, _) = Upload::new(body);
+        let mut rsp = conn
+            .send(Request::from_parts(parts, body))
+            .await
+            .map_err(|error| SendError::broken(&error.into_error(), self.addr, false))?;
+        if rsp.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let endpoint = hyper::upgrade::on(&mut rsp);
+            tokio::spawn(async move {
+                if let (Ok(caller), Ok(endpoint)) = tokio::join!(caller, endpoint) {
+                    let mut caller = hyper_util::rt::TokioIo::new(caller);
+                    let mut endpoint = hyper_util::rt::TokioIo::new(endpoint);
+                    let _ = tokio::io::copy_bidirectional(&mut caller, &mut endpoint).await;
+                }
+            });
+            return Ok(rsp.map(|body| Body::new(body, None)));
+        }
+        let lease = Lease { conn, pool: self };
+        Ok(rsp.map(|body| Body::new(body, Some(lease))))
+    }
+
+    async fn open(&self, upgrades: bool) -> Result<Conn<B>, SendError> {
+        let io = self.connect().await?;
+        let (sender, conn) = http1::handshake(io)
+            .await
+            .map_err(|error| SendError::new(Fault::Unexpected, self.addr, error))?;
+        Ok(Conn {
+            sender,
+            driver: Some(if upgrades {
+                Box::pin(conn.with_upgrades())
+            } else {
+                Box::pin(conn)
+            }),
+            peer_limit: None,
+        })
+    }
+
+    /// The connection used last: the others may then grow old.
+    fn take_idle(&self) -> Option<Conn<B>> {
+        let mut idle = self.idle();
+        while let Some(Idle { conn, .. }) = idle.pop() {
+            if conn.sender.is_ready() {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    fn put_idle(self: &Arc<Self>, conn: Conn<B>) {
+        let mut idle = self.idle();
+        if idle.len() >= self.settings.size {
+            return;
+        }
+        idle.push(Idle {
+            conn,
+            since: Instant::now(),
+        });
+        drop(idle);
+        if !self.reaping.swap(true, AcqRel) {
+            tokio::spawn(reap(Arc::downgrade(self), self.settings.idle));
+        }
+    }
+
+    /// Closes what has been unused for too long; false when nothing is left.
+    fn expire(&self, now: Instant) -> bool {
+        let limit = self.settings.idle;
+        let mut idle = self.idle();
+        idle.retain_mut(|idle| {
+            let limit = idle.conn.peer_limit.map_or(limit, |peer| peer.min(limit));
+            now.duration_since(idle.since) < limit && idle.conn.is_open()
+        });
+        // Under the lock, so that whoever adds one now sees that nobody watches.
+        if idle.is_empty() {
+            self.reaping.store(false, Release);
+        }
+        !idle.is_empty()
+    }
+}
+
+/// Watches the unused connections of a pool, as long as there are any.
+async fn reap<B>(pool: Weak<Inner<B>>, limit: Duration)
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let period = (limit / 4).max(Duration::from_millis(10));
+    loop {
+        tokio::time::sleep(period).await;
+        match pool.upgrade() {
+            Some(pool) if pool.expire(Instant::now()) => {}
+            _ => return,
+        }
+    }
+}
+
+impl<B> Conn<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    async fn send(&mut self, req: Request<Upload<B>>) -> Answer<B> {
+        let mut answer = pin!(self.sender.try_send_request(req));
+        if self.driver.is_none() {
+            return answer.await;
+        }
+        poll_fn(|cx| {
+            // The answer only comes out of the driver: it need not wake this task.
+            let mut quiet = Context::from_waker(Waker::noop());
+            drive(&mut self.driver, cx);
+            answer.as_mut().poll(&mut quiet)
+        })
+        .await
+    }
+
+    /// Leaves reading and writing to a task.
+    fn detach(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            tokio::spawn(driver);
+        }
+    }
+
+    /// Looks whether the peer has closed it.
+    fn is_open(&mut self) -> bool {
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
+        !self.sender.is_closed()
+    }
+}
+
+/// Reads and writes what can be read and written. A connection that is over is dropped, which
+/// answers whatever still waits for it.
+fn drive(
+    driver: &mut Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+    cx: &mut Context<'_>,
+) {
+    if let Some(running) = driver
+        && running.as_mut().poll(cx).is_ready()
+    {
+        *driver = None;
+    }
+}
+
+impl<B> Lease<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn is_driven_here(&self) -> bool {
+        self.conn.driver.is_some()
+    }
+
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.conn.driver, cx);
+    }
+
+    /// After the last byte of the response.
+    pub(super) fn give_back(mut self) {
+        if self.conn.sender.is_ready() {
+            return self.pool.put_idle(self.conn);
+        }
+        if self.is_driven_here() {
+            // The connection may have yet to notice that it is free.
+            if self.conn.is_open() && self.conn.sender.is_ready() {
+                self.pool.put_idle(self.conn);
+            }
+            return;
+        }
+        if !self.conn.sender.is_closed() {
+            tokio::spawn(async move {
+                if self.conn.sender.ready().await.is_ok() {
+                    self.pool.put_idle(self.conn);
+                }
+            });
+        }
+    }
+}
+
+/// Whether the connection ended before any answer, as happens when the peer closes an idle one.
+fn is_closed(error: &hyper::Error) -> bool {
+    use std::{error::Error as _, io::ErrorKind};
+    let kind = error
+        .source()
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind);
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || matches!(
+            kind,
+            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
+        )
+}
+
+/// The form in which a server that is not a proxy gets its requests (RFC 9112, 3.2.1).
+fn to_origin_form<B>(req: &mut Request<B>) {
+    *req.version_mut() = Version::HTTP_11;
+    if !req.headers().contains_key(HOST) {
+        let host = match req.uri().authority() {
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => None,
+        };
+        // HTTP/1.1 wants one even if it says nothing; HTTP/1.0 requests may have none.
+        req.headers_mut()
+            .insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
+    }
+    if req.uri().authority().is_some() {
+        let parts = std::mem::take(req.uri_mut()).into_parts();
+        *req.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
+    }
+}
+
+/// How long the peer says that it keeps an unused connection, less a second of caution.
+fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds: u64 = text
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))?
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds.saturating_sub(1)))
+}

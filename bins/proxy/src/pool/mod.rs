@@ -1,0 +1,205 @@
+//! The connections of one worker to one endpoint.
+//!
+//! A request is sent over the protocol it came with. What provably never left is sent again at
+//! once on another connection: not an attempt, no budget. That is so when hyper hands the request
+//! back, when HTTP/2 says that the stream was refused, and for an idempotent request without a
+//! body also when a connection that had been used before broke before any answer: the peer was
+//! closing it (RFC 9110, 9.2.2).
+
+mod body;
+mod error;
+mod http1;
+mod http2;
+
+pub(crate) use self::{body::Body, error::SendError};
+
+use self::{body::Upload, http1::Idle};
+use crate::{
+    headers::CANONICAL,
+    registry::Held,
+    transport::{Io, Meter},
+};
+use http::{HeaderValue, Method, Request, Response, Version};
+use http_body::Body as HttpBody;
+use hyper_util::rt::TokioIo;
+use mesh_core::{BoxError, Fault};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// What the pools of one worker have in common.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Connecting may take this long.
+    pub(crate) connect: Duration,
+    /// An unused connection is closed after this, before the peer would.
+    pub(crate) idle: Duration,
+    /// Unused connections kept for one endpoint.
+    pub(crate) size: usize,
+    /// Counts bytes and connections.
+    pub(crate) meter: Arc<Meter>,
+    /// Counts requests sent again because they never left.
+    pub(crate) resent: AtomicU64,
+}
+
+/// Sends requests to one endpoint. Clones share its connections.
+pub(crate) struct Pool<B>(Arc<Inner<B>>);
+
+struct Inner<B> {
+    addr: SocketAddr,
+    settings: Arc<Settings>,
+    /// What a proxy at the other end is told of the destination.
+    canonical: Option<HeaderValue>,
+    /// Keeps the endpoint's series from being forgotten.
+    _series: Held,
+    /// Unused HTTP/1 connections, the last used at the end.
+    idle: Mutex<Vec<Idle<B>>>,
+    /// Whether a task watches `idle`.
+    reaping: AtomicBool,
+    /// The HTTP/2 connection, which requests share.
+    shared: Mutex<Option<hyper::client::conn::http2::SendRequest<Upload<B>>>>,
+    /// Held while it is being opened, so that only one is.
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl<B> Pool<B> {
+    pub(crate) fn new(addr: SocketAddr, settings: Arc<Settings>, series: Held) -> Self {
+        Self(Arc::new(Inner {
+            addr,
+            settings,
+            canonical: None,
+            _series: series,
+            idle: Mutex::default(),
+            reaping: AtomicBool::new(false),
+            shared: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Tells the proxy at the other end which destination, `fqdn:port`, this is for.
+    pub(crate) fn announcing(mut self, canonical: Option<HeaderValue>) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("nobody else has a new pool");
+        inner.canonical = canonical;
+        self
+    }
+}
+
+impl<B> Inner<B> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<B>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Option<hyper::client::conn::http2::SendRequest<Upload<B>>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> Result<TokioIo<Io>, SendError> {
+        let connecting = TcpStream::connect(self.addr);
+        match tokio::time::timeout(self.settings.connect, connecting).await {
+            Ok(Ok(socket)) => {
+                // Without it a request in two segments waits for the peer's delayed ACK.
+                let _ = socket.set_nodelay(true);
+                Ok(TokioIo::new(Io::new(socket, self.settings.meter.clone())))
+            }
+            Ok(Err(error)) => Err(SendError::new(Fault::Refused, self.addr, error)),
+            Err(_) => Err(SendError::new(
+                Fault::ConnectTimeout,
+                self.addr,
+                io::Error::from(io::ErrorKind::TimedOut),
+            )),
+        }
+    }
+
+    fn note_resent(&self) {
+        self.settings.resent.fetch_add(1, Relaxed);
+    }
+}
+
+impl<B> Service<Request<B>> for Pool<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body<B>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut req: Request<B>) -> Self::Future {
+        let pool = self.0.clone();
+        if let Some(canonical) = &pool.canonical {
+            req.headers_mut().insert(CANONICAL, canonical.clone());
+        }
+        // The one box of a request's way down.
+        Box::pin(async move {
+            let sent = match req.version() {
+                Version::HTTP_2 => pool.send_http2(req).await,
+                _ => pool.send_http1(req).await,
+            };
+            sent.map_err(Into::into)
+        })
+    }
+}
+
+impl<B> Clone for Pool<B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<B> fmt::Debug for Pool<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.0.addr).finish()
+    }
+}
+
+/// RFC 9110, 9.2.2.
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    )
+}
+
+/// The head of a request without a body, kept until it is known to have arrived.
+struct Spare {
+    method: Method,
+    uri: http::Uri,
+    version: Version,
+    headers: http::HeaderMap,
+}
+
+impl Spare {
+    fn of<B>(req: &Request<B>) -> Self {
+        Self {
+            method: req.method().clone(),
+            uri: req.uri().clone(),
+            version: req.version(),
+            headers: req.headers().clone(),
+        }
+    }
+
+    /// The request again, with the body that hyper did not need to read.
+    fn into_request<B>(self, body: B) -> Request<B> {
+        let mut req = Request::new(body);
+        *req.method_mut() = self.method;
+        *req.uri_mut() = self.uri;
+        *req.version_mut() = self.version;
+        *req.headers_mut() = self.headers;
+        req
+    }
+}

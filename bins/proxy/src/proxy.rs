@@ -1,0 +1,224 @@
+use crate::{
+    accept,
+    admin::{self, Admin},
+    config::{Config, Role},
+    discover::Discover,
+    drain,
+    joint::Joints,
+    registry::Registry,
+    signals::{self, Ask, Shutdown},
+    standalone,
+    worker::{self, Common},
+};
+use anyhow::Context as _;
+use mesh_discover::{Control, ControlConfig};
+use mesh_tap::Tap;
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+/// A proxy whose ports are open, and that nobody is served by yet.
+pub struct Proxy {
+    config: Config,
+    /// One socket per worker for each listener.
+    listeners: Vec<(Role, Vec<TcpListener>)>,
+    admin: TcpListener,
+    discover: Option<Arc<dyn Discover>>,
+}
+
+/// Runs a proxy until SIGTERM, SIGINT, `POST /shutdown` or, if so configured, the end of
+/// standard input; what is in flight then has the drain limit to finish. A second signal ends
+/// it at once.
+///
+/// # Errors
+///
+/// A port is taken, or the configuration cannot be put into force.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let lifeline = config.lifeline;
+    let proxy = Proxy::bind(config)?;
+    let (ask, shutdown) = Shutdown::channel();
+    proxy.run_with(ask, shutdown, |ask| {
+        signals::forward_signals(ask)?;
+        if lifeline {
+            signals::forward_lifeline(ask.clone())?;
+        }
+        Ok(())
+    })
+}
+
+impl Proxy {
+    /// Opens all ports.
+    ///
+    /// # Errors
+    ///
+    /// Names the address that cannot be listened on.
+    pub fn bind(config: Config) -> anyhow::Result<Self> {
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|listener| {
+                let sockets = accept::bind(listener.addr, config.workers)?;
+                Ok((listener.role.clone(), sockets))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let admin = accept::bind(config.admin, 1)
+            .context("admin port")?
+            .remove(0);
+        Ok(Self {
+            config,
+            listeners,
+            admin,
+            discover: None,
+        })
+    }
+
+    /// Learns destinations from `discover` instead of the configured controller.
+    #[must_use]
+    pub fn with_discover(mut self, discover: Arc<dyn Discover>) -> Self {
+        self.discover = Some(discover);
+        self
+    }
+
+    /// Where it listens, in the order of [`Config::listeners`].
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        let addr = |(_, sockets): &(Role, Vec<TcpListener>)| sockets[0].local_addr().ok();
+        self.listeners.iter().filter_map(addr).collect()
+    }
+
+    /// Where the admin port is.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr().unwrap_or(self.config.admin)
+    }
+
+    /// Serves until `shutdown` is asked for, by `ask` or by `POST /shutdown`.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be put into force.
+    pub fn run(self, ask: Ask, shutdown: Shutdown) -> anyhow::Result<()> {
+        self.run_with(ask, shutdown, |_| Ok(()))
+    }
+
+    fn run_with(
+        self,
+        ask: Ask,
+        shutdown: Shutdown,
+        prepare: impl FnOnce(&Ask) -> std::io::Result<()>,
+    ) -> anyhow::Result<()> {
+        // The control thread is this one.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .thread_stack_size(128 * 1024)
+            .build()?;
+        let served = runtime.block_on(async {
+            prepare(&ask)?;
+            self.serve(ask, shutdown).await
+        });
+        runtime.shutdown_background();
+        served
+    }
+
+    async fn serve(mut self, ask: Ask, mut shutdown: Shutdown) -> anyhow::Result<()> {
+        let own = self
+            .addrs()
+            .into_iter()
+            .chain([self.admin_addr()])
+            .collect();
+        let standalone = match self.config.standalone.take() {
+            Some(standalone) => Some(standalone::watch(standalone).await?),
+            None => None,
+        };
+        let Config {
+            labels,
+            limits,
+            workers,
+            ..
+        } = &self.config;
+        let discover = match self.discover.take() {
+            Some(discover) => Some(discover),
+            None => control(&self.config)?,
+        };
+        let common = Common {
+            limits: *limits,
+            registry: Arc::new(Registry::new(labels)),
+            tap: Tap::new(),
+            labels: labels.as_slice().into(),
+            joints: Arc::<Joints>::default(),
+            discover: discover.clone(),
+            standalone,
+            own,
+        };
+
+        let (drain, draining) = drain::channel();
+        let mut running = Vec::new();
+        for index in (0..*workers).rev() {
+            let sockets = self.listeners.iter_mut();
+            let sockets = sockets
+                .map(|(role, sockets)| (role.clone(), sockets.remove(index)))
+                .collect();
+            let worker = worker::start(index, common.clone(), sockets, draining.clone());
+            running.push(worker.context("cannot start a worker")?);
+        }
+        drop(draining);
+
+        let stopping = Arc::new(AtomicBool::new(false));
+        let admin = Admin {
+            registry: common.registry.clone(),
+            tap: common.tap.clone(),
+            discover,
+            ask,
+            stopping: stopping.clone(),
+        };
+        let admin = tokio::spawn(admin::serve(Arc::new(admin), self.admin));
+        drop(common);
+
+        shutdown.asked().await;
+        tracing::info!("draining");
+        stopping.store(true, Relaxed);
+        drain.start();
+        tokio::select! {
+            finished = drain.finished(self.config.limits.drain) => {
+                if !finished {
+                    tracing::warn!("the drain limit passed with requests in flight");
+                }
+            }
+            () = shutdown.asked() => tracing::warn!("ending with requests in flight"),
+        }
+        admin.abort();
+        running.into_iter().for_each(worker::Running::stop);
+        Ok(())
+    }
+}
+
+fn control(config: &Config) -> anyhow::Result<Option<Arc<dyn Discover>>> {
+    let Some(addr) = &config.control else {
+        return Ok(None);
+    };
+    let label = |name: &str| {
+        let found = config.labels.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value.as_str())
+    };
+    let token = serde_json::json!({
+        "ns": config.namespace,
+        "pod": label("pod"),
+        "nodeName": label("node"),
+    });
+    let config = ControlConfig::new(addr)
+        .context("--control")?
+        .with_context_token(token.to_string());
+    Ok(Some(Arc::new(Control::new(config))))
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("addrs", &self.addrs())
+            .field("admin", &self.admin_addr())
+            .finish_non_exhaustive()
+    }
+}

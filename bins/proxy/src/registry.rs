@@ -1,0 +1,273 @@
+use crate::transport::{Meter, Reading};
+use mesh_core::Direction;
+use mesh_profile::stats::{
+    Stats,
+    prometheus::{Exposition, Labels},
+};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::time::Instant;
+
+/// Destinations and endpoints whose counts are kept apart; what comes later counts together.
+const MAX_SERIES: usize = 20_000;
+
+/// What nobody uses any more disappears from the output after this long, as in Linkerd.
+const RETAIN_IDLE: Duration = Duration::from_secs(600);
+
+/// Every counter of the proxy, for `/metrics`.
+///
+/// Counters belong to one worker each and are added up when somebody asks. Whoever comes back
+/// to a destination or an endpoint gets the counters it had, so that nothing counts twice and
+/// nothing starts again from zero.
+pub(crate) struct Registry {
+    common: Labels,
+    started: SystemTime,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    series: HashMap<Key, Series>,
+    meters: Vec<(Labels, Arc<Meter>)>,
+    counters: Vec<Counter>,
+}
+
+/// A counter that a worker keeps by itself.
+pub(crate) struct Counter {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) read: Box<dyn Fn() -> u64 + Send>,
+}
+
+/// A worker, what its counters describe, and their labels as text.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    worker: usize,
+    kind: Kind,
+    labels: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Routes,
+    Endpoint,
+}
+
+struct Series {
+    labels: Labels,
+    stats: Stats,
+    held: Weak<()>,
+    /// Since when nobody has held it.
+    unused: Option<Instant>,
+}
+
+/// Counters in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) stats: Stats,
+    _lease: Arc<()>,
+}
+
+/// Which end of the proxy a connection is at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peer {
+    /// It was accepted.
+    Source,
+    /// The proxy opened it.
+    Destination,
+}
+
+impl Registry {
+    pub(crate) fn new(labels: &[(String, String)]) -> Self {
+        Self {
+            common: Labels::new().with_prefixed("", labels.iter().map(|(key, value)| (key, value))),
+            started: SystemTime::now(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Counts by route of the destination `dst`, `fqdn:port` of the apex.
+    pub(crate) fn routes(&self, worker: usize, direction: Direction, dst: &str) -> Held {
+        let labels = self.labels(direction).with("dst", dst);
+        self.hold(worker, Kind::Routes, labels)
+    }
+
+    /// Counts of one endpoint: `dst` are its labels, as discovery gave them.
+    pub(crate) fn endpoint<'a>(
+        &self,
+        worker: usize,
+        direction: Direction,
+        authority: Option<&str>,
+        endpoint: SocketAddr,
+        dst: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Held {
+        let mut labels = self.labels(direction);
+        if let Some(authority) = authority {
+            labels = labels.with("authority", authority);
+        }
+        let reason = if endpoint.ip().is_loopback() {
+            "loopback"
+        } else {
+            "not_provided_by_service_discovery"
+        };
+        let labels = labels
+            .with("target_addr", endpoint)
+            .with("target_ip", endpoint.ip())
+            .with("target_port", endpoint.port())
+            .with("tls", "no_identity")
+            .with("no_tls_reason", reason)
+            .with_prefixed("dst_", dst);
+        self.hold(worker, Kind::Endpoint, labels)
+    }
+
+    fn hold(&self, worker: usize, kind: Kind, labels: Labels) -> Held {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = Key {
+            worker,
+            kind,
+            labels: labels.to_string(),
+        };
+        let mut labels = labels;
+        if known.series.len() >= MAX_SERIES && !known.series.contains_key(&key) {
+            labels = self.common.clone().with("authority", Stats::OTHER);
+            key.labels = labels.to_string();
+        }
+        let series = known.series.entry(key).or_insert_with(|| Series {
+            labels,
+            stats: Stats::new(),
+            held: Weak::new(),
+            unused: None,
+        });
+        let lease = series.held.upgrade().unwrap_or_default();
+        series.held = Arc::downgrade(&lease);
+        series.unused = None;
+        Held {
+            stats: series.stats.clone(),
+            _lease: lease,
+        }
+    }
+
+    /// A meter for the connections of one worker, direction and side.
+    pub(crate) fn meter(&self, direction: Direction, peer: Peer) -> Arc<Meter> {
+        let meter = Arc::new(Meter::default());
+        let peer = match peer {
+            Peer::Source => "src",
+            Peer::Destination => "dst",
+        };
+        let labels = self
+            .labels(direction)
+            .with("peer", peer)
+            .with("tls", "no_identity")
+            .with("no_tls_reason", "loopback");
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.meters.push((labels, meter.clone()));
+        meter
+    }
+
+    /// Adds a counter of one worker's; those of the same name add up.
+    pub(crate) fn counter(&self, counter: Counter) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.counters.push(counter);
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub(crate) fn render(&self, now: Instant) -> String {
+        let mut out = Exposition::new();
+        self.process(&mut out);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.series.retain(|_, series| series.is_fresh(now));
+        for (key, series) in &known.series {
+            let labels = &series.labels;
+            let snapshot = series.stats.snapshot();
+            match key.kind {
+                Kind::Routes => out.routes(&snapshot, labels),
+                Kind::Endpoint => out.endpoint(snapshot.endpoint(), labels),
+            }
+        }
+        for (labels, meter) in &known.meters {
+            tcp(&mut out, labels, meter.read());
+        }
+        for counter in &known.counters {
+            out.counter(counter.name, counter.help, &self.common, (counter.read)());
+        }
+        out.to_string()
+    }
+
+    fn process(&self, out: &mut Exposition) {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        out.gauge(
+            "process_start_time_seconds",
+            "When the process began, in seconds since the epoch.",
+            &self.common,
+            (started.as_millis() as f64) / 1000.0,
+        );
+        if let Some(resident) = resident_memory() {
+            out.gauge(
+                "process_resident_memory_bytes",
+                "Memory in use.",
+                &self.common,
+                resident as f64,
+            );
+        }
+        let build = self
+            .common
+            .clone()
+            .with("version", env!("CARGO_PKG_VERSION"));
+        out.gauge("proxy_build_info", "What was built.", &build, 1.0);
+    }
+
+    /// The workload's labels, as a scrape would add them, and the direction.
+    fn labels(&self, direction: Direction) -> Labels {
+        self.common.clone().with("direction", direction)
+    }
+}
+
+impl Series {
+    fn is_fresh(&mut self, now: Instant) -> bool {
+        if self.held.strong_count() > 0 {
+            self.unused = None;
+            return true;
+        }
+        now.duration_since(*self.unused.get_or_insert(now)) < RETAIN_IDLE
+    }
+}
+
+fn tcp(out: &mut Exposition, labels: &Labels, meter: Reading) {
+    let Reading {
+        opened,
+        closed,
+        read,
+        written,
+    } = meter;
+    if opened == 0 {
+        return;
+    }
+    out.counter("tcp_open_total", "Connections opened.", labels, opened);
+    out.counter("tcp_close_total", "Connections closed.", labels, closed);
+    let open = opened.saturating_sub(closed);
+    out.gauge(
+        "tcp_open_connections",
+        "Connections open.",
+        labels,
+        open as f64,
+    );
+    out.counter("tcp_read_bytes_total", "Bytes read.", labels, read);
+    out.counter("tcp_write_bytes_total", "Bytes written.", labels, written);
+}
+
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+//! The only place where an error becomes a response.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
+};
+use http_body::{Body, Frame, SizeHint};
+use mesh_core::{BoxError, Fault};
+use pin_project_lite::pin_project;
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// What went wrong, in words; Linkerd's name.
+pub(crate) const ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
+/// What went wrong, in one word: [`Fault::as_str`].
+pub(crate) const REASON: HeaderName = HeaderName::from_static("mesh-reason");
+/// Asks the caller's proxy to close its connection, too; Linkerd's name.
+pub(crate) const CLOSE: HeaderName = HeaderName::from_static("l5d-proxy-connection");
+
+/// A row of the table: what a reason becomes.
+struct Row {
+    status: StatusCode,
+    grpc: u16,
+    /// Whether an HTTP/1 connection ends with it, as in Linkerd: to the caller, the mesh then
+    /// looks like the peer that went away.
+    close: bool,
+}
+
+/// Files 03 of the behaviour notes, section 3.6, with our reasons.
+fn row(fault: Fault) -> Row {
+    let (status, grpc, close) = match fault {
+        Fault::Elapsed => (StatusCode::GATEWAY_TIMEOUT, 4, true),
+        Fault::NoEndpoint => (StatusCode::GATEWAY_TIMEOUT, 4, true),
+        Fault::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, 4, true),
+        Fault::Refused | Fault::NeverSent => (StatusCode::BAD_GATEWAY, 14, true),
+        Fault::Reset | Fault::MaybeProcessed => (StatusCode::BAD_GATEWAY, 14, true),
+        Fault::Protocol => (StatusCode::BAD_GATEWAY, 14, true),
+        Fault::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, 14, true),
+        Fault::Injected => (StatusCode::SERVICE_UNAVAILABLE, 9, false),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, 13, true),
+    };
+    Row {
+        status,
+        grpc,
+        close,
+    }
+}
+
+/// What is known of a request when it has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// Whether it was a gRPC call.
+    pub(crate) grpc: bool,
+    /// Whether its connection speaks HTTP/1.
+    pub(crate) http1: bool,
+}
+
+/// A request that the proxy itself refuses, with the status it deserves.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    text: &'static str,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, text: &'static str) -> Self {
+        Self { status, text }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text)
+    }
+}
+
+impl Error for Refusal {}
+
+/// The response that stands for `error`.
+pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<B>> {
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        let row = Row {
+            status: refusal.status,
+            grpc: 3,
+            close: false,
+        };
+        return synthesize(&row, "refused", refusal.text, asked);
+    }
+    let fault = Fault::of(&**error).unwrap_or(Fault::Unexpected);
+    let text = match fault {
+        Fault::Unexpected => "unexpected error".to_owned(),
+        _ => error.to_string(),
+    };
+    tracing::debug!(%error, reason = %fault, "request failed");
+    synthesize(&row(fault), fault.as_str(), &text, asked)
+}
+
+fn synthesize<B>(
+    row: &Row,
+    reason: &'static str,
+    text: &str,
+    asked: Asked,
+) -> Response<ResponseBody<B>> {
+    let mut rsp = Response::new(ResponseBody::Empty);
+    let headers = rsp.headers_mut();
+    let text = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unprintable"));
+    if asked.grpc {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", row.grpc.into());
+        headers.insert("grpc-message", percent_encoded(&text));
+    } else {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    headers.insert(ERROR, text);
+    headers.insert(REASON, HeaderValue::from_static(reason));
+    if row.close {
+        headers.insert(CLOSE, HeaderValue::from_static("close"));
+        if asked.http1 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    if !asked.grpc {
+        *rsp.status_mut() = row.status;
+    }
+    rsp
+}
+
+/// What a peer's proxy said about an error is for this proxy, not for the application.
+///
+/// The reason stays: whoever debugs wants to know, and it says nothing about who failed.
+pub(crate) fn strip(headers: &mut HeaderMap) -> bool {
+    let close = headers.remove(CLOSE).is_some();
+    if let Some(text) = headers.remove(ERROR) {
+        tracing::info!(error = ?text, "the peer's proxy reports an error");
+    }
+    close
+}
+
+/// gRPC messages are percent-encoded (gRPC over HTTP/2, "Status-Message").
+fn percent_encoded(text: &HeaderValue) -> HeaderValue {
+    let mut encoded = String::new();
+    for byte in text.as_bytes() {
+        match byte {
+            b'%' | 0..0x20 | 0x7f.. => encoded.push_str(&format!("%{byte:02X}")),
+            byte => encoded.push(char::from(*byte)),
+        }
+    }
+    HeaderValue::try_from(encoded).expect("printable ASCII")
+}
+
+pin_project! {
+    /// The body of a response: the endpoint's, or none.
+    #[project = ResponseBodyProj]
+    #[derive(Debug)]
+    pub(crate) enum ResponseBody<B> {
+        Stream { #[pin] body: B },
+        Empty,
+    }
+}
+
+/// Why a response body broke off.
+///
+/// A type of its own where hyper wants an error that becomes a boxed one: for a boxed one itself
+/// the compiler cannot prove that a task may go to another thread.
+#[derive(Debug)]
+pub(crate) struct Broken(BoxError);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Broken {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.project() {
+            ResponseBodyProj::Stream { body } => {
+                body.poll_frame(cx).map_err(|error| Broken(error.into()))
+            }
+            ResponseBodyProj::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Stream { body } => body.is_end_stream(),
+            Self::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Stream { body } => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn respond(fault: Fault, grpc: bool) -> Response<ResponseBody<String>> {
+        let asked = Asked { grpc, http1: !grpc };
+        error(&BoxError::from(fault), asked)
+    }
+
+    #[test]
+    fn each_reason_has_its_row() {
+        for (fault, status, grpc) in [
+            (Fault::Elapsed, 504, "4"),
+            (Fault::NoEndpoint, 504, "4"),
+            (Fault::ConnectTimeout, 504, "4"),
+            (Fault::Refused, 502, "14"),
+            (Fault::MaybeProcessed, 502, "14"),
+            (Fault::Overloaded, 503, "14"),
+            (Fault::Unexpected, 500, "13"),
+        ] {
+            let plain = respond(fault, false);
+            assert_eq!(plain.status(), status);
+            assert_eq!(plain.headers()[REASON], fault.as_str());
+            assert_eq!(plain.headers()[CONTENT_LENGTH], "0");
+            assert_eq!(plain.headers()[CONNECTION], "close");
+
+            let called = respond(fault, true);
+            assert_eq!(called.status(), 200);
+            assert_eq!(called.headers()["grpc-status"], grpc);
+            assert_eq!(called.headers()[CONTENT_TYPE], "application/grpc");
+            assert!(!called.headers().contains_key(CONNECTION));
+        }
+    }
+
+    #[test]
+    fn an_unknown_error_does_not_tell_its_inside() {
+        let asked = Asked {
+            grpc: false,
+            http1: true,
+        };
+        let rsp = error::<String>(&"secret".into(), asked);
+        assert_eq!(rsp.headers()[ERROR], "unexpected error");
+    }
+
+    #[test]
+    fn grpc_messages_are_percent_encoded() {
+        let text = HeaderValue::from_str("50% of ä").unwrap();
+        assert_eq!(percent_encoded(&text), "50%25 of %C3%A4");
+    }
+}

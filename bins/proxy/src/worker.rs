@@ -1,0 +1,271 @@
+use crate::{
+    cache::Cache,
+    config::{Limits, Role},
+    destination::Workshop,
+    detect::{self, Protocol},
+    discover::Discover,
+    drain::Draining,
+    inbound::Inbound,
+    joint::Joints,
+    outbound::Outbound,
+    pool::Settings,
+    registry::{Counter, Peer, Registry},
+    serve,
+    transport::{Io, Meter},
+};
+use futures_util::FutureExt as _;
+use mesh_core::{Conn, Direction};
+use mesh_discover::{Destination, Watch};
+use mesh_tap::Tap;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
+
+/// What the workers have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) limits: Limits,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) tap: Tap,
+    pub(crate) labels: Arc<[(String, String)]>,
+    pub(crate) joints: Arc<Joints>,
+    pub(crate) discover: Option<Arc<dyn Discover>>,
+    pub(crate) standalone: Option<Watch<Destination>>,
+    /// The addresses that this proxy listens on.
+    pub(crate) own: Arc<[SocketAddr]>,
+}
+
+/// One thread with a runtime of its own: listeners, connections, pools and balancer state. A
+/// request is born, routed and answered here.
+struct Worker {
+    outbound: Arc<Outbound>,
+    inbound: Arc<Inbound>,
+    /// Accepted connections.
+    outer: [Arc<Meter>; 2],
+    detect: Duration,
+}
+
+/// A running worker; it ends when this is dropped.
+pub(crate) struct Running {
+    _stop: oneshot::Sender<()>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// A worker's deepest stack is that of one poll; measured, with room to spare.
+const STACK: usize = 512 * 1024;
+
+/// How long to pause when accepting fails, which it does when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Starts worker number `index`; it serves until the drain and ends when the handle is dropped.
+pub(crate) fn start(
+    index: usize,
+    common: Common,
+    listeners: Vec<(Role, std::net::TcpListener)>,
+    draining: Draining,
+) -> io::Result<Running> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Only names are resolved there.
+        .max_blocking_threads(4)
+        .thread_stack_size(128 * 1024)
+        .build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let listeners = {
+        let _entered = runtime.enter();
+        let listener =
+            |(role, socket)| io::Result::Ok((Arc::new(role), TcpListener::from_std(socket)?));
+        listeners
+            .into_iter()
+            .map(listener)
+            .collect::<io::Result<Vec<_>>>()?
+    };
+    let thread = thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .stack_size(STACK)
+        .spawn(move || {
+            runtime.block_on(async move {
+                let worker = Arc::new(Worker::new(index, &common));
+                for (role, listener) in listeners {
+                    tokio::spawn(accept(worker.clone(), role, listener, draining.clone()));
+                }
+                // What is draining is held by the tasks alone.
+                drop(draining);
+                let _ = stopped.await;
+            });
+            runtime.shutdown_background();
+        })?;
+    Ok(Running {
+        _stop: stop,
+        thread: Some(thread),
+    })
+}
+
+impl Running {
+    /// Ends the worker and waits for its thread.
+    pub(crate) fn stop(self) {
+        let Self { _stop, thread } = self;
+        drop(_stop);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Worker {
+    fn new(index: usize, common: &Common) -> Self {
+        let Common {
+            limits, registry, ..
+        } = common;
+        let settings = |direction| {
+            let settings = Arc::new(Settings {
+                connect: limits.connect,
+                idle: limits.pool_idle,
+                size: limits.pool_size,
+                meter: registry.meter(direction, Peer::Destination),
+                resent: AtomicU64::new(0),
+            });
+            let counted = settings.clone();
+            registry.counter(Counter {
+                name: "request_resent_total",
+                help: "Requests sent again on another connection because they never left.",
+                read: Box::new(move || counted.resent.load(Relaxed)),
+            });
+            settings
+        };
+        let outbound = Outbound {
+            cache: Cache::new(limits.destinations, limits.destination_idle),
+            workshop: Workshop {
+                worker: index,
+                registry: registry.clone(),
+                tap: common.tap.clone(),
+                connections: settings(Direction::Outbound),
+                fail_fast: limits.fail_fast,
+                announces: common.standalone.is_none(),
+            },
+            joints: common.joints.clone(),
+            discover: common.discover.clone(),
+            standalone: common.standalone.clone(),
+            first_answer: limits.fail_fast,
+            own: common.own.clone(),
+        };
+        let inbound = Inbound {
+            cache: Cache::new(limits.destinations, limits.destination_idle),
+            worker: index,
+            registry: registry.clone(),
+            tap: common.tap.clone(),
+            labels: common.labels.clone(),
+            connections: settings(Direction::Inbound),
+            discover: common.discover.clone(),
+            first_answer: limits.fail_fast,
+        };
+        Self {
+            outbound: Arc::new(outbound),
+            inbound: Arc::new(inbound),
+            outer: [Direction::Inbound, Direction::Outbound]
+                .map(|direction| registry.meter(direction, Peer::Source)),
+            detect: limits.detect,
+        }
+    }
+
+    /// From the first byte of a connection to its last.
+    async fn serve(
+        self: Arc<Self>,
+        role: Arc<Role>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        mut draining: Draining,
+    ) -> io::Result<()> {
+        // Small answers must not wait for the caller's delayed ACK.
+        socket.set_nodelay(true)?;
+        let (direction, meter) = match *role {
+            Role::Inbound(_) => (Direction::Inbound, &self.outer[0]),
+            _ => (Direction::Outbound, &self.outer[1]),
+        };
+        let conn = Arc::new(Conn {
+            peer,
+            local: socket.local_addr()?,
+            original_dst: None,
+            direction,
+            identity: None,
+        });
+        let mut io = Io::new(socket, meter.clone());
+        let protocol = tokio::select! {
+            biased;
+            protocol = detect::detect(&mut io, self.detect) => protocol?,
+            // Nothing has been asked on it yet.
+            () = draining.started() => None,
+        };
+        let protocol = match protocol {
+            None => return Ok(()),
+            Some(Protocol::Opaque) => {
+                tracing::debug!(%peer, "not HTTP");
+                return Ok(());
+            }
+            Some(protocol) => protocol,
+        };
+        if let Role::Inbound(app) = *role {
+            let app = self.inbound.app(app);
+            let inbound = self.inbound.clone();
+            let handle = move |req| inbound.clone().handle(conn.clone(), app.clone(), req);
+            serve::http(io, protocol, handle, draining).await;
+        } else {
+            let outbound = self.outbound.clone();
+            let handle = move |req| outbound.clone().handle(conn.clone(), role.clone(), req);
+            serve::http(io, protocol, handle, draining).await;
+        }
+        Ok(())
+    }
+}
+
+/// Accepts connections until the drain.
+async fn accept(
+    worker: Arc<Worker>,
+    role: Arc<Role>,
+    listener: TcpListener,
+    mut draining: Draining,
+) {
+    let serve = |(socket, peer), draining: &Draining| {
+        let serving = worker
+            .clone()
+            .serve(role.clone(), socket, peer, draining.clone());
+        tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::debug!(%error, %peer, "connection ended");
+            }
+        });
+    };
+    let mut started = std::pin::pin!({
+        let mut draining = draining.clone();
+        async move { draining.started().await }
+    });
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut started => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => serve(accepted, &draining),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    // Whoever the kernel has already let in is served, too.
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        serve(accepted, &draining);
+    }
+    let _ = &mut draining;
+}
