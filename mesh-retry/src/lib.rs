@@ -1,1 +1,27 @@
-//! Being written.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod budget;
+mod future;
+mod inspect;
+mod layer;
+mod memory;
+mod peek;
+mod replay;
+mod service;
+mod verdict;
+
+pub use self::{
+    backoff::{MESH_ATTEMPT, MESH_NO_RETRY},
+    budget::Budget,
+    future::ResponseFuture,
+    inspect::{DefaultInspect, Inspect},
+    layer::{OnRetryable, RetryLayer},
+    peek::PeekBody,
+    replay::ReplayBody,
+    service::Retry,
+};
+pub use mesh_core::{
+    Attempt, Backoff, BoxError, Fault, InvalidBudget, Retries, RetryBudget, RetrySkipped, Route,
+};

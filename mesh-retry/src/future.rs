@@ -1,0 +1,295 @@
+use crate::{
+    Inspect, PeekBody, ReplayBody,
+    backoff::{Ask, MESH_ATTEMPT, MESH_NO_RETRY},
+    inspect::is_retryable,
+    layer::Config,
+    peek::First,
+    replay::Original,
+    verdict::Verdict,
+};
+use http::{HeaderValue, Request, Response, request};
+use http_body::Body;
+use mesh_core::{Attempt, Class, Classify, DefaultClassify, End, Fault, Head, RetrySkipped, Route};
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+use tower_service::Service;
+
+/// How long a gRPC response without a status waits for its first frame. Trailers that say
+/// "unavailable" follow the head at once, if not in the same packet; a stream that is merely
+/// silent must not be held up.
+const PEEK_LIMIT: Duration = Duration::from_millis(10);
+
+/// A service that fails at once would otherwise be called again and again within one poll,
+/// and no timeout above would get its turn.
+const MAX_CALLS_PER_POLL: u32 = 16;
+
+pin_project! {
+    /// The response of [`Retry`](crate::Retry): the inner service's own future for a request
+    /// that may not be retried, and the loop of attempts for one that may.
+    pub struct ResponseFuture<S, I, B, RB>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        RB: Body,
+    {
+        #[pin]
+        attempt: Option<S::Future>,
+        // Boxed, so that requests that pass through stay small.
+        exchange: Option<Box<Exchange<S, I, B, RB>>>,
+    }
+}
+
+/// A request that may be tried again, and how far that has come.
+pub(crate) struct Exchange<S, I, B, RB: Body> {
+    pub(crate) service: S,
+    pub(crate) inspect: I,
+    pub(crate) config: Arc<Config>,
+    pub(crate) route: Option<Route>,
+    pub(crate) is_grpc: bool,
+    pub(crate) started: Instant,
+    pub(crate) attempt: Attempt,
+    /// Attempts made by somebody above, before this request came here.
+    pub(crate) earlier: u32,
+    pub(crate) retries_left: Option<u32>,
+    /// `None` once it is certain that no further attempt is made.
+    pub(crate) head: Option<request::Parts>,
+    pub(crate) original: Original<B>,
+    pub(crate) step: Step<RB>,
+}
+
+/// What the loop waits for.
+pub(crate) enum Step<RB: Body> {
+    /// The attempt's response head.
+    Call,
+    /// The response's first frame, which may be trailers, for so long.
+    Peek(Box<Response<PeekBody<RB>>>, Option<Pin<Box<Sleep>>>),
+    /// The end of a pause.
+    Pause(Pin<Box<Sleep>>),
+    /// The service, to be called again.
+    Ready,
+}
+
+impl<S, I, B, RB> ResponseFuture<S, I, B, RB>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    RB: Body,
+{
+    pub(crate) fn new(attempt: S::Future, exchange: Option<Box<Exchange<S, I, B, RB>>>) -> Self {
+        Self {
+            attempt: Some(attempt),
+            exchange,
+        }
+    }
+}
+
+impl<S, I, B, RB> Future for ResponseFuture<S, I, B, RB>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<RB>>,
+    I: Inspect<S::Error>,
+    B: Body + Unpin,
+    RB: Body + Unpin,
+{
+    type Output = Result<Response<PeekBody<RB>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(exchange) = this.exchange else {
+            let attempt = this.attempt.as_pin_mut().expect("polled after completion");
+            return attempt.poll(cx).map_ok(|rsp| rsp.map(PeekBody::new));
+        };
+        let mut calls = 0;
+        loop {
+            match &mut exchange.step {
+                Step::Call => {
+                    let attempt = this.attempt.as_mut().as_pin_mut();
+                    let result = ready!(attempt.expect("polled after completion").poll(cx));
+                    // Lets go of the connection and the request body, if they are still held.
+                    this.attempt.set(None);
+                    match result {
+                        Ok(rsp) => {
+                            let rsp = rsp.map(PeekBody::new);
+                            let next = match exchange.classify(&rsp, None) {
+                                Some(class) => exchange.decide(rsp, class, Ask::Nothing),
+                                None if exchange.is_grpc => Err(Step::Peek(Box::new(rsp), None)),
+                                None => Ok(rsp),
+                            };
+                            match next {
+                                Ok(rsp) => return exchange.hand_back(rsp),
+                                Err(step) => exchange.step = step,
+                            }
+                        }
+                        Err(error) => match exchange.decide_error(&error) {
+                            Some(step) => exchange.step = step,
+                            None => {
+                                exchange.original.release();
+                                return Poll::Ready(Err(error));
+                            }
+                        },
+                    }
+                }
+                Step::Peek(..) => {
+                    let (rsp, class, ask) = ready!(exchange.poll_peek(cx));
+                    match exchange.decide(rsp, class, ask) {
+                        Ok(rsp) => return exchange.hand_back(rsp),
+                        Err(step) => exchange.step = step,
+                    }
+                }
+                Step::Pause(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    exchange.step = Step::Ready;
+                }
+                Step::Ready => {
+                    if calls == MAX_CALLS_PER_POLL {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    calls += 1;
+                    ready!(exchange.service.poll_ready(cx))?;
+                    let req = exchange.next_request();
+                    this.attempt.set(Some(exchange.service.call(req)));
+                    exchange.step = Step::Call;
+                }
+            }
+        }
+    }
+}
+
+impl<S, I, B, RB> Exchange<S, I, B, RB>
+where
+    B: Body + Unpin,
+    RB: Body + Unpin,
+{
+    fn classify(&self, rsp: &Response<PeekBody<RB>>, end: Option<End<'_>>) -> Option<Class> {
+        let head = Head::new(self.is_grpc, rsp.status(), rsp.headers());
+        match &self.route {
+            Some(route) => route.classify().classify(&head, end),
+            None => DefaultClassify.classify(&head, end),
+        }
+    }
+
+    /// The response with its class, once its first frame has told it or has been waited for
+    /// long enough.
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<(Response<PeekBody<RB>>, Class, Ask)> {
+        let Step::Peek(mut rsp, mut sleep) = std::mem::replace(&mut self.step, Step::Ready) else {
+            unreachable!("only called while peeking")
+        };
+        let (class, ask) = match rsp.body_mut().poll_peek(cx) {
+            Poll::Ready(First::Data) => (Some(Class::Success), Ask::Nothing),
+            Poll::Ready(First::End) => {
+                let end = End::Trailers(None);
+                (self.classify(&rsp, Some(end)), Ask::Nothing)
+            }
+            Poll::Ready(First::Error) => {
+                let end = End::Error(Fault::Reset);
+                (self.classify(&rsp, Some(end)), Ask::Nothing)
+            }
+            Poll::Ready(First::Trailers(trailers)) => {
+                let ask = Ask::of(trailers);
+                let trailers = trailers.clone();
+                let end = End::Trailers(Some(&trailers));
+                (self.classify(&rsp, Some(end)), ask)
+            }
+            Poll::Pending => {
+                let timer = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(PEEK_LIMIT)));
+                if timer.as_mut().poll(cx).is_pending() {
+                    self.step = Step::Peek(rsp, sleep);
+                    return Poll::Pending;
+                }
+                (None, Ask::Nothing)
+            }
+        };
+        Poll::Ready((*rsp, class.unwrap_or(Class::Success), ask))
+    }
+
+    /// The response to hand back, or the step to go on with.
+    fn decide(
+        &self,
+        mut rsp: Response<PeekBody<RB>>,
+        class: Class,
+        in_trailers: Ask,
+    ) -> Result<Response<PeekBody<RB>>, Step<RB>> {
+        if !class.is_failure() {
+            return Ok(rsp);
+        }
+        let ask = match in_trailers {
+            Ask::Nothing => Ask::of(rsp.headers()),
+            ask => ask,
+        };
+        match self.verdict(ask) {
+            Verdict::Retry(pause) => Err(Step::after(pause)),
+            Verdict::Skip(reason) => {
+                rsp.extensions_mut().insert(reason);
+                if matches!(reason, RetrySkipped::NoBudget | RetrySkipped::Limit) {
+                    let value = HeaderValue::from_static(reason.as_str());
+                    rsp.headers_mut().insert(MESH_NO_RETRY, value);
+                }
+                Ok(rsp)
+            }
+        }
+    }
+
+    /// The step to go on with after `error`, if it may be retried.
+    fn decide_error<E>(&self, error: &E) -> Option<Step<RB>>
+    where
+        I: Inspect<E>,
+    {
+        self.inspect
+            .fault(error)
+            .filter(|fault| is_retryable(*fault))?;
+        match self.verdict(Ask::Nothing) {
+            Verdict::Retry(pause) => Some(Step::after(pause)),
+            Verdict::Skip(_) => None,
+        }
+    }
+
+    fn hand_back<E>(&self, rsp: Response<PeekBody<RB>>) -> Poll<Result<Response<PeekBody<RB>>, E>> {
+        // An upload may still be running; nobody will ask for its beginning again.
+        self.original.release();
+        Poll::Ready(Ok(rsp))
+    }
+
+    fn next_request(&mut self) -> Request<ReplayBody<B>> {
+        self.attempt = self.attempt.next();
+        self.retries_left = self.retries_left.map(|left| left.saturating_sub(1));
+        let head = if self.retries_left == Some(0) {
+            self.head.take()
+        } else {
+            self.head.clone()
+        };
+        let head = head.expect("a request without its head is never granted a retry");
+        let mut req = Request::from_parts(head, self.original.replay());
+        let number = self.earlier.saturating_add(self.attempt.number());
+        req.headers_mut().insert(MESH_ATTEMPT, number.into());
+        req.extensions_mut().insert(self.attempt.clone());
+        req
+    }
+}
+
+impl<RB: Body> Step<RB> {
+    fn after(pause: Duration) -> Self {
+        if pause.is_zero() {
+            Self::Ready
+        } else {
+            Self::Pause(Box::pin(tokio::time::sleep(pause)))
+        }
+    }
+}
+
+impl<S, I, B, RB> fmt::Debug for ResponseFuture<S, I, B, RB>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    RB: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("may_retry", &self.exchange.is_some())
+            .finish_non_exhaustive()
+    }
+}

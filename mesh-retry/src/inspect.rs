@@ -1,0 +1,106 @@
+use mesh_core::{BoxError, Fault};
+use std::{any::Any, error::Error, io};
+
+/// What an error of the inner service means.
+///
+/// Implemented for `fn(&E) -> Option<Fault>`, which is what one gives to
+/// [`RetryLayer::inspect`](crate::RetryLayer::inspect), and for [`DefaultInspect`].
+pub trait Inspect<E> {
+    /// The fault that `error` states, or `None` if it says nothing about retries.
+    fn fault(&self, error: &E) -> Option<Fault>;
+}
+
+impl<E> Inspect<E> for fn(&E) -> Option<Fault> {
+    fn fault(&self, error: &E) -> Option<Fault> {
+        self(error)
+    }
+}
+
+/// Understands [`BoxError`], [`Fault`] and [`io::Error`]; any other error is not retried.
+///
+/// Within a [`BoxError`] the sources are searched too, so a client's error that was caused by a
+/// refused connection is understood.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultInspect;
+
+impl<E: 'static> Inspect<E> for DefaultInspect {
+    fn fault(&self, error: &E) -> Option<Fault> {
+        let error: &dyn Any = error;
+        if let Some(error) = error.downcast_ref::<BoxError>() {
+            return of_chain(&**error);
+        }
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return Some(*fault);
+        }
+        error.downcast_ref::<io::Error>().and_then(of_io)
+    }
+}
+
+fn of_chain(error: &(dyn Error + 'static)) -> Option<Fault> {
+    Fault::of(error).or_else(|| {
+        std::iter::successors(Some(error), |error| (*error).source())
+            .find_map(|error| error.downcast_ref::<io::Error>().and_then(of_io))
+    })
+}
+
+fn of_io(error: &io::Error) -> Option<Fault> {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown => Some(Fault::Refused),
+        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => Some(Fault::Reset),
+        _ => None,
+    }
+}
+
+/// Whether another attempt may fare better than one that ended so.
+///
+/// Only asked of requests that are safe to send twice, so those that may have been processed
+/// are among them.
+pub(crate) fn is_retryable(fault: Fault) -> bool {
+    match fault {
+        Fault::NeverSent
+        | Fault::Refused
+        | Fault::ConnectTimeout
+        | Fault::Reset
+        | Fault::MaybeProcessed
+        | Fault::Injected => true,
+        // A limit on one attempt: the one on all of them is above this layer.
+        Fault::Elapsed => true,
+        // Was waited for, as long as waiting makes sense.
+        Fault::NoEndpoint => false,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connection_is_found_below_other_errors() {
+        #[derive(Debug)]
+        struct Client(io::Error);
+        impl std::fmt::Display for Client {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("client error")
+            }
+        }
+        impl Error for Client {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+
+        let boxed: BoxError = Box::new(Client(io::ErrorKind::ConnectionRefused.into()));
+        assert_eq!(DefaultInspect.fault(&boxed), Some(Fault::Refused));
+        let plain = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(DefaultInspect.fault(&plain), Some(Fault::Reset));
+        let boxed: BoxError = "no idea".into();
+        assert_eq!(DefaultInspect.fault(&boxed), None);
+        assert_eq!(DefaultInspect.fault(&Fault::Reset), Some(Fault::Reset));
+        assert_eq!(DefaultInspect.fault(&()), None);
+    }
+}

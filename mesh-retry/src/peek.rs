@@ -1,0 +1,109 @@
+use bytes::Buf;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+/// A response body of which a retry layer may have looked at the first frame.
+///
+/// gRPC says how a call went in its trailers. If they follow the head directly, as they do when
+/// a call fails before its first message, they are seen in time for a retry. The frame that was
+/// looked at is given first; all else passes through.
+pub struct PeekBody<B: Body> {
+    peeked: Option<Peeked<B>>,
+    inner: B,
+}
+
+enum Peeked<B: Body> {
+    Frame(Result<Frame<B::Data>, B::Error>),
+    End,
+}
+
+/// What the first frame says of how the call went.
+pub(crate) enum First<'a> {
+    /// A message: the call is under way.
+    Data,
+    Trailers(&'a HeaderMap),
+    End,
+    Error,
+}
+
+impl<B: Body + Unpin> PeekBody<B> {
+    pub(crate) fn new(inner: B) -> Self {
+        Self {
+            peeked: None,
+            inner,
+        }
+    }
+
+    /// Waits for the first frame.
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<First<'_>> {
+        if self.peeked.is_none() {
+            let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            self.peeked = Some(frame.map_or(Peeked::End, Peeked::Frame));
+        }
+        Poll::Ready(match &self.peeked {
+            Some(Peeked::Frame(Ok(frame))) => {
+                frame.trailers_ref().map_or(First::Data, First::Trailers)
+            }
+            Some(Peeked::Frame(Err(_))) => First::Error,
+            Some(Peeked::End) | None => First::End,
+        })
+    }
+}
+
+impl<B: Body + Unpin> Body for PeekBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.peeked.take() {
+            None => Pin::new(&mut self.inner).poll_frame(cx),
+            Some(Peeked::Frame(frame)) => Poll::Ready(Some(frame)),
+            Some(Peeked::End) => {
+                // A body is not polled past its end.
+                self.peeked = Some(Peeked::End);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.peeked {
+            None => self.inner.is_end_stream(),
+            Some(Peeked::Frame(_)) => false,
+            Some(Peeked::End) => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.inner.size_hint();
+        if let Some(Peeked::Frame(Ok(frame))) = &self.peeked
+            && let Some(data) = frame.data_ref()
+        {
+            let len = data.remaining() as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(len));
+            }
+            hint.set_lower(hint.lower().saturating_add(len));
+        }
+        hint
+    }
+}
+
+// The frame may be taken out, and is never pinned.
+impl<B: Body + Unpin> Unpin for PeekBody<B> {}
+
+impl<B: Body> fmt::Debug for PeekBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeekBody")
+            .field("peeked", &self.peeked.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+use crate::backoff::MESH_ATTEMPT;
+use crate::{
+    DefaultInspect, Inspect, PeekBody, ReplayBody, ResponseFuture,
+    future::{Exchange, Step},
+    layer::Config,
+    replay::Original,
+};
+use http::{
+    Method, Request, Response,
+    header::{CONTENT_LENGTH, UPGRADE},
+};
+use http_body::Body;
+use mesh_core::{Attempt, Head, RetrySkipped, Route};
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::time::Instant;
+use tower_service::Service;
+
+/// Tries failed requests again. Made by [`RetryLayer`](crate::RetryLayer).
+///
+/// A request that may not be retried passes through: nothing of it is kept, its future is the
+/// inner service's, and the budget does not count it.
+#[derive(Clone, Debug)]
+pub struct Retry<S, I = DefaultInspect> {
+    inner: S,
+    config: Arc<Config>,
+    inspect: I,
+}
+
+impl<S, I> Retry<S, I> {
+    pub(crate) fn new(inner: S, config: Arc<Config>, inspect: I) -> Self {
+        Self {
+            inner,
+            config,
+            inspect,
+        }
+    }
+}
+
+impl Config {
+    /// Whether `req` is safe to send twice.
+    fn may_retry<B>(&self, req: &Request<B>) -> bool {
+        let declared = Route::of(req).is_some_and(Route::is_retryable);
+        let idempotent = self.methods && req.method().is_idempotent();
+        if !(declared || idempotent) {
+            return false;
+        }
+        // What follows an upgrade is not ours to repeat.
+        req.method() != Method::CONNECT && !req.headers().contains_key(UPGRADE)
+    }
+}
+
+impl<S, I, B, RB> Service<Request<B>> for Retry<S, I>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<RB>> + Clone,
+    I: Inspect<S::Error> + Clone,
+    B: Body + Unpin,
+    RB: Body + Unpin,
+{
+    type Response = Response<PeekBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, I, B, RB>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Request<B>) -> Self::Future {
+        if !self.config.may_retry(&req) {
+            let attempt = self.inner.call(req.map(ReplayBody::once));
+            return ResponseFuture::new(attempt, None);
+        }
+        let config = self.config.clone();
+        let started = Instant::now();
+        let earlier = attempts_before(&req);
+        if earlier == 0 {
+            config.budget.deposit(started.into_std());
+        }
+        let is_grpc = Head::is_grpc(&req);
+        let route = Route::of(&req).cloned();
+        let limit = route.as_ref().and_then(Route::retries);
+        let retries_left = limit
+            .and_then(|retries| retries.limit)
+            .or(config.max_retries);
+
+        let content_length = req
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let (parts, body) = req.into_parts();
+        let (body, original) = if retries_left == Some(0) {
+            (ReplayBody::once(body), Original::Empty)
+        } else {
+            ReplayBody::keep(body, content_length, config.max_body, config.max_memory)
+        };
+        let is_final =
+            retries_left == Some(0) || original.skipped() == Some(RetrySkipped::BodyTooLarge);
+        let kept = (!is_final).then(|| parts.clone());
+
+        let attempt = Attempt::first();
+        let mut req = Request::from_parts(parts, body);
+        req.extensions_mut().insert(attempt.clone());
+
+        // The service that was polled is called; its clone waits for the next attempt.
+        let next = self.inner.clone();
+        let mut service = mem::replace(&mut self.inner, next);
+        let future = service.call(req);
+        let exchange = Exchange {
+            service,
+            inspect: self.inspect.clone(),
+            config,
+            route,
+            is_grpc,
+            started,
+            attempt,
+            earlier,
+            retries_left,
+            head: kept,
+            original,
+            step: Step::Call,
+        };
+        ResponseFuture::new(future, Some(Box::new(exchange)))
+    }
+}
+
+/// How often `req` was sent before it came here: it may itself be a retry of somebody above.
+fn attempts_before<B>(req: &Request<B>) -> u32 {
+    let number = || -> Option<u32> { req.headers().get(MESH_ATTEMPT)?.to_str().ok()?.parse().ok() };
+    number().map_or(0, |number| number.saturating_sub(1))
+}
