@@ -14,6 +14,7 @@ pub mod resource;
 pub mod source;
 mod state_dir;
 pub mod stats;
+pub mod tap;
 pub mod web;
 
 pub use self::{

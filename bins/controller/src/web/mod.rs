@@ -4,8 +4,13 @@
 //! also takes commands that change something, and a loopback TCP port, which does not.
 
 pub mod api;
+mod ask;
+mod edges;
 mod error;
 mod guard;
+mod routes;
+mod stat;
+mod tap;
 mod version;
 
 pub use self::error::ApiError;
@@ -38,6 +43,10 @@ pub enum Access {
 /// All routes.
 pub fn router(app: App, access: Access) -> Router {
     let router = Router::new()
+        .merge(edges::routes())
+        .merge(routes::routes())
+        .merge(stat::routes())
+        .merge(tap::routes())
         .merge(version::routes())
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)

@@ -1,7 +1,6 @@
 //! The JSON API's types; the CLI reads the same.
 
 mod control;
-mod event;
 mod resource;
 mod rows;
 
@@ -9,9 +8,7 @@ pub use control::{
     Applied, Check, CheckCategory, CheckReport, CheckResult, Destination, Leaf, LeafEndpoint,
     Outcome, ProfileRef, ResourceList, Version,
 };
-pub use event::{
-    Endpoint, Header, HeaderValue, Id, Labels, RequestInit, ResponseEnd, ResponseInit, Since,
-    TapEvent,
-};
+/// What `/api/v1/tap` streams, one event a line.
+pub use mesh_tap::Event as TapEvent;
 pub use resource::{Kind, Resource};
 pub use rows::{EdgeRow, Latency, Rate, RouteRow, RouteTable, StatRow, StatTable};

@@ -1,0 +1,263 @@
+//! Asks every replica that is meant, also those that come later.
+
+use super::{
+    Ask, Pod,
+    ask::Matching,
+    known::{Known, add},
+    pods, wire,
+};
+use crate::index::Shared;
+use linkerd2_proxy_api::tap::tap_client::TapClient;
+use mesh_tap::{Direction, Event};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
+};
+use tonic::transport::Endpoint;
+
+/// How many events wait for a slow reader. When it is full the sidecars are read no further, and
+/// they drop what they cannot get rid of.
+const WAITING: usize = 400;
+
+/// A limit of a request counts for this long: that makes it a rate.
+const PERIOD: Duration = Duration::from_secs(1);
+
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Everything that one tap's tasks share.
+struct Tap {
+    ask: Ask,
+    matching: Matching,
+    pods: AtomicUsize,
+    /// Tells the exchanges of one sidecar from those of another; they number them alike.
+    bases: AtomicU32,
+    known: watch::Sender<Known>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Tap {
+    /// Adds what is known of both sides to what the sidecar of `pod` knows.
+    fn enrich(&self, event: &mut Event, pod: &Pod) {
+        let own = match event.direction {
+            Direction::Inbound => &mut event.destination,
+            Direction::Outbound => &mut event.source,
+        };
+        add(own, &pod.labels);
+        let known = self.known.borrow();
+        known.enrich(&mut event.source);
+        known.enrich(&mut event.destination);
+    }
+}
+
+/// Starts to watch. Ends when the receiver is dropped.
+pub fn follow(index: Shared, ask: Ask, matching: Matching) -> mpsc::Receiver<Event> {
+    let (events, receiver) = mpsc::channel(WAITING);
+    let tap = Tap {
+        ask,
+        matching,
+        pods: AtomicUsize::new(0),
+        bases: AtomicU32::new(0),
+        known: watch::Sender::default(),
+        events,
+    };
+    tokio::spawn(run(index, Arc::new(tap)));
+    receiver
+}
+
+async fn run(index: Shared, tap: Arc<Tap>) {
+    let mut changes = index.lock().changes();
+    // Aborts what is in it when it is dropped.
+    let mut tasks = JoinSet::new();
+    let mut asked: HashMap<Pod, AbortHandle> = HashMap::new();
+    loop {
+        let running = Arc::clone(index.lock().workloads());
+        let meant = pods(&running, &tap.ask.target);
+        tap.pods.store(meant.len(), Ordering::Relaxed);
+        tap.known.send_replace(Known::new(&running));
+        asked.retain(|pod, task| {
+            let stays = meant.contains(pod);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for pod in meant {
+            asked
+                .entry(pod)
+                .or_insert_with_key(|pod| tasks.spawn(observe(pod.clone(), Arc::clone(&tap))));
+        }
+        // Finished tasks are those aborted above.
+        while tasks.try_join_next().is_some() {}
+        tokio::select! {
+            () = tap.events.closed() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Asks one sidecar, again and again: a request is over when its limit is reached.
+async fn observe(pod: Pod, tap: Arc<Tap>) {
+    let Ok(endpoint) = Endpoint::from_shared(format!("http://{}", pod.admin)) else {
+        return;
+    };
+    let mut client = TapClient::new(endpoint.connect_timeout(CONNECT).connect_lazy());
+    loop {
+        let next = Instant::now() + PERIOD;
+        if let Err(status) = observe_once(&mut client, &pod, &tap).await {
+            tracing::debug!(admin = %pod.admin, "tap: {status}");
+        }
+        if tap.events.is_closed() {
+            return;
+        }
+        sleep_until(next).await;
+    }
+}
+
+async fn observe_once(
+    client: &mut TapClient<tonic::transport::Channel>,
+    pod: &Pod,
+    tap: &Tap,
+) -> Result<(), tonic::Status> {
+    let base = tap.bases.fetch_add(1, Ordering::Relaxed);
+    let pods = tap.pods.load(Ordering::Relaxed);
+    let request = tap.ask.request(&tap.matching, pods);
+    let mut stream = client.observe(request).await?.into_inner();
+    while let Some(event) = stream.message().await? {
+        let Some(mut event) = wire::event(event) else {
+            continue;
+        };
+        event.id.base = base;
+        tap.enrich(&mut event, pod);
+        if tap.events.send(event).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        index::Index,
+        source::workloads::{Replica, Workload, Workloads},
+        tap::Target,
+    };
+    use http::Method;
+    use linkerd2_proxy_api::tap::{
+        ObserveRequest, TapEvent,
+        tap_event::{
+            self, Http, ProxyDirection,
+            http::{RequestInit, StreamId},
+        },
+        tap_server::{self, TapServer},
+    };
+    use std::net::SocketAddr;
+    use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+    use tonic::{Request, Response, Status};
+
+    /// A sidecar that has seen as many requests as it is asked for.
+    struct Sidecar;
+
+    #[tonic::async_trait]
+    impl tap_server::Tap for Sidecar {
+        type ObserveStream = ReceiverStream<Result<TapEvent, Status>>;
+
+        async fn observe(
+            &self,
+            request: Request<ObserveRequest>,
+        ) -> Result<Response<Self::ObserveStream>, Status> {
+            let limit = request.into_inner().limit;
+            let (sender, receiver) = mpsc::channel(limit as usize);
+            for stream in 0..u64::from(limit) {
+                let init = RequestInit {
+                    id: Some(StreamId { base: 0, stream }),
+                    method: Some(Method::GET.into()),
+                    ..RequestInit::default()
+                };
+                let event = Some(tap_event::http::Event::RequestInit(init));
+                let event = TapEvent {
+                    proxy_direction: ProxyDirection::Outbound.into(),
+                    event: Some(tap_event::Event::Http(Http { event })),
+                    ..TapEvent::default()
+                };
+                sender
+                    .try_send(Ok(event))
+                    .map_err(|_| Status::internal("full"))?;
+            }
+            Ok(Response::new(ReceiverStream::new(receiver)))
+        }
+    }
+
+    async fn sidecar() -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = listener.local_addr().unwrap();
+        let server = tonic::transport::Server::builder().add_service(TapServer::new(Sidecar));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        admin
+    }
+
+    fn running(admins: &[SocketAddr]) -> Workloads {
+        let replica = |(index, admin): (usize, &SocketAddr)| Replica {
+            pod: format!("web-{index}"),
+            admin: Some(*admin),
+            ..Replica::default()
+        };
+        Workloads {
+            workloads: vec![Workload {
+                name: "web".to_owned(),
+                namespace: "shop".to_owned(),
+                replicas: admins.iter().enumerate().map(replica).collect(),
+                ..Workload::default()
+            }],
+            ..Workloads::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn replicas_that_come_later_are_watched_too() {
+        let first = sidecar().await;
+        let index = Shared::new(Index::new("cluster.local"));
+        index.lock().set_workloads(running(&[first]));
+        let ask = Ask {
+            target: Target {
+                resource: "deploy/web".parse().unwrap(),
+                namespace: "shop".to_owned(),
+            },
+            to: None,
+            scheme: None,
+            method: None,
+            authority: None,
+            path_prefix: None,
+            headers: false,
+            max_rps: 2.0,
+        };
+        let matching = ask.matching().unwrap();
+        let mut events = follow(index.clone(), ask, matching);
+        let event = events.recv().await.unwrap();
+        assert_eq!(event.source.label("pod"), Some("web-0"));
+        let base = event.id.base;
+
+        let second = sidecar().await;
+        index.lock().set_workloads(running(&[first, second]));
+        let later = loop {
+            let event = events.recv().await.unwrap();
+            if event.source.label("pod") == Some("web-1") {
+                break event;
+            }
+        };
+        assert_ne!(
+            later.id.base, base,
+            "exchanges of two sidecars are told apart"
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! Live requests of many sidecars as one stream.
+
+mod ask;
+mod follow;
+mod known;
+mod wire;
+
+pub use ask::{Ask, InvalidMethod, Matching, Target};
+pub use follow::follow;
+pub(crate) use known::{Pod, pods};

@@ -1,0 +1,99 @@
+use super::{
+    ApiError, App,
+    api::{Kind, Resource},
+    ask::{self, peer, resource, topology},
+};
+use crate::{
+    stats::query::exists,
+    tap::{self, Ask, Target},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Query, State},
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio_stream::wrappers::ReceiverStream;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/v1/tap", get(answer))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    resource: String,
+    namespace: Option<String>,
+    to: Option<String>,
+    to_namespace: Option<String>,
+    #[serde(default)]
+    max_rps: f32,
+    scheme: Option<String>,
+    method: Option<String>,
+    authority: Option<String>,
+    path: Option<String>,
+    #[serde(default)]
+    headers: bool,
+}
+
+/// Streams events, one of JSON a line, until the one who asked goes away.
+async fn answer(
+    State(app): State<App>,
+    Query(params): Query<Params>,
+) -> Result<Response, ApiError> {
+    let namespace = ask::namespace(&app, params.namespace);
+    let target = Target {
+        resource: resource(&params.resource)?,
+        namespace,
+    };
+    let to = peer(params.to.as_deref(), params.to_namespace, &target.namespace)?;
+    check(&app, &target)?;
+    if let Some(to) = &to {
+        let topology = topology(&app.index.lock());
+        exists(&ask::store(&app), &topology, &to.resource, &to.namespace)?;
+    }
+    let ask = Ask {
+        target,
+        to,
+        scheme: params.scheme,
+        method: params.method,
+        authority: params.authority,
+        path_prefix: params.path,
+        headers: params.headers,
+        max_rps: params.max_rps,
+    };
+    let matching = ask.matching().map_err(ApiError::bad_request)?;
+    let events = tap::follow(app.index, ask, matching);
+    let lines = ReceiverStream::new(events).map(|event| {
+        let mut line = serde_json::to_vec(&event)?;
+        line.push(b'\n');
+        Ok::<_, serde_json::Error>(Bytes::from(line))
+    });
+    let headers = [(CONTENT_TYPE, "application/x-ndjson")];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+fn check(app: &App, target: &Target) -> Result<(), ApiError> {
+    let Resource { kind, name } = &target.resource;
+    if matches!(kind, Kind::Service | Kind::Authority) {
+        return Err(ApiError::bad_request(format_args!(
+            "a {} cannot be tapped, only who calls it: name a workload, and the {} with --to",
+            kind.name(),
+            kind.name(),
+        )));
+    }
+    let index = app.index.lock();
+    if tap::pods(index.workloads(), target).is_empty() {
+        return Err(ApiError::not_found(format_args!(
+            "no pods to tap for type={} name={}",
+            kind.name(),
+            name.as_deref().unwrap_or_default(),
+        )));
+    }
+    Ok(())
+}
