@@ -206,7 +206,7 @@ fn threads_that_call_and_update_at_once_leave_nothing_behind() {
         ..Config::default()
     });
     let update = |round: usize| {
-        let present = (0..10).filter(|n| *n == 0 || (n + round) % 3 > 0);
+        let present = (0..10).filter(|n| *n == 0 || !(n + round).is_multiple_of(3));
         let make = |addr: SocketAddr| at_once(addr.port() % 2 == 1);
         balance.handle().update(present.map(addr), make);
     };
