@@ -21,7 +21,7 @@ use tokio::{sync::Notify, time::Instant};
 /// One address and the service that reaches it.
 #[derive(Debug)]
 pub(crate) struct Endpoint<S> {
-    pub(crate) record: Arc<Record>,
+    pub(crate) state: Arc<State>,
     pub(crate) service: S,
 }
 
@@ -55,8 +55,7 @@ impl Core {
     }
 
     pub(crate) fn now(&self) -> Nanos {
-        let elapsed = self.epoch.elapsed();
-        elapsed.as_secs() * 1_000_000_000 + Nanos::from(elapsed.subsec_nanos())
+        self.epoch.elapsed().as_nanos() as Nanos
     }
 
     /// Takes one more endpoint out, unless it is the last that is in.
@@ -74,7 +73,7 @@ impl Core {
 /// Requests hold on to it, not to a position in a list: an address that goes and comes back is
 /// another endpoint, and late answers of the first are not held against the second.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct State {
     pub(crate) addr: SocketAddr,
     pub(crate) load: Load,
     pub(crate) joined: Nanos,
@@ -87,7 +86,7 @@ pub(crate) struct Record {
     core: Arc<Core>,
 }
 
-impl Record {
+impl State {
     pub(crate) fn new(core: Arc<Core>, addr: SocketAddr, slow_start: bool) -> Self {
         let now = core.now();
         Self {
@@ -174,7 +173,7 @@ impl Record {
 /// One request at an endpoint, from the choice until its response has ended.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    record: Arc<Record>,
+    state: Arc<State>,
     since: Nanos,
     sampled: bool,
     /// Whether an ejected endpoint's fate depends on this request, still.
@@ -182,10 +181,10 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    pub(crate) fn begin(record: Arc<Record>, now: Nanos, probe: bool) -> Self {
-        record.load.begin();
+    pub(crate) fn begin(state: Arc<State>, now: Nanos, probe: bool) -> Self {
+        state.load.begin();
         Self {
-            record,
+            state,
             since: now,
             sampled: false,
             probe,
@@ -196,19 +195,19 @@ impl InFlight {
     pub(crate) fn answered(&mut self) {
         if !self.sampled {
             self.sampled = true;
-            let now = self.record.core.now();
-            self.record.load.answered(now, self.seconds(now));
+            let now = self.state.core.now();
+            self.state.load.answered(now, self.seconds(now));
         }
     }
 
     /// Counts the exchange; the end of one may correct what its head said.
     pub(crate) fn outcome(&mut self, class: Class) {
         if class.is_failure() {
-            let now = self.record.core.now();
+            let now = self.state.core.now();
             self.unanswered(now);
-            self.record.failure(now, self.probe);
+            self.state.failure(now, self.probe);
         } else {
-            self.record.success(self.probe);
+            self.state.success(self.probe);
         }
         self.probe = false;
     }
@@ -224,7 +223,7 @@ impl InFlight {
     fn unanswered(&mut self, now: Nanos) {
         if !self.sampled {
             self.sampled = true;
-            self.record.load.unanswered(now, self.seconds(now));
+            self.state.load.unanswered(now, self.seconds(now));
         }
     }
 
@@ -236,13 +235,13 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.sampled || self.probe {
-            let now = self.record.core.now();
+            let now = self.state.core.now();
             self.unanswered(now);
             if self.probe {
-                self.record.abandon_probe(now);
+                self.state.abandon_probe(now);
             }
         }
-        self.record.load.end();
+        self.state.load.end();
     }
 }
 
@@ -265,18 +264,18 @@ pub struct EndpointStatus {
 }
 
 impl EndpointStatus {
-    pub(crate) fn of(record: &Record, now: Nanos) -> Self {
-        let latency = record
+    pub(crate) fn of(state: &State, now: Nanos) -> Self {
+        let latency = state
             .load
             .latency(now)
             .map_or(START, Duration::from_secs_f32);
         Self {
-            addr: record.addr,
-            in_flight: record.load.in_flight() as usize,
+            addr: state.addr,
+            in_flight: state.load.in_flight() as usize,
             latency,
-            failure_ratio: record.load.failure_ratio(now).into(),
-            load: record.load.cost(now, latency.as_secs_f32()).into(),
-            ejected: record.is_ejected(),
+            failure_ratio: state.load.failure_ratio(now).into(),
+            load: state.load.cost(now, latency.as_secs_f32()).into(),
+            ejected: state.is_ejected(),
         }
     }
 }

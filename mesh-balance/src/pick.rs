@@ -1,5 +1,5 @@
 use crate::{
-    endpoint::{Core, Endpoint, Record},
+    endpoint::{Core, Endpoint, State},
     load::{Load, Nanos, START},
     random::Draw,
 };
@@ -32,7 +32,7 @@ pub(crate) fn pick<'a, S>(
 ) -> Option<Choice<'a, S>> {
     let choice = |endpoint, probe| Some(Choice { endpoint, probe });
     if let [only] = endpoints {
-        return choice(only, only.record.probe(now));
+        return choice(only, only.state.probe(now));
     }
     // A retry wants an answer, and is not the one to find out whether there is one.
     if tried.is_empty()
@@ -42,10 +42,10 @@ pub(crate) fn pick<'a, S>(
         return choice(endpoint, true);
     }
     let mut draw = core.random.draw();
-    let serving = |record: &Record| !record.is_ejected();
-    let untried = |record: &Record| !tried.contains(&record.addr);
-    let endpoint = two(core, endpoints, now, &mut draw, |record| {
-        serving(record) && untried(record)
+    let serving = |state: &State| !state.is_ejected();
+    let untried = |state: &State| !tried.contains(&state.addr);
+    let endpoint = two(core, endpoints, now, &mut draw, |state| {
+        serving(state) && untried(state)
     })
     .or_else(|| two(core, endpoints, now, &mut draw, serving))
     .or_else(|| two(core, endpoints, now, &mut draw, untried))
@@ -59,9 +59,9 @@ fn probe<'a, S>(core: &Core, endpoints: &'a [Endpoint<S>], now: Nanos) -> Option
     core.next_probe.store(Nanos::MAX, SeqCst);
     let mut due = None;
     for endpoint in endpoints {
-        if due.is_none() && endpoint.record.probe(now) {
+        if due.is_none() && endpoint.state.probe(now) {
             due = Some(endpoint);
-        } else if let Some(until) = endpoint.record.due() {
+        } else if let Some(until) = endpoint.state.due() {
             core.next_probe.fetch_min(until, SeqCst);
         }
     }
@@ -73,14 +73,14 @@ fn two<'a, S>(
     endpoints: &'a [Endpoint<S>],
     now: Nanos,
     draw: &mut Draw,
-    fit: impl Fn(&Record) -> bool,
+    fit: impl Fn(&State) -> bool,
 ) -> Option<&'a Endpoint<S>> {
     let one = one(core, endpoints, now, draw, None, &fit)?;
     let Some(other) = self::one(core, endpoints, now, draw, Some(one), &fit) else {
         return Some(&endpoints[one]);
     };
     let [one, other] = [one, other].map(|position| &endpoints[position]);
-    let cheaper = is_cheaper(&other.record.load, &one.record.load, now);
+    let cheaper = is_cheaper(&other.state.load, &one.state.load, now);
     Some(if cheaper { other } else { one })
 }
 
@@ -98,7 +98,7 @@ fn one<S>(
     now: Nanos,
     draw: &mut Draw,
     except: Option<usize>,
-    fit: impl Fn(&Record) -> bool,
+    fit: impl Fn(&State) -> bool,
 ) -> Option<usize> {
     let count = endpoints.len() - usize::from(except.is_some());
     if count == 0 || endpoints.is_empty() {
@@ -107,23 +107,23 @@ fn one<S>(
     let skip = |position| position + usize::from(except.is_some_and(|except| position >= except));
     for _ in 0..DRAWS {
         let position = skip(draw.below(count));
-        let record = &endpoints[position].record;
-        if fit(record) && admits(core, record, now, draw) {
+        let state = &endpoints[position].state;
+        if fit(state) && admits(core, state, now, draw) {
             return Some(position);
         }
     }
     let start = draw.below(count);
     (0..count)
         .map(|step| skip((start + step) % count))
-        .find(|&position| fit(&endpoints[position].record))
+        .find(|&position| fit(&endpoints[position].state))
 }
 
 /// Lets an endpoint in its slow start through as often as befits its age.
-fn admits(core: &Core, record: &Record, now: Nanos, draw: &mut Draw) -> bool {
-    if !record.slow_start {
+fn admits(core: &Core, state: &State, now: Nanos, draw: &mut Draw) -> bool {
+    if !state.slow_start {
         return true;
     }
-    let age = now.saturating_sub(record.joined) as f32;
+    let age = now.saturating_sub(state.joined) as f32;
     let share = age / core.config.slow_start.as_nanos() as f32;
     share >= 1.0 || draw.unit() < share.max(SLOW_START_FLOOR)
 }

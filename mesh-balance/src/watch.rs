@@ -1,6 +1,6 @@
 use crate::{
     config::Config,
-    endpoint::{Core, Endpoint, EndpointStatus, InFlight, Record},
+    endpoint::{Core, Endpoint, EndpointStatus, InFlight, State},
     pick::pick,
     random::mix,
 };
@@ -91,7 +91,7 @@ impl<S> Shared<S> {
         let now = self.core.now();
         self.read()
             .iter()
-            .map(|endpoint| EndpointStatus::of(&endpoint.record, now))
+            .map(|endpoint| EndpointStatus::of(&endpoint.state, now))
             .collect()
     }
 
@@ -99,15 +99,15 @@ impl<S> Shared<S> {
         let _one_at_a_time = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let addrs = self.subset(addrs);
 
-        let present: HashSet<_> = self.read().iter().map(|e| e.record.addr).collect();
+        let present: HashSet<_> = self.read().iter().map(|e| e.state.addr).collect();
         let slow_start = !present.is_empty() && !self.core.config.slow_start.is_zero();
         let mut joining: HashMap<_, _> = addrs
             .iter()
             .filter(|addr| !present.contains(addr))
             .map(|&addr| {
-                let record = Record::new(self.core.clone(), addr, slow_start);
+                let state = State::new(self.core.clone(), addr, slow_start);
                 let endpoint = Endpoint {
-                    record: Arc::new(record),
+                    state: Arc::new(state),
                     service: make(addr),
                 };
                 (addr, endpoint)
@@ -118,7 +118,7 @@ impl<S> Shared<S> {
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        joining.extend(endpoints.drain(..).map(|old| (old.record.addr, old)));
+        joining.extend(endpoints.drain(..).map(|old| (old.state.addr, old)));
         endpoints.extend(addrs.iter().filter_map(|addr| joining.remove(addr)));
         self.core.present.store(endpoints.len(), SeqCst);
         drop(endpoints);
@@ -127,7 +127,7 @@ impl<S> Shared<S> {
             self.core.appeared.notify_waiters();
         }
         // What is left of them goes, and their services are dropped outside the lock.
-        joining.values().for_each(|gone| gone.record.remove());
+        joining.values().for_each(|gone| gone.state.remove());
     }
 
     /// Without duplicates; and no more than asked for, by rendezvous hashing.
@@ -151,7 +151,7 @@ impl<S> Shared<S> {
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let found = endpoints.iter_mut().find(|e| e.record.addr == addr);
+        let found = endpoints.iter_mut().find(|e| e.state.addr == addr);
         let old = found.map(|endpoint| std::mem::replace(&mut endpoint.service, service));
         drop(endpoints);
         old.is_some()
@@ -164,10 +164,10 @@ impl<S: Clone> Shared<S> {
         let endpoints = self.read();
         let now = self.core.now();
         let choice = pick(&self.core, &endpoints, now, tried)?;
-        let record = choice.endpoint.record.clone();
-        let addr = record.addr;
+        let state = choice.endpoint.state.clone();
+        let addr = state.addr;
         let service = choice.endpoint.service.clone();
-        Some((service, InFlight::begin(record, now, choice.probe), addr))
+        Some((service, InFlight::begin(state, now, choice.probe), addr))
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Service, ServiceExt};
 use tower_test::{assert_request_eq, mock};
 
@@ -228,17 +228,6 @@ async fn the_chosen_leaf_is_made_ready_in_the_future_and_others_are_left_alone()
     assert_pending!(first.poll());
     assert_request_eq!(a_handle, 1).send_response("a");
     assert_eq!(assert_ready_ok!(first.poll()), "a");
-}
-
-#[tokio::test]
-async fn a_leaf_that_cannot_become_ready_fails_the_calls_it_draws() {
-    let (a, mut a_handle) = mock::pair::<u64, &'static str>();
-    let (b, _b_handle) = mock::pair::<u64, &'static str>();
-    a_handle.send_error("broken");
-    let mut split = Split::new([(a, 1), (b, 1)]).unwrap();
-    let error = assert_ready_err!(task::spawn(split.call(1)).poll());
-    assert_eq!(error.to_string(), "broken");
-    assert_pending!(task::spawn(split.call(2)).poll());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use mesh_profile::{
     Profile, ProfileHandle, ProfileLayer, Profiled,
     stats::{Counted, Stats},
 };
+use mesh_retry::{ReplayBody, Retry, RetryLayer};
 use mesh_split::{Split, SplitHandle};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{Timeout, TimeoutLayer};
@@ -31,13 +32,14 @@ pub(crate) struct Workshop {
     pub(crate) announces: bool,
 }
 
-type Attempt = Incoming;
+type Attempt = ReplayBody<Incoming>;
 
 /// One endpoint of a leaf.
 type ToEndpoint = Tapped<Counted<Pool<Attempt>>>;
 
 /// The whole line below `find`, for one authority.
-pub(crate) type Stack = Profiled<Counted<Timeout<Tapped<Counted<Split<Balance<ToEndpoint>>>>>>>;
+pub(crate) type Stack =
+    Profiled<Counted<Timeout<Tapped<Retry<Counted<Split<Balance<ToEndpoint>>>>>>>>;
 
 /// The ends by which a stack is changed while it runs.
 pub(crate) struct Handles {
@@ -81,6 +83,11 @@ pub(crate) fn stack(
         .available_if(Balance::is_available);
     let split_handle = split.handle();
 
+    let retryable = {
+        let stats = stats.clone();
+        Arc::new(move |route: Option<&_>, skipped| stats.retryable(route, skipped))
+    };
+
     let stack = ServiceBuilder::new()
         // Which route is this? What is below asks the route what it wants.
         .layer(ProfileLayer::watch(profile.clone()))
@@ -91,6 +98,7 @@ pub(crate) fn stack(
         // Shows what no attempt below will: a deadline that passed, no endpoint.
         .layer(workshop.tap.exchange().direction(Direction::Outbound))
         // Again, if the route may be and the budget allows.
+        .layer(RetryLayer::per_route(joint.budget.clone()).on_retryable(retryable))
         // What each attempt came to.
         .layer(stats.actual())
         // Which leaf, by weight; which endpoint, by load; then `endpoint` below.

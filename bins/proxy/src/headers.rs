@@ -11,8 +11,11 @@ pub(crate) const CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-canoni
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Headers with these prefixes are the mesh's own: what comes from outside is not believed.
-const OURS: [&str; 2] = ["l5d-", "mesh-"];
+/// Said by one proxy to the next; no application has a word in it.
+const BETWEEN_PROXIES: &str = "l5d-";
+
+/// Said within the mesh: applications pass these on from the request that they serve.
+const WITHIN_MESH: &str = "mesh-";
 
 /// Removes the headers of one connection (RFC 9110, 7.6.1), all but those of an upgrade and
 /// `te: trailers`, which gRPC needs.
@@ -46,10 +49,20 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what only the mesh may say.
-pub(crate) fn strip_ours(headers: &mut HeaderMap) {
-    let is_ours = |name: &HeaderName| OURS.iter().any(|prefix| name.as_str().starts_with(prefix));
-    while let Some(name) = headers.keys().find(|name| is_ours(name)).cloned() {
+/// Removes what an application may not say.
+pub(crate) fn strip_application(headers: &mut HeaderMap) {
+    strip_prefixed(headers, BETWEEN_PROXIES);
+}
+
+/// Removes what nobody outside the mesh may say.
+pub(crate) fn strip_outside(headers: &mut HeaderMap) {
+    strip_prefixed(headers, BETWEEN_PROXIES);
+    strip_prefixed(headers, WITHIN_MESH);
+}
+
+fn strip_prefixed(headers: &mut HeaderMap, prefix: &str) {
+    let is_ours = |name: &&HeaderName| name.as_str().starts_with(prefix);
+    while let Some(name) = headers.keys().find(is_ours).cloned() {
         headers.remove(name);
     }
 }
@@ -150,7 +163,10 @@ mod tests {
             ("mesh-attempt", "2"),
             ("meshed", "kept"),
         ]);
-        strip_ours(&mut map);
+        strip_application(&mut map);
+        let within = headers(&[("mesh-attempt", "2"), ("meshed", "kept")]);
+        assert_eq!(map, within);
+        strip_outside(&mut map);
         assert_eq!(map, headers(&[("meshed", "kept")]));
     }
 }

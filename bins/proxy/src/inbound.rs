@@ -97,7 +97,7 @@ impl Inbound {
         mut req: Request<Incoming>,
     ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
         let canonical = req.headers_mut().remove(CANONICAL);
-        headers::strip_ours(req.headers_mut());
+        headers::strip_application(req.headers_mut());
         headers::strip_hop_by_hop(req.headers_mut());
         if self.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.

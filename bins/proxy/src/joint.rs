@@ -1,8 +1,4 @@
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Budget;
-impl Budget {
-    pub(crate) fn update(&self, _: mesh_core::RetryBudget) {}
-}
+use mesh_retry::Budget;
 use mesh_split::Tickets;
 use std::{
     collections::HashMap,

@@ -70,7 +70,10 @@ impl Outbound {
         role: &Role,
         mut req: Request<Incoming>,
     ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
-        headers::strip_ours(req.headers_mut());
+        match role {
+            Role::Gateway(_) | Role::Forward => headers::strip_outside(req.headers_mut()),
+            _ => headers::strip_application(req.headers_mut()),
+        }
         headers::strip_hop_by_hop(req.headers_mut());
         if self.workshop.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.

@@ -170,6 +170,12 @@ pin_project! {
 #[derive(Debug)]
 pub(crate) struct Broken(BoxError);
 
+impl Broken {
+    pub(crate) fn new(error: BoxError) -> Self {
+        Self(error)
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,5 +1,7 @@
 //! The admin port: health, metrics, shutdown and tap.
 
+mod tap;
+
 use crate::{
     detect::{self, Protocol},
     discover::Discover,
@@ -12,8 +14,9 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
+use linkerd2_proxy_api::tap::tap_server::TapServer;
 use mesh_profile::stats::prometheus::Exposition;
 use mesh_tap::Tap;
 use std::{
@@ -26,6 +29,10 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, time::Instant};
+use tower_service::Service as _;
+
+/// The one method of the tap service.
+const OBSERVE: &str = "/io.linkerd.proxy.tap.Tap/Observe";
 
 /// Whoever connects must say what it wants within this.
 const DETECT: Duration = Duration::from_secs(10);
@@ -40,7 +47,7 @@ pub(crate) struct Admin {
     pub(crate) stopping: Arc<AtomicBool>,
 }
 
-type Answer = Response<ResponseBody<BoxBody<Bytes, Broken>>>;
+type Answer = Response<ResponseBody<UnsyncBoxBody<Bytes, Broken>>>;
 
 /// Answers until the process ends: metrics can be read during a drain, too.
 pub(crate) async fn serve(admin: Arc<Admin>, listener: std::net::TcpListener) {
@@ -78,6 +85,7 @@ impl Admin {
     async fn handle(self: Arc<Self>, peer: SocketAddr, req: Request<Incoming>) -> Answer {
         let get = matches!(*req.method(), Method::GET | Method::HEAD);
         match req.uri().path() {
+            OBSERVE if peer.ip().is_loopback() => self.observe(req).await,
             "/metrics" if get => {
                 let text = self.registry.render(Instant::now());
                 let mut rsp = answer(StatusCode::OK, text);
@@ -104,6 +112,21 @@ impl Admin {
             }
             _ => answer(StatusCode::NOT_FOUND, "not found\n"),
         }
+    }
+
+    /// Only for this machine: events may tell what the metrics do not.
+    async fn observe(&self, req: Request<Incoming>) -> Answer {
+        let mut server = TapServer::new(tap::Observer::new(self.tap.clone()));
+        let rsp = match server.call(req).await {
+            Ok(rsp) => rsp,
+            Err(never) => match never {},
+        };
+        rsp.map(|body| {
+            let body = body
+                .map_err(|status| Broken::new(status.into()))
+                .boxed_unsync();
+            ResponseBody::Stream { body }
+        })
     }
 
     /// The workers run before this port answers.
@@ -144,7 +167,7 @@ fn environment(query: Option<&str>) -> Answer {
 fn answer(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     let body = Full::new(text.into())
         .map_err(|never| match never {})
-        .boxed();
+        .boxed_unsync();
     let mut rsp = Response::new(ResponseBody::Stream { body });
     *rsp.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain");

@@ -14,8 +14,13 @@ use std::{
 };
 
 /// A response body. It reads its HTTP/1 connection itself, with no task between, and gives it
-/// back to the pool at its end; dropped before, it closes it.
-pub(crate) struct Body<B> {
+/// back to the pool at its end; dropped before, it closes it, unless the rest is here already.
+pub(crate) struct Body<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
     incoming: Incoming,
     lease: Option<Lease<B>>,
 }
@@ -97,7 +102,36 @@ where
     }
 }
 
-impl<B> fmt::Debug for Body<B> {
+impl<B> Drop for Body<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn drop(&mut self) {
+        // Whoever drops a response unread, as a retry does with a failure, has mostly got all of
+        // a small one with its head: no reason to lose the connection.
+        let mut quiet = Context::from_waker(Waker::noop());
+        for _ in 0..MAX_UNREAD {
+            if self.lease.is_none() {
+                return;
+            }
+            if Pin::new(&mut *self).poll_frame(&mut quiet).is_pending() {
+                return;
+            }
+        }
+    }
+}
+
+/// Frames that are read off a connection to save it, when nobody wants them.
+const MAX_UNREAD: usize = 8;
+
+impl<B> fmt::Debug for Body<B>
+where
+    B: HttpBody + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Body").field(&self.incoming).finish()
     }
