@@ -4,6 +4,9 @@ use mesh_controller::web::api::{Kind, Resource};
 use mesh_profile::duration;
 use std::time::Duration;
 
+/// The parameters of a question to the mesh.
+pub(crate) type Query = Vec<(&'static str, String)>;
+
 /// What `all` stands for.
 const ALL: [Kind; 3] = [Kind::Deployment, Kind::Pod, Kind::Service];
 

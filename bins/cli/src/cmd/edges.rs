@@ -4,7 +4,7 @@ use crate::{
     args::Global,
     client::Client,
     output::{Align, Format, NONE, Table, json, usage},
-    resources::resource,
+    resources::{Query, resource},
 };
 use anyhow::Result;
 use mesh_controller::web::api::EdgeRow;
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 impl Args {
-    fn check(&self, global: &Global) -> Result<(Format, Vec<(&'static str, String)>), String> {
+    fn check(&self, global: &Global) -> Result<(Format, Query), String> {
         let format = self.output.parse()?;
         if self.all_namespaces && global.namespace.is_some() {
             let reason = "--all-namespaces and --namespace flags are mutually exclusive";

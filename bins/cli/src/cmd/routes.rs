@@ -4,7 +4,7 @@ use crate::{
     args::Global,
     client::Client,
     output::{Align, Format, Table, cell, json, ms, percent, rps, usage},
-    resources::{self, check_filter_namespace, filter, resource},
+    resources::{self, Query, check_filter_namespace, filter, resource},
 };
 use anyhow::Result;
 use mesh_controller::web::api::{Latency, Rate, RouteRow, RouteTable};
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 impl Args {
     /// The format and the question, or what is wrong with it.
-    fn check(&self, global: &Global) -> Result<(Format, Vec<(&'static str, String)>), String> {
+    fn check(&self, global: &Global) -> Result<(Format, Query), String> {
         let format = self.output.parse()?;
         if format == Format::Wide && self.to.is_none() {
             return Err("wide output is only available when --to is specified".to_owned());
@@ -173,7 +173,7 @@ mod tests {
         global: Global,
     }
 
-    fn check(line: &str) -> Result<(Format, Vec<(&'static str, String)>), String> {
+    fn check(line: &str) -> Result<(Format, Query), String> {
         let line = Line::try_parse_from(format!("routes {line}").split_whitespace()).unwrap();
         line.args.check(&line.global)
     }

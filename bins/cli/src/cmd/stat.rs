@@ -4,7 +4,7 @@ use crate::{
     args::Global,
     client::Client,
     output::{Align, Format, Table, bytes_per_second, cell, json, ms, percent, rps, usage},
-    resources::{self, check_filter_namespace, filter, resources},
+    resources::{self, Query, check_filter_namespace, filter, resources},
 };
 use anyhow::Result;
 use mesh_controller::web::api::{Kind, StatRow, StatTable};
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 impl Args {
     /// The format and the question, or what is wrong with it.
-    fn check(&self, global: &Global) -> Result<(Format, Vec<(&'static str, String)>), String> {
+    fn check(&self, global: &Global) -> Result<(Format, Query), String> {
         let format = self.output.parse()?;
         if self.to.is_some() && self.from.is_some() {
             return Err("--to and --from flags are mutually exclusive".to_owned());
@@ -194,7 +194,7 @@ mod tests {
         global: Global,
     }
 
-    fn check(line: &str) -> Result<(Format, Vec<(&'static str, String)>), String> {
+    fn check(line: &str) -> Result<(Format, Query), String> {
         let line = Line::try_parse_from(format!("stat {line}").split_whitespace()).unwrap();
         line.args.check(&line.global)
     }

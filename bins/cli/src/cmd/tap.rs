@@ -1,18 +1,207 @@
 //! `mesh tap`.
 
-use crate::args::Global;
-use anyhow::Result;
-use std::process::ExitCode;
+use crate::{
+    args::Global,
+    client::{Client, Lines},
+    output::usage,
+    resources::{self, Query, check_filter_namespace, resource},
+};
+use anyhow::{Context, Result};
+use mesh_controller::web::api::TapEvent;
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// Being written.
+/// Show requests as they happen
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh tap deploy")]
+#[command(after_help = "Examples:
+  mesh tap deploy/webapp
+  mesh tap deploy/webapp --to svc/books --method POST -o wide")]
 pub(crate) struct Args {
-    /// The resources to look at: TYPE, TYPE NAME or TYPE/NAME.
-    #[arg(value_name = "RESOURCE")]
-    resources: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// How to print it: wide, with every label, or json, with headers.
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "")]
+    output: String,
 }
 
-pub(crate) async fn run(args: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh tap {} is not written yet", args.resources.join(" "))
+/// Whose requests, and which of them; `mesh top` asks the same.
+#[derive(Debug, clap::Args)]
+pub(super) struct Filter {
+    /// Whose requests: TYPE, TYPE NAME or TYPE/NAME; types are deploy, po and ns.
+    #[arg(value_name = "RESOURCE")]
+    resource: Vec<String>,
+    /// Only those sent to this resource.
+    #[arg(long, value_name = "RESOURCE")]
+    to: Option<String>,
+    /// The namespace of --to, if it is another.
+    #[arg(long, value_name = "NAMESPACE")]
+    to_namespace: Option<String>,
+    /// About how many a second.
+    #[arg(long, value_name = "RPS", default_value_t = 100.0)]
+    max_rps: f32,
+    /// Only those of this scheme.
+    #[arg(long)]
+    scheme: Option<String>,
+    /// Only those of this method.
+    #[arg(long)]
+    method: Option<String>,
+    /// Only those of exactly this authority.
+    #[arg(long)]
+    authority: Option<String>,
+    /// Only those whose path begins like this.
+    #[arg(long, value_name = "PREFIX")]
+    path: Option<String>,
+}
+
+impl Filter {
+    /// The question, or what is wrong with it.
+    pub(super) fn query(&self, global: &Global) -> Result<Query, String> {
+        let resource = resource(&self.resource)?;
+        let to = self.to.as_deref().map(resources::filter).transpose()?;
+        check_filter_namespace("to", to.as_ref(), self.to_namespace.as_deref())?;
+        if !self.max_rps.is_finite() || self.max_rps < 0.0 {
+            return Err("--max-rps needs to be a rate".to_owned());
+        }
+        let mut query = vec![
+            ("resource", resource.to_string()),
+            ("max_rps", self.max_rps.to_string()),
+        ];
+        let optional = [
+            ("namespace", &global.namespace),
+            ("to", &to.map(|to| to.to_string())),
+            ("to_namespace", &self.to_namespace),
+            ("scheme", &self.scheme),
+            ("method", &self.method),
+            ("authority", &self.authority),
+            ("path", &self.path),
+        ];
+        for (name, value) in optional {
+            query.extend(value.clone().map(|value| (name, value)));
+        }
+        Ok(query)
+    }
+}
+
+/// The events of the mesh that the flags name.
+pub(super) async fn events(global: &Global, query: &Query) -> Result<Lines> {
+    let query: Vec<_> = query
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
+    let client = Client::find(global)?;
+    client.stream_lines("/api/v1/tap", &query).await
+}
+
+/// Reads a line of the stream.
+pub(super) fn event(line: &str) -> Result<TapEvent> {
+    serde_json::from_str(line).context("the mesh sent an event that this version cannot read")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Line,
+    Wide,
+    Json,
+}
+
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let format = match &*args.output {
+        "" => Format::Line,
+        "wide" => Format::Wide,
+        "json" => Format::Json,
+        other => {
+            let reason = format!("unsupported output format \"{other}\"; use wide or json");
+            return usage(reason);
+        }
+    };
+    let mut query = match args.filter.query(global) {
+        Ok(query) => query,
+        Err(reason) => return usage(reason),
+    };
+    if format == Format::Json {
+        query.push(("headers", "true".to_owned()));
+    }
+    let mut lines = events(global, &query).await?;
+    let mut out = io::stdout();
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line?,
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        let Some(line) = line else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        if !line.is_empty() {
+            out.write_all(render(&event(&line)?, format)?.as_bytes())?;
+        }
+    }
+}
+
+fn render(event: &TapEvent, format: Format) -> Result<String> {
+    let mut text = match format {
+        Format::Json => serde_json::to_string_pretty(event)?,
+        _ => event.to_string(),
+    };
+    if format == Format::Wide {
+        text.clear();
+        write!(text, "{}", event.wide())?;
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::golden;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+        #[command(flatten)]
+        global: Global,
+    }
+
+    fn query(line: &str) -> Result<String, String> {
+        let line = Line::try_parse_from(format!("tap {line}").split_whitespace()).unwrap();
+        let query = line.args.filter.query(&line.global)?;
+        let query = query.iter().map(|(name, value)| format!("{name}={value}"));
+        Ok(query.collect::<Vec<_>>().join("&"))
+    }
+
+    /// What the controller streams.
+    const STREAM: &str = include_str!("../../tests/golden/tap_stream.ndjson");
+
+    #[test]
+    fn every_shape_is_as_expected() {
+        for (name, format) in [
+            ("tap.txt", Format::Line),
+            ("tap_wide.txt", Format::Wide),
+            ("tap.json", Format::Json),
+        ] {
+            let lines = STREAM.lines().map(|line| render(&event(line)?, format));
+            golden(name, &lines.collect::<Result<String>>().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_question_is_passed_on() {
+        assert_eq!(
+            query("deploy/webapp -n shop --to svc/books --method POST --path /books").as_deref(),
+            Ok(
+                "resource=deploy/webapp&max_rps=100&namespace=shop&to=svc/books&method=POST&path=/books"
+            )
+        );
+        assert_eq!(query("").unwrap_err(), "No resource arguments provided");
+        assert_eq!(
+            query("deploy/webapp --to all").unwrap_err(),
+            "resource type 'all' is not supported as a filter"
+        );
+        assert!(query("deploy/webapp --max-rps NaN").is_err());
+    }
 }
