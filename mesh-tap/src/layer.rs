@@ -128,12 +128,26 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut req: Request<B>) -> Self::Future {
-        let live = if self.point.registry.is_watched() {
-            Live::begin(&self.point, &mut req)
-        } else {
-            None
-        };
+    fn call(&mut self, req: Request<B>) -> Self::Future {
+        if self.point.registry.is_watched() {
+            return self.call_watched(req);
+        }
+        ResponseFuture {
+            inner: self.inner.call(req),
+            live: None,
+        }
+    }
+}
+
+impl<S> Tapped<S> {
+    // Apart, so that a request which nobody watches is not even copied.
+    #[cold]
+    #[inline(never)]
+    fn call_watched<B>(&mut self, mut req: Request<B>) -> ResponseFuture<S::Future>
+    where
+        S: Service<Request<B>>,
+    {
+        let live = Live::begin(&self.point, &mut req);
         ResponseFuture {
             inner: self.inner.call(req),
             live,
@@ -163,25 +177,36 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
-        let mut live = this.live.take();
-        Poll::Ready(match result {
-            Ok(response) => {
-                if let Some(shown) = &mut live {
-                    let more = shown.respond(&response);
-                    // Nobody polls a body that says it is over already.
-                    if response.body().is_end_stream() {
-                        shown.ended(None);
-                    }
-                    live = live.filter(|_| more);
-                }
-                Ok(response.map(|body| TapBody::new(body, live)))
+        if let Some(live) = this.live.take() {
+            return Poll::Ready(tell(live, result));
+        }
+        Poll::Ready(result.map(|response| response.map(|body| TapBody::new(body, None))))
+    }
+}
+
+/// Shows what came of an exchange.
+#[cold]
+#[inline(never)]
+fn tell<R, E>(
+    mut live: Box<Live>,
+    result: Result<Response<R>, E>,
+) -> Result<Response<TapBody<R>>, E>
+where
+    R: Body,
+    E: 'static,
+{
+    match result {
+        Ok(response) => {
+            let more = live.respond(&response);
+            // Nobody polls a body that says it is over already.
+            if response.body().is_end_stream() {
+                live.ended(None);
             }
-            Err(error) => {
-                if let Some(mut live) = live {
-                    live.failed(&error);
-                }
-                Err(error)
-            }
-        })
+            Ok(response.map(|body| TapBody::new(body, more.then_some(live))))
+        }
+        Err(error) => {
+            live.failed(&error);
+            Err(error)
+        }
     }
 }

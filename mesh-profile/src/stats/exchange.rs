@@ -1,4 +1,4 @@
-use super::{Outcome, Status, table::Entry};
+use super::{Outcome, Status, series::Series, table::Entry};
 use http::{HeaderMap, Response};
 use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head};
 use std::{any::Any, sync::Arc};
@@ -49,31 +49,44 @@ impl Exchange {
     /// An error came instead of a response.
     pub(super) fn failed(&self, error: &dyn Any) {
         let fault = (self.inspect)(error).unwrap_or(Fault::Unexpected);
-        self.count(Outcome {
-            fault: Some(fault),
-            ..Outcome::new(Status::None, Class::Failure)
-        });
+        let outcome = Partial {
+            status: Status::None,
+            grpc_status: None,
+            class: Some(Class::Failure),
+        };
+        self.count(outcome, Some(fault));
     }
 
-    /// The response's head is here.
-    pub(super) fn respond<B>(self, response: &Response<B>) -> Stream {
-        let head = Head::new(self.grpc, response.status(), response.headers());
-        let class = self.classify(&head, None);
-        let grpc_status = self.grpc_status(Some(response.headers()));
-        Stream {
-            status: Status::Code(response.status().as_u16()),
-            grpc_status,
+    /// The response's head is here; what is left to count, unless the body is `over` already.
+    pub(super) fn respond<B>(self, response: &Response<B>, over: bool) -> Option<Stream> {
+        let (status, headers) = (response.status(), response.headers());
+        let head = Head::new(self.grpc, status, headers);
+        let mut class = self.classify(&head, None);
+        if over && class.is_none() {
+            class = self.classify(&head, Some(End::Trailers(None)));
+        }
+        let outcome = Partial {
+            status: Status::Code(status.as_u16()),
+            grpc_status: self.grpc_status(Some(headers)),
             class,
+        };
+        if over {
+            self.frame(outcome.status);
+            self.count(outcome, None);
+            return None;
+        }
+        Some(Stream {
             // Only what the head left undecided needs the head again.
             head: class.is_none().then(|| {
                 let mut head = Response::new(());
-                *head.status_mut() = response.status();
-                *head.headers_mut() = response.headers().clone();
+                *head.status_mut() = status;
+                *head.headers_mut() = headers.clone();
                 Box::new(head)
             }),
+            outcome,
             over: false,
             exchange: self,
-        }
+        })
     }
 
     fn classify(&self, head: &Head<'_>, end: Option<End<'_>>) -> Option<Class> {
@@ -88,18 +101,42 @@ impl Exchange {
         DefaultClassify::grpc_status(headers)
     }
 
-    fn count(&self, outcome: Outcome) {
-        self.entry.series(self.level).response(outcome);
+    /// A frame came, or the end of a body without any.
+    fn frame(&self, status: Status) {
+        if let Some(dispatched) = self.dispatched {
+            self.series().latency(status, dispatched.elapsed());
+        }
     }
+
+    fn count(&self, outcome: Partial, fault: Option<Fault>) {
+        // Without a class there is nothing to count it under.
+        let Some(class) = outcome.class else { return };
+        self.series().response(Outcome {
+            status: outcome.status,
+            grpc_status: outcome.grpc_status,
+            class,
+            fault,
+        });
+    }
+
+    fn series(&self) -> &Series {
+        self.entry.series(self.level)
+    }
+}
+
+/// What is known of an [`Outcome`] before the end.
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    status: Status,
+    grpc_status: Option<u16>,
+    class: Option<Class>,
 }
 
 /// A response whose end is still to come. Dropping it is an end, too.
 #[derive(Debug)]
 pub(super) struct Stream {
     exchange: Exchange,
-    status: Status,
-    grpc_status: Option<u16>,
-    class: Option<Class>,
+    outcome: Partial,
     head: Option<Box<Response<()>>>,
     over: bool,
 }
@@ -107,47 +144,39 @@ pub(super) struct Stream {
 impl Stream {
     /// A frame came, or the end of a body without any.
     pub(super) fn frame(&mut self) {
-        if let Some(dispatched) = self.exchange.dispatched.take() {
-            let series = self.exchange.entry.series(self.exchange.level);
-            series.latency(self.status, dispatched.elapsed());
-        }
+        self.exchange.frame(self.outcome.status);
+        self.exchange.dispatched = None;
     }
 
     /// The body was read to its end.
     pub(super) fn end(&mut self, trailers: Option<&HeaderMap>) {
         self.frame();
         if let Some(status) = self.exchange.grpc_status(trailers) {
-            self.grpc_status.get_or_insert(status);
+            self.outcome.grpc_status.get_or_insert(status);
         }
-        let class = self.class.or_else(|| self.decide(End::Trailers(trailers)));
-        self.finish(class, None);
+        self.decide(End::Trailers(trailers));
+        self.finish(None);
     }
 
     /// The body broke.
     pub(super) fn broke(&mut self, error: &dyn Any) {
         // Of a body that breaks without saying why, the peer is the likeliest cause.
         let fault = (self.exchange.inspect)(error).unwrap_or(Fault::Reset);
-        self.finish(Some(Class::Failure), Some(fault));
+        self.outcome.class = Some(Class::Failure);
+        self.finish(Some(fault));
     }
 
-    fn decide(&self, end: End<'_>) -> Option<Class> {
-        let head = self.head.as_ref()?;
-        let head = Head::new(self.exchange.grpc, head.status(), head.headers());
-        self.exchange.classify(&head, Some(end))
-    }
-
-    fn finish(&mut self, class: Option<Class>, fault: Option<Fault>) {
-        if std::mem::replace(&mut self.over, true) {
-            return;
+    /// Asks for the class once more, if the head did not decide it.
+    fn decide(&mut self, end: End<'_>) {
+        if let Some(head) = self.head.take() {
+            let head = Head::new(self.exchange.grpc, head.status(), head.headers());
+            self.outcome.class = self.exchange.classify(&head, Some(end));
         }
-        // Without a class there is nothing to count it under.
-        if let Some(class) = class {
-            self.exchange.count(Outcome {
-                status: self.status,
-                grpc_status: self.grpc_status,
-                class,
-                fault,
-            });
+    }
+
+    fn finish(&mut self, fault: Option<Fault>) {
+        if !std::mem::replace(&mut self.over, true) {
+            self.exchange.count(self.outcome, fault);
         }
     }
 }
@@ -155,8 +184,8 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.over {
-            let class = self.class.or_else(|| self.decide(End::Dropped));
-            self.finish(class, None);
+            self.decide(End::Dropped);
+            self.finish(None);
         }
     }
 }

@@ -128,13 +128,9 @@ where
         let exchange = this.exchange.take();
         Poll::Ready(match result {
             Ok(response) => {
-                let stream = exchange.and_then(|exchange| {
-                    let mut stream = exchange.respond(&response);
-                    // Nobody polls a body that says it is over already.
-                    let over = response.body().is_end_stream();
-                    over.then(|| stream.end(None));
-                    (!over).then_some(stream)
-                });
+                // Nobody polls a body that says it is over already.
+                let over = response.body().is_end_stream();
+                let stream = exchange.and_then(|exchange| exchange.respond(&response, over));
                 Ok(response.map(|body| StatsBody::new(body, stream)))
             }
             Err(error) => {

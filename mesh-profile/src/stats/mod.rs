@@ -8,10 +8,11 @@
 //! [`Class`] comes from the route's classifier. An attempt that is cancelled before its response
 //! begins therefore counts among the requests, not among the responses.
 //!
-//! Counters are atomics, so that a scrape may read them from another thread, but they are laid
-//! out for one: give each worker thread its own `Stats`, and add up the [`Snapshot`]s.
+//! Every thread may count and read, but it is cheapest for the thread that came first: give each
+//! worker its own `Stats`, and add up the [`Snapshot`]s.
 
 mod body;
+mod count;
 mod exchange;
 mod histogram;
 mod layer;

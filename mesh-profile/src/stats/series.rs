@@ -1,9 +1,11 @@
-use super::{Outcome, Status, View, histogram::Recorder, slots::Slots};
-use mesh_core::Class;
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
+use super::{
+    Outcome, Status, View,
+    count::{Count, Owner},
+    histogram::Recorder,
+    slots::Slots,
 };
+use mesh_core::Class;
+use std::{sync::OnceLock, time::Duration};
 
 /// A service has a handful of outcomes; more than this is somebody playing with status codes.
 pub(super) const MAX_OUTCOMES: usize = 32;
@@ -11,37 +13,37 @@ pub(super) const MAX_OUTCOMES: usize = 32;
 /// A latency histogram is 200 bytes, and those of rare statuses tell little.
 const MAX_LATENCIES: usize = 16;
 
-/// The running form of a [`View`].
+/// The running form of a [`View`], owned by the thread that made it.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    requests: AtomicU64,
-    responses: Slots<Outcome, AtomicU64, MAX_OUTCOMES>,
-    other_successes: AtomicU64,
-    other_failures: AtomicU64,
+    owner: Owner,
+    requests: Count,
+    responses: Slots<Outcome, Count, MAX_OUTCOMES>,
+    other_successes: Count,
+    other_failures: Count,
     latency: Slots<Status, Box<Recorder>, MAX_LATENCIES>,
-    other_latency: Recorder,
+    other_latency: OnceLock<Box<Recorder>>,
 }
 
 impl Series {
     pub(super) fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.add(1, self.owner.counting());
     }
 
     pub(super) fn response(&self, outcome: Outcome) {
         self.responses
             .get(outcome)
             .unwrap_or_else(|| self.other(outcome.class))
-            .fetch_add(1, Relaxed);
+            .add(1, self.owner.counting());
     }
 
     pub(super) fn latency(&self, status: Status, latency: Duration) {
-        match self.latency.get(status) {
-            Some(recorder) => recorder.record(latency),
-            None => self.other_latency.record(latency),
-        }
+        let recorder = self.latency.get(status);
+        let recorder = recorder.unwrap_or_else(|| self.other_latency.get_or_init(Box::default));
+        recorder.record(latency, self.owner.counting());
     }
 
-    fn other(&self, class: Class) -> &AtomicU64 {
+    fn other(&self, class: Class) -> &Count {
         match class {
             Class::Success => &self.other_successes,
             Class::Failure => &self.other_failures,
@@ -50,14 +52,14 @@ impl Series {
 
     pub(super) fn snapshot(&self) -> View {
         let mut view = View {
-            requests: self.requests.load(Relaxed),
+            requests: self.requests.load(),
             ..View::default()
         };
         for (outcome, count) in self.responses.iter() {
-            view.responses.insert(outcome, count.load(Relaxed));
+            view.responses.insert(outcome, count.load());
         }
         for class in [Class::Success, Class::Failure] {
-            let count = self.other(class).load(Relaxed);
+            let count = self.other(class).load();
             if count > 0 {
                 view.responses
                     .insert(Outcome::new(Status::Other, class), count);
@@ -66,9 +68,8 @@ impl Series {
         for (status, recorder) in self.latency.iter() {
             view.latency.insert(status, recorder.snapshot());
         }
-        let other = self.other_latency.snapshot();
-        if other.count() > 0 {
-            view.latency.insert(Status::Other, other);
+        if let Some(other) = self.other_latency.get() {
+            view.latency.insert(Status::Other, other.snapshot());
         }
         view
     }

@@ -1,53 +1,66 @@
-use std::sync::OnceLock;
+use std::{array, sync::OnceLock};
 
 /// A small map that only grows, up to `N` keys, and is read and filled without a lock.
 ///
 /// Keys are found by scanning, so the first ones seen, which are the common ones, are the
-/// cheapest.
+/// cheapest; most maps never need room for more than those.
 #[derive(Debug)]
-pub(super) struct Slots<K, V, const N: usize>([OnceLock<(K, V)>; N]);
+pub(super) struct Slots<K, V, const N: usize> {
+    first: [OnceLock<(K, V)>; FIRST],
+    rest: OnceLock<Box<[OnceLock<(K, V)>]>>,
+}
+
+const FIRST: usize = 4;
 
 impl<K: Copy + PartialEq, V: Default, const N: usize> Slots<K, V, N> {
     /// The value of `key`, made if there is room; `None` when there is none.
     pub(super) fn get(&self, key: K) -> Option<&V> {
-        for slot in &self.0 {
-            let (taken, value) = slot.get_or_init(|| (key, V::default()));
-            if *taken == key {
-                return Some(value);
-            }
-        }
-        None
+        let new = || (key, V::default());
+        let of_key = |slot| {
+            let (taken, value) = OnceLock::get_or_init(slot, new);
+            (*taken == key).then_some(value)
+        };
+        self.first.iter().find_map(of_key).or_else(|| {
+            let more = || (FIRST..N).map(|_| OnceLock::new()).collect();
+            self.rest.get_or_init(more).iter().find_map(of_key)
+        })
     }
 
     /// Every key so far.
     pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        self.0
-            .iter()
-            .map_while(OnceLock::get)
+        let rest = self.rest.get().into_iter().flatten();
+        let all = self.first.iter().chain(rest);
+        all.map_while(OnceLock::get)
             .map(|(key, value)| (*key, value))
     }
 }
 
 impl<K, V, const N: usize> Default for Slots<K, V, N> {
     fn default() -> Self {
-        Self([const { OnceLock::new() }; N])
+        Self {
+            first: array::from_fn(|_| OnceLock::new()),
+            rest: OnceLock::new(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn keys_keep_their_value_until_there_is_no_room_for_more() {
-        let slots = Slots::<u8, std::cell::Cell<u32>, 2>::default();
-        slots.get(7).unwrap().set(70);
-        slots.get(8).unwrap().set(80);
+        let slots = Slots::<u32, Cell<u32>, 9>::default();
+        for key in 0..9 {
+            slots.get(key).unwrap().set(10 * key);
+        }
         assert!(slots.get(9).is_none());
         let all: Vec<_> = slots
             .iter()
             .map(|(key, value)| (key, value.get()))
             .collect();
-        assert_eq!(all, [(7, 70), (8, 80)]);
+        let expected: Vec<_> = (0..9).map(|key| (key, 10 * key)).collect();
+        assert_eq!(all, expected);
     }
 }

@@ -3,6 +3,7 @@ use super::{
 };
 use mesh_core::{RetrySkipped, Route};
 use std::{
+    cell::RefCell,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::{
@@ -17,9 +18,37 @@ use std::{
 /// profile makes new routes, whose counters are then those of the same name.
 #[derive(Debug)]
 pub(super) struct Table {
+    /// No other table of the program has it, not even a later one.
+    id: u64,
     known: Mutex<Known>,
     unrouted: Arc<Entry>,
-    endpoint: Arc<Series>,
+    endpoint: Arc<OnceLock<Box<Series>>>,
+}
+
+/// What this thread found last, by place, so that it need not take the lock to find it again.
+///
+/// What it keeps of tables that are gone is bounded by its size: some 100 kB in all.
+struct Recent([Option<Found>; Recent::SIZE]);
+
+struct Found {
+    table: u64,
+    place: usize,
+    entry: Arc<Entry>,
+}
+
+thread_local! {
+    static RECENT: RefCell<Recent> = const { RefCell::new(Recent([const { None }; Recent::SIZE])) };
+}
+
+impl Recent {
+    /// The routes in use at a time are few, whatever the profile has.
+    const SIZE: usize = 64;
+
+    fn slot(&mut self, table: u64, place: usize) -> &mut Option<Found> {
+        let mut hasher = PlaceHasher(table);
+        hasher.write_usize(place);
+        &mut self.0[hasher.finish() as usize % Self::SIZE]
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +64,7 @@ pub(super) struct Entry {
     /// Kept alive so that no other route can come to live in its place.
     route: Option<Route>,
     counters: Arc<Counters>,
-    endpoint: Arc<Series>,
+    endpoint: Arc<OnceLock<Box<Series>>>,
 }
 
 /// What is counted under one name. Most routes of a large profile are never asked for, and most
@@ -58,6 +87,31 @@ impl Table {
         };
         // The address of a part that every clone of the route shares.
         let place = std::ptr::from_ref(route.timeouts()).addr();
+        let recent = RECENT.try_with(|recent| {
+            // Dropping what was in the slot may run a classifier's code, which might come here.
+            let mut recent = recent.try_borrow_mut().ok()?;
+            let slot = recent.slot(self.id, place);
+            if let Some(found) = slot
+                && (found.table, found.place) == (self.id, place)
+            {
+                return Some(found.entry.clone());
+            }
+            let entry = self.find(route, place);
+            *slot = Some(Found {
+                table: self.id,
+                place,
+                entry: entry.clone(),
+            });
+            Some(entry)
+        });
+        match recent {
+            Ok(Some(entry)) => entry,
+            _ => self.find(route, place),
+        }
+    }
+
+    #[cold]
+    fn find(&self, route: &Route, place: usize) -> Arc<Entry> {
         let mut known = self.lock();
         if let Some(entry) = known.by_place.get(&place) {
             return entry.clone();
@@ -86,7 +140,7 @@ impl Table {
                 .map(|(name, counters)| (name, counters.snapshot()))
                 .filter(|(_, stats)| *stats != RouteStats::default())
                 .collect(),
-            endpoint: self.endpoint.snapshot(),
+            endpoint: view(&self.endpoint),
         }
     }
 
@@ -97,14 +151,16 @@ impl Table {
 
 impl Default for Table {
     fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut known = Known::default();
-        let endpoint = Arc::<Series>::default();
+        let endpoint = Arc::<OnceLock<Box<Series>>>::default();
         let unrouted = Entry {
             route: None,
             counters: known.counters(Route::DEFAULT_NAME),
             endpoint: endpoint.clone(),
         };
         Self {
+            id: NEXT.fetch_add(1, Relaxed),
             known: Mutex::new(known),
             unrouted: Arc::new(unrouted),
             endpoint,
@@ -132,11 +188,12 @@ impl Entry {
     }
 
     pub(super) fn series(&self, level: Level) -> &Series {
-        match level {
-            Level::Effective => self.counters.effective.get_or_init(Box::default),
-            Level::Actual => self.counters.actual.get_or_init(Box::default),
+        let series = match level {
+            Level::Effective => &self.counters.effective,
+            Level::Actual => &self.counters.actual,
             Level::Endpoint => &self.endpoint,
-        }
+        };
+        series.get_or_init(Box::default)
     }
 
     pub(super) fn retryable(&self, skipped: Option<RetrySkipped>) {
@@ -153,11 +210,6 @@ impl Entry {
 
 impl Counters {
     fn snapshot(&self) -> RouteStats {
-        let view = |series: &OnceLock<Box<Series>>| {
-            series
-                .get()
-                .map_or_else(View::default, |series| series.snapshot())
-        };
         let skipped = self.skipped.iter();
         RouteStats {
             effective: view(&self.effective),
@@ -170,6 +222,13 @@ impl Counters {
             },
         }
     }
+}
+
+fn view(series: &OnceLock<Box<Series>>) -> View {
+    series
+        .get()
+        .map(|series| series.snapshot())
+        .unwrap_or_default()
 }
 
 /// Addresses are already distinct; spreading them is enough.

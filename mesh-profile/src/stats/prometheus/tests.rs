@@ -1,4 +1,5 @@
 use super::*;
+use crate::stats::count::Counting;
 use mesh_core::{Class, Fault};
 use proptest::prelude::*;
 use std::{collections::HashSet, time::Duration};
@@ -76,8 +77,8 @@ fn view() -> View {
     view.responses.insert(ok, 2);
     view.responses.insert(timeout, 1);
     let recorder = crate::stats::histogram::Recorder::default();
-    recorder.record(Duration::from_micros(1500));
-    recorder.record(Duration::from_secs(60));
+    recorder.record(Duration::from_micros(1500), Counting::Owner);
+    recorder.record(Duration::from_secs(60), Counting::Owner);
     view.latency.insert(Status::Code(200), recorder.snapshot());
     view
 }
