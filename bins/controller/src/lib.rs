@@ -8,16 +8,26 @@
 //!
 //! The index is plain data and decides everything; what is around it only watches and answers.
 
+pub mod admit;
+pub mod api;
+mod config;
 pub mod index;
+mod lock;
 mod name;
 pub mod resource;
+mod run;
+mod socket;
 pub mod source;
+mod start;
 mod state_dir;
 pub mod stats;
 pub mod tap;
 pub mod web;
 
 pub use self::{
+    config::{Args, Config},
     name::ServiceName,
+    run::{Controller, run},
+    start::start,
     state_dir::{Running, StateDir},
 };

@@ -1,4 +1,5 @@
 use mesh_discover::wire::split_port;
+use mesh_profile::names::check_namespace;
 use std::{fmt, sync::Arc};
 
 /// A service, as host names name it.
@@ -25,6 +26,7 @@ impl ServiceName {
             (Some("svc"), Some(rest)) => rest == domain,
             _ => false,
         };
+        let is_label = |name| check_namespace(name).is_ok();
         (is_service && is_label(service) && is_label(namespace)).then(|| Self {
             service: service.into(),
             namespace: namespace.into(),
@@ -47,23 +49,6 @@ impl fmt::Display for ServiceName {
 pub(crate) fn host_port(authority: &str) -> (&str, u16) {
     let (host, port) = split_port(authority);
     (host, port.unwrap_or(mesh_discover::wire::DEFAULT_PORT))
-}
-
-/// Whether `name` is a DNS label (RFC 1123): what services and namespaces are called.
-pub(crate) fn is_label(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-}
-
-/// Whether `name` is a DNS subdomain (RFC 1123): what resources are called.
-///
-/// Resources are kept in files of their names, so this is also what keeps a name from leaving
-/// its folder.
-pub(crate) fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -103,14 +88,5 @@ mod tests {
             let name = ServiceName::parse(host, "shop", "cluster.local");
             assert_eq!(name, None, "{host}");
         }
-    }
-
-    #[test]
-    fn no_resource_is_named_out_of_its_folder() {
-        assert!(is_subdomain("web.shop.svc.cluster.local"));
-        for name in ["", "..", "a/b", "a..b", ".a", "A", "-a", "a.", "a\0b"] {
-            assert!(!is_subdomain(name), "{name:?}");
-        }
-        assert!(!is_subdomain(&"a.".repeat(127)));
     }
 }

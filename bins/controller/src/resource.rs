@@ -1,6 +1,6 @@
 //! What people declare: kinds, names and manifests.
 
-use mesh_profile::ProfileSpec;
+use mesh_profile::{ProfileSpec, yaml};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -77,7 +77,12 @@ pub struct UnknownKind(pub String);
 
 impl fmt::Display for UnknownKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown kind {:?}; known are", self.0)?;
+        write!(f, "unknown kind {:?}", self.0)?;
+        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.names().kind).collect();
+        if let Some(meant) = yaml::did_you_mean(&self.0, &kinds) {
+            write!(f, ", did you mean {meant:?}?")?;
+        }
+        f.write_str("; known are")?;
         for (i, kind) in Kind::ALL.iter().enumerate() {
             let names = kind.names();
             let comma = if i == 0 { "" } else { "," };
@@ -145,7 +150,7 @@ pub enum Body {
 impl Resource {
     /// The manifest, as YAML.
     pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(&self.manifest()).expect("a manifest has no keys but text")
+        yaml::to_string(&self.manifest()).expect("a manifest has no keys but text")
     }
 
     /// The manifest, as JSON.
@@ -195,11 +200,36 @@ impl Serialize for Body {
     }
 }
 
+/// What applying an object came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// There was none.
+    Created,
+    /// It was different.
+    Configured,
+    /// It was the same already.
+    Unchanged,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+        })
+    }
+}
+
 /// A resource, or a file of one, that was refused: what was good before stays in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     /// The file, or what a request's text is called.
     pub source: String,
+    /// The resource that the file must be of, by its place.
+    #[serde(skip)]
+    pub key: Option<Key>,
     /// The line, from one, if it is one line's fault.
     #[serde(default)]
     pub line: Option<u64>,
@@ -223,6 +253,32 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
+impl From<yaml::Error> for Rejection {
+    fn from(error: yaml::Error) -> Self {
+        let place = error.place();
+        Self {
+            source: error.source_name().into(),
+            key: None,
+            line: place.map(|(line, _)| line),
+            column: place.map(|(_, column)| column),
+            reason: error.message().into(),
+        }
+    }
+}
+
+impl Rejection {
+    /// The whole of `source` is at fault.
+    pub fn of(source: &str, reason: impl fmt::Display) -> Self {
+        Self {
+            source: source.into(),
+            key: None,
+            line: None,
+            column: None,
+            reason: reason.to_string(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +294,11 @@ mod tests {
         ] {
             assert_eq!(Kind::parse(name), Ok(Kind::ServiceProfile), "{name}");
         }
+        assert_eq!(
+            Kind::parse("ServiceProfil").unwrap_err().to_string(),
+            "unknown kind \"ServiceProfil\", did you mean \"ServiceProfile\"?; known are \
+             ServiceProfile (sp)"
+        );
         assert_eq!(
             Kind::parse("Ingress").unwrap_err().to_string(),
             "unknown kind \"Ingress\"; known are ServiceProfile (sp)"

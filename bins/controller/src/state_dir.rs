@@ -28,6 +28,12 @@ impl StateDir {
         self.root.join("resources")
     }
 
+    /// The last good copy of each resource, for when its file in [`resources`](Self::resources)
+    /// has been broken by hand.
+    pub fn accepted(&self) -> PathBuf {
+        self.root.join("accepted")
+    }
+
     /// What holds only while something runs.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")

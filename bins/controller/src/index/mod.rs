@@ -155,6 +155,11 @@ impl Index {
         &self.workloads
     }
 
+    /// Whether some workload is this service.
+    pub fn has_service(&self, name: &ServiceName) -> bool {
+        self.services.contains_key(name)
+    }
+
     /// A resource.
     pub fn resource(&self, key: &Key) -> Option<&Resource> {
         self.resources.get(key)

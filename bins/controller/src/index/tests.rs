@@ -175,6 +175,7 @@ fn a_rejection_stays_until_its_source_is_good() {
     let mut index = index();
     let rejection = Rejection {
         source: "a.yaml".into(),
+        key: None,
         line: Some(3),
         column: Some(7),
         reason: "no".into(),

@@ -1,8 +1,12 @@
 //! Where resources and workloads come from, and where changed resources are kept.
 
+mod atomic;
+mod local;
 pub mod workloads;
 
-use crate::resource::{Key, Resource};
+pub use self::{atomic::write as write_atomically, local::Local};
+
+use crate::resource::{Key, Outcome, Resource};
 use futures_util::future::BoxFuture;
 use std::fmt;
 
@@ -13,8 +17,9 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Follows the place, until the future is dropped.
     fn watch(&self) -> BoxFuture<'_, ()>;
 
-    /// Keeps `resources`, which have been admitted, all of them or none.
-    fn put(&self, resources: Vec<Resource>) -> BoxFuture<'_, anyhow::Result<()>>;
+    /// Keeps `resources`, which have been admitted, all of them or none; says what became of
+    /// each.
+    fn put(&self, resources: Vec<Resource>) -> BoxFuture<'_, anyhow::Result<Vec<Outcome>>>;
 
     /// Deletes a resource; says whether there was one.
     fn delete(&self, key: Key) -> BoxFuture<'_, anyhow::Result<bool>>;

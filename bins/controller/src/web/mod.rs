@@ -5,9 +5,12 @@
 
 pub mod api;
 mod ask;
+mod check;
+mod destination;
 mod edges;
 mod error;
 mod guard;
+mod resources;
 mod routes;
 mod stat;
 mod tap;
@@ -48,6 +51,9 @@ pub fn router(app: App, access: Access) -> Router {
         .merge(stat::routes())
         .merge(tap::routes())
         .merge(version::routes())
+        .merge(resources::routes())
+        .merge(destination::routes())
+        .merge(check::routes())
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .with_state(app);

@@ -1,6 +1,6 @@
 //! What the controller says of itself, of resources and of destinations.
 
-use crate::resource::Rejection;
+pub use crate::resource::{Outcome, Rejection};
 use mesh_profile::ProfileSpec;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -48,28 +48,6 @@ pub struct Applied {
     /// What is allowed, but hardly meant.
     #[serde(default)]
     pub warnings: Vec<String>,
-}
-
-/// What applying an object came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// There was none.
-    Created,
-    /// It was different.
-    Configured,
-    /// It was the same already.
-    Unchanged,
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Created => "created",
-            Self::Configured => "configured",
-            Self::Unchanged => "unchanged",
-        })
-    }
 }
 
 /// `GET /api/v1/destination?authority=&namespace=`: what a sidecar in `namespace` is told.

@@ -6,7 +6,7 @@ mod rows;
 
 pub use control::{
     Applied, Check, CheckCategory, CheckReport, CheckResult, Destination, Leaf, LeafEndpoint,
-    Outcome, ProfileRef, ResourceList, Version,
+    Outcome, ProfileRef, Rejection, ResourceList, Version,
 };
 /// What `/api/v1/tap` streams, one event a line.
 pub use mesh_tap::Event as TapEvent;

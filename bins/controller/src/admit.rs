@@ -1,0 +1,197 @@
+//! Admission: from a text to resources, or to the reason why not.
+//!
+//! Whatever comes in, by request or by file, comes in through here, so both are refused for the
+//! same things in the same words.
+
+use crate::resource::{Body, Key, Kind, Rejection, Resource};
+use mesh_profile::{
+    ServiceProfileManifest, Step,
+    yaml::{self, Section},
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A resource that may be kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// The resource.
+    pub resource: Resource,
+    /// What is allowed in it, but hardly meant.
+    pub warnings: Vec<String>,
+}
+
+/// What every manifest begins with.
+#[derive(Deserialize)]
+struct Header {
+    kind: String,
+}
+
+/// Reads every document of `text`, YAML or JSON, which `source` names in errors.
+///
+/// Resources that name no namespace are put into `namespace`; `domain` is what full names of
+/// services end in.
+///
+/// # Errors
+///
+/// The first flaw of any document refuses them all.
+pub fn read(
+    text: &str,
+    source: &str,
+    namespace: &str,
+    domain: &str,
+) -> Result<Vec<Admitted>, Rejection> {
+    let mut all: Vec<Admitted> = Vec::new();
+    for section in yaml::sections(text).filter(|section| !section.is_empty()) {
+        let admitted = document(&section, source, namespace, domain)?;
+        let key = &admitted.resource.key;
+        if all.iter().any(|other| other.resource.key == *key) {
+            let reason = format!("{key} of namespace {} is declared twice", key.namespace);
+            let place = section.locate(&[Step::Member("metadata"), Step::Member("name")]);
+            return Err(yaml::Error::new(source, place, reason).into());
+        }
+        all.push(admitted);
+    }
+    Ok(all)
+}
+
+fn document(
+    section: &Section<'_>,
+    source: &str,
+    namespace: &str,
+    domain: &str,
+) -> Result<Admitted, Rejection> {
+    let header: Header = section.parse(source)?;
+    let known = Kind::ALL
+        .iter()
+        .find(|kind| kind.names().kind == header.kind);
+    let Some(kind) = known else {
+        let reason = crate::resource::UnknownKind(header.kind).to_string();
+        let place = section.locate(&[Step::Member("kind")]);
+        return Err(yaml::Error::new(source, place, reason).into());
+    };
+    match kind {
+        Kind::ServiceProfile => service_profile(section, source, namespace, domain),
+    }
+}
+
+fn service_profile(
+    section: &Section<'_>,
+    source: &str,
+    namespace: &str,
+    domain: &str,
+) -> Result<Admitted, Rejection> {
+    let manifest = ServiceProfileManifest::read(section, source)?;
+    let mut warnings = Vec::new();
+    if let Some((_, _, other)) = manifest.service().filter(|(.., named)| *named != domain) {
+        warnings.push(format!(
+            "names of this mesh end in svc.{domain}, so a profile under svc.{other} never applies"
+        ));
+    }
+    if let Ok(profile) = manifest.check() {
+        warnings.extend(profile.lint().iter().map(ToString::to_string));
+    }
+    let metadata = manifest.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
+    Ok(Admitted {
+        resource: Resource {
+            key: Key::new(Kind::ServiceProfile, namespace, &metadata.name),
+            api_version: manifest.api_version,
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            body: Body::ServiceProfile(Arc::new(manifest.spec)),
+        },
+        warnings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+apiVersion: linkerd.io/v1alpha2
+kind: ServiceProfile
+metadata:
+  name: web.shop.svc.cluster.local
+spec:
+  routes:
+  - name: GET /
+    condition: {method: GET, pathRegex: /}
+    timeout: 25ms
+  retryBudget: {retryRatio: 0.2, minRetriesPerSecond: 10, ttl: 10s}
+";
+
+    fn read(text: &str) -> Result<Vec<Admitted>, Rejection> {
+        super::read(text, "a.yaml", "shop", "cluster.local")
+    }
+
+    #[test]
+    fn every_document_of_a_text_is_read_with_the_default_namespace() {
+        let two = format!(
+            "{GOOD}---\n# nothing\n---\n{}",
+            GOOD.replace("name: web", "namespace: other\n  name: web")
+        );
+        let keys: Vec<_> = read(&two)
+            .unwrap()
+            .into_iter()
+            .map(|admitted| admitted.resource.key.namespace)
+            .collect();
+        assert_eq!(keys, ["shop".into(), "other".into()]);
+    }
+
+    #[test]
+    fn what_is_kept_reads_back_the_same_as_yaml_and_as_json() {
+        let all = read(GOOD).unwrap();
+        assert_eq!(read(&all[0].resource.to_yaml()).unwrap(), all);
+        assert_eq!(read(&all[0].resource.to_json().to_string()).unwrap(), all);
+    }
+
+    #[test]
+    fn a_flaw_is_named_with_its_place() {
+        for (from, to, message) in [
+            (
+                "timeout",
+                "timeot",
+                "a.yaml:9:5: unknown field `timeot`, did you mean `timeout`?",
+            ),
+            (
+                "timeout: 25ms",
+                "timeout: 25",
+                "a.yaml:9:14: ServiceProfile",
+            ),
+            (
+                "25ms\n",
+                "25ms\n    timeout: 1s\n",
+                "a.yaml:10:5: duplicate key `timeout`",
+            ),
+            ("pathRegex: /", "pathRegex: /(", "route \"GET /\""),
+            ("ttl: 10s", "ttl: 10m", "retryBudget"),
+            (
+                "ServiceProfile",
+                "Ingress",
+                "a.yaml:2:7: unknown kind \"Ingress\"; known are",
+            ),
+            ("name: web", "name: ../web", "a.yaml:4:9: "),
+            ("kind", "# kind", "missing field `kind`"),
+        ] {
+            let text = GOOD.replace(from, to);
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_flaw_refuses_the_whole_text() {
+        let error = read(&format!("{GOOD}---\nkind: Nothing\n")).unwrap_err();
+        assert_eq!(error.line, Some(12));
+        let error = read(&format!("{GOOD}---\n{GOOD}")).unwrap_err();
+        assert!(error.reason.ends_with("declared twice"), "{error}");
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_said() {
+        let text = GOOD.replace("cluster.local", "example.org");
+        let warnings = &read(&text).unwrap()[0].warnings;
+        assert!(warnings[0].contains("never applies"), "{warnings:?}");
+    }
+}

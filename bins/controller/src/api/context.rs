@@ -1,0 +1,44 @@
+use serde::Deserialize;
+
+/// Who asks, as far as it matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Context {
+    /// The client's namespace; empty if it did not say.
+    #[serde(default)]
+    pub(super) ns: String,
+    /// The client itself, for logs.
+    #[serde(default)]
+    pub(super) pod: String,
+}
+
+impl Context {
+    /// Reads a context token: JSON, or `ns:<namespace>` as it was once. Anything else says
+    /// nothing, as in Linkerd: an answer without context is better than none.
+    pub(super) fn parse(token: &str) -> Self {
+        if let Some(ns) = token.strip_prefix("ns:") {
+            return Self {
+                ns: ns.into(),
+                ..Self::default()
+            };
+        }
+        serde_json::from_str(token).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_namespace_is_in_its_token() {
+        for (token, ns) in [
+            (r#"{"ns":"shop","nodeName":"n","pod":"web-0"}"#, "shop"),
+            (r#"{"nodeName":"n"}"#, ""),
+            ("ns:shop", "shop"),
+            ("", ""),
+            ("{", ""),
+        ] {
+            assert_eq!(Context::parse(token).ns, ns, "{token}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use super::{context::Context, updates};
+use crate::{
+    index::{Apex, Endpoints, Shared},
+    resource::Key,
+};
+use futures_util::{Stream, StreamExt, stream};
+use linkerd2_proxy_api::{
+    destination::{
+        DestinationProfile, GetDestination, Update,
+        destination_server::{Destination, DestinationServer},
+    },
+    meta::{Metadata, Resource, metadata::Kind},
+};
+use mesh_discover::wire;
+use std::{pin::Pin, sync::Arc};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+/// The longest authority that is looked up: a host name's 253 characters, a dot and a port.
+const MAX_AUTHORITY: usize = 260;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Tells sidecars where services are and which profile applies, as Linkerd's controller does.
+#[derive(Clone, Debug)]
+pub struct DestinationApi {
+    index: Shared,
+    stop: watch::Receiver<bool>,
+}
+
+impl DestinationApi {
+    /// Answers from `index`, until `stop` is true or its sender gone: then streams end, and
+    /// sidecars ask whoever comes next.
+    pub fn new(index: Shared, stop: watch::Receiver<bool>) -> Self {
+        Self { index, stop }
+    }
+
+    /// The gRPC service.
+    pub fn into_service(self) -> DestinationServer<Self> {
+        DestinationServer::new(self)
+    }
+
+    /// Ends `answers` when the controller does.
+    fn until_stopped<T: 'static>(
+        &self,
+        answers: impl Stream<Item = T> + Send + 'static,
+    ) -> Response<Answers<T>> {
+        let mut stop = self.stop.clone();
+        let stopped = async move {
+            // An error is the end, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        Response::new(Box::pin(answers.map(Ok).take_until(Box::pin(stopped))))
+    }
+}
+
+#[tonic::async_trait]
+impl Destination for DestinationApi {
+    type GetStream = Answers<Update>;
+    type GetProfileStream = Answers<DestinationProfile>;
+
+    async fn get(
+        &self,
+        request: Request<GetDestination>,
+    ) -> Result<Response<Self::GetStream>, Status> {
+        let (authority, context) = question(request)?;
+        let watch = self
+            .index
+            .lock()
+            .subscribe_endpoints(&authority, &context.ns);
+        let mut before: Option<Arc<Endpoints>> = None;
+        let updates = changes(watch).flat_map(move |now| {
+            let updates = updates::between(before.as_deref(), &now);
+            before = Some(now);
+            stream::iter(updates)
+        });
+        Ok(self.until_stopped(updates))
+    }
+
+    async fn get_profile(
+        &self,
+        request: Request<GetDestination>,
+    ) -> Result<Response<Self::GetProfileStream>, Status> {
+        let (authority, context) = question(request)?;
+        let watch = self.index.lock().subscribe_apex(&authority, &context.ns);
+        let profiles = changes(watch).map(move |apex| profile(&apex, &authority));
+        Ok(self.until_stopped(profiles))
+    }
+}
+
+fn question(request: Request<GetDestination>) -> Result<(String, Context), Status> {
+    let request = request.into_inner();
+    if request.path.is_empty() || request.path.len() > MAX_AUTHORITY {
+        return Err(Status::invalid_argument("path must be an authority"));
+    }
+    let context = Context::parse(&request.context_token);
+    tracing::debug!(authority = request.path, pod = context.pod, "asked");
+    Ok((request.path, context))
+}
+
+/// The present value, and then each later one. The index sends none twice.
+fn changes<T: Send + Sync + 'static>(
+    mut watch: watch::Receiver<Arc<T>>,
+) -> impl Stream<Item = Arc<T>> + Send {
+    watch.mark_changed();
+    stream::unfold(watch, |mut watch| async {
+        watch.changed().await.ok()?;
+        let value = watch.borrow_and_update().clone();
+        Some((value, watch))
+    })
+}
+
+fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
+    let mut profile = wire::profile_to_wire(&apex.profile, &apex.fqdn, authority);
+    profile.opaque_protocol = apex.opaque;
+    profile.parent_ref = apex.service.as_ref().map(|service| Metadata {
+        kind: Some(Kind::Resource(Resource {
+            group: "core".into(),
+            kind: "Service".into(),
+            name: service.service.to_string(),
+            namespace: service.namespace.to_string(),
+            port: apex.port.into(),
+            ..Resource::default()
+        })),
+    });
+    profile.profile_ref = apex.resource.as_ref().map(reference);
+    profile
+}
+
+fn reference(key: &Key) -> Metadata {
+    let names = key.kind.names();
+    let group = names.versions[0].split('/').next().unwrap_or_default();
+    Metadata {
+        kind: Some(Kind::Resource(Resource {
+            group: group.into(),
+            kind: names.kind.into(),
+            name: key.name.to_string(),
+            namespace: key.namespace.to_string(),
+            ..Resource::default()
+        })),
+    }
+}

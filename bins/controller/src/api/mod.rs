@@ -1,0 +1,7 @@
+//! gRPC to the sidecars: the one place, besides `mesh_discover::wire`, that sees wire types.
+
+mod context;
+mod destination;
+mod updates;
+
+pub use self::destination::DestinationApi;

@@ -1,0 +1,218 @@
+use crate::{
+    Config, Running,
+    api::DestinationApi,
+    index::{Index, Shared},
+    lock::Lock,
+    socket,
+    source::{Local, Source, write_atomically},
+    stats::{self, Store},
+    web::{self, Access, App},
+};
+use anyhow::{Context, Result, anyhow};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::watch,
+    time::timeout,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+/// What a connection may ask at once: a profile and a few leaves for each destination of a
+/// sidecar, all over one connection. The usual limit of 200 would leave the rest unanswered.
+const MAX_STREAMS: u32 = 16_384;
+
+/// A sidecar that answers no ping for so long is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connections may take to end, once asked to.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// A controller that has its addresses and its state, and does not serve yet.
+#[derive(Debug)]
+pub struct Controller {
+    app: App,
+    local: Local,
+    grpc: TcpListener,
+    http: TcpListener,
+    socket: UnixListener,
+    left: Left,
+}
+
+/// What a controller leaves in its folder and takes away when it ends in order.
+#[derive(Debug)]
+struct Left {
+    files: Vec<PathBuf>,
+    _lock: Lock,
+}
+
+/// Serves until `shutdown`, then ends what is open.
+///
+/// # Errors
+///
+/// If the state folder cannot be read or is another controller's, or an address is taken.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<()> {
+    Controller::open(config).await?.serve(shutdown).await
+}
+
+impl Controller {
+    /// Reads the state and binds the addresses. Nobody is answered before everything is known:
+    /// half an index would take endpoints away from sidecars that survived the last controller.
+    ///
+    /// # Errors
+    ///
+    /// If the state folder cannot be read or is another controller's, or an address is taken.
+    pub async fn open(config: Config) -> Result<Self> {
+        let state = &config.state;
+        fs::create_dir_all(state.run())
+            .with_context(|| format!("cannot create {}", state.run().display()))?;
+        let lock = Lock::take(&state.run().join("controller.lock"))?;
+        let index = Shared::new(Index::new(&config.cluster_domain));
+        let local = Local::open(state.clone(), index.clone())?;
+
+        let socket = UnixListener::from_std(socket::listen(&state.controller_socket())?)?;
+        let grpc = bind(config.grpc).await?;
+        let http = bind(config.http).await?;
+        let running = Running {
+            pid: std::process::id(),
+            start_time: start_time()?,
+            grpc: grpc.local_addr()?,
+            http: http.local_addr()?,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let json = serde_json::to_vec_pretty(&running)?;
+        write_atomically(&state.controller(), &json)
+            .with_context(|| format!("cannot write {}", state.controller().display()))?;
+
+        let about = web::api::Version {
+            version: running.version,
+            namespace: String::new(),
+            cluster_domain: config.cluster_domain,
+            pid: running.pid,
+            grpc: running.grpc,
+            http: running.http,
+        };
+        Ok(Self {
+            app: App {
+                index,
+                store: Arc::new(Mutex::new(Store::new())),
+                source: Arc::new(local.clone()),
+                about: Arc::new(about),
+            },
+            local,
+            grpc,
+            http,
+            socket,
+            left: Left {
+                files: vec![state.controller(), state.controller_socket()],
+                _lock: lock,
+            },
+        })
+    }
+
+    /// Where sidecars ask for destinations.
+    pub fn grpc(&self) -> SocketAddr {
+        self.app.about.grpc
+    }
+
+    /// Where the read-only API is.
+    pub fn http(&self) -> SocketAddr {
+        self.app.about.http
+    }
+
+    /// What the API answers from.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Serves until `shutdown`, then ends what is open.
+    ///
+    /// # Errors
+    ///
+    /// If a listener fails for good.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let _left = self.left;
+        let (stop, stopped) = watch::channel(false);
+        let until_stopped = || {
+            let mut stopped = stopped.clone();
+            async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            }
+        };
+        let index = self.app.index.clone();
+        let grpc = Server::builder()
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_keepalive_interval(Some(PING_INTERVAL))
+            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .tcp_nodelay(true)
+            .add_service(DestinationApi::new(index.clone(), stopped.clone()).into_service())
+            .serve_with_incoming_shutdown(TcpListenerStream::new(self.grpc), until_stopped());
+        let http = web::router(self.app.clone(), Access::ReadOnly);
+        let http = axum::serve(self.http, http).with_graceful_shutdown(until_stopped());
+        let owner = web::router(self.app.clone(), Access::Owner);
+        let owner = axum::serve(self.socket, owner).with_graceful_shutdown(until_stopped());
+        let serve = async {
+            tokio::try_join!(
+                async { grpc.await.context("the gRPC listener failed") },
+                async { http.await.context("the HTTP listener failed") },
+                async { owner.await.context("the socket failed") },
+            )
+        };
+        let targets = || stats::targets(index.lock().workloads());
+        let observe = async {
+            tokio::join!(
+                self.local.watch(),
+                stats::scrape::run(&self.app.store, targets)
+            )
+        };
+
+        tracing::info!(
+            "serving destinations on {}, the API on {}",
+            self.app.about.grpc,
+            self.app.about.http
+        );
+        let mut serve = std::pin::pin!(serve);
+        tokio::select! {
+            ended = &mut serve => return ended.map(drop),
+            _ = observe => return Err(anyhow!("nothing follows the state folder any more")),
+            () = shutdown => {}
+        }
+        tracing::info!("ending");
+        let _ = stop.send(true);
+        match timeout(DRAIN, serve).await {
+            Ok(ended) => ended.map(drop),
+            // Streams of the API that go on for ever end with the process.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+async fn bind(addr: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(addr).await;
+    listener.with_context(|| format!("cannot listen on {addr}"))
+}
+
+/// Field 22 of `/proc/self/stat`; the second is a name that may hold anything but `) `.
+fn start_time() -> Result<u64> {
+    let stat = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
+    let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    let field = after_name.and_then(|rest| rest.split(' ').nth(19));
+    field
+        .and_then(|field| field.parse().ok())
+        .context("/proc/self/stat has another form than expected")
+}

@@ -1,0 +1,212 @@
+use super::{
+    App,
+    api::{Check, CheckCategory, CheckReport, CheckResult},
+};
+use crate::{
+    index::Index,
+    name::ServiceName,
+    resource::{Body, Kind},
+    source::workloads::{Workload, Workloads},
+};
+use axum::{Json, Router, extract::State, routing::get};
+use mesh_profile::Profile;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/v1/check", get(check))
+}
+
+async fn check(State(app): State<App>) -> Json<CheckReport> {
+    let mut report = report(&app.index.lock());
+    let control = control_plane(&app);
+    report.categories.insert(0, control);
+    Json(report)
+}
+
+fn control_plane(app: &App) -> CheckCategory {
+    let about = &app.about;
+    let running = format!(
+        "controller {} is running (process {})",
+        about.version, about.pid
+    );
+    category(
+        "mesh-control-plane",
+        [
+            finding(running, CheckResult::Error, vec![], ""),
+            finding(
+                format!("controller tells sidecars on {}", about.grpc),
+                CheckResult::Error,
+                vec![],
+                "",
+            ),
+        ],
+    )
+}
+
+/// What can be told from the index alone.
+fn report(index: &Index) -> CheckReport {
+    CheckReport {
+        categories: vec![data_plane(index.workloads()), resources(index)],
+    }
+}
+
+fn data_plane(workloads: &Workloads) -> CheckCategory {
+    let all = &workloads.workloads;
+    let none = match all.is_empty() {
+        true => vec!["the controller has not been told of any".into()],
+        false => vec![],
+    };
+    let unmeshed = replicas(all, |replica| replica.admin.is_none());
+    let unready = replicas(all, |replica| !replica.ready && !replica.draining);
+    category(
+        "mesh-data-plane",
+        [
+            finding(
+                "workloads exist",
+                CheckResult::Warning,
+                none,
+                "start them with mesh up",
+            ),
+            finding(
+                "every replica has a sidecar",
+                CheckResult::Error,
+                unmeshed,
+                "see why with mesh logs",
+            ),
+            finding(
+                "every replica is ready",
+                CheckResult::Error,
+                unready,
+                "see how they are with mesh ps, and why with mesh logs",
+            ),
+        ],
+    )
+}
+
+fn replicas(
+    workloads: &[Workload],
+    is_bad: impl Fn(&crate::source::workloads::Replica) -> bool,
+) -> Vec<String> {
+    let all = workloads.iter().flat_map(|workload| {
+        let replicas = workload.replicas.iter();
+        replicas.map(move |replica| (&workload.namespace, replica))
+    });
+    all.filter(|(_, replica)| is_bad(replica))
+        .map(|(namespace, replica)| format!("{namespace}/{}", replica.pod))
+        .collect()
+}
+
+fn resources(index: &Index) -> CheckCategory {
+    let rejected = index.rejected().map(ToString::to_string).collect();
+    let (mut strangers, mut odd) = (Vec::new(), Vec::new());
+    for resource in index.resources(Kind::ServiceProfile) {
+        let Body::ServiceProfile(spec) = &resource.body;
+        let key = &resource.key;
+        let service = ServiceName::parse(&key.name, "", index.domain());
+        if !service.is_some_and(|service| index.has_service(&service)) {
+            strangers.push(format!("{} of namespace {}", key.name, key.namespace));
+        }
+        let lint = Profile::try_from((**spec).clone()).map(|profile| profile.lint());
+        let lint = lint.unwrap_or_default();
+        odd.extend(lint.iter().map(|found| format!("{}: {found}", key.name)));
+    }
+    category(
+        "mesh-resources",
+        [
+            finding(
+                "every file of a resource is valid",
+                CheckResult::Error,
+                rejected,
+                "correct the file; until then the last good one is in force",
+            ),
+            finding(
+                "every ServiceProfile is of a service that exists",
+                CheckResult::Warning,
+                strangers,
+                "compare the names with mesh ps, or delete them with mesh delete sp/NAME",
+            ),
+            finding(
+                "ServiceProfiles say what they mean",
+                CheckResult::Warning,
+                odd,
+                "see what a request matches, and why, with mesh explain",
+            ),
+        ],
+    )
+}
+
+fn category(name: &str, checks: impl IntoIterator<Item = Check>) -> CheckCategory {
+    CheckCategory {
+        name: name.into(),
+        checks: checks.into_iter().collect(),
+    }
+}
+
+/// A check that is a success without `details`.
+fn finding(
+    description: impl Into<String>,
+    otherwise: CheckResult,
+    details: Vec<String>,
+    hint: &str,
+) -> Check {
+    let is_fine = details.is_empty();
+    Check {
+        description: description.into(),
+        result: if is_fine {
+            CheckResult::Success
+        } else {
+            otherwise
+        },
+        details,
+        hint: (!is_fine).then(|| hint.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{admit, resource::Rejection};
+
+    fn results(report: &CheckReport) -> Vec<CheckResult> {
+        let checks = report
+            .categories
+            .iter()
+            .flat_map(|category| &category.checks);
+        checks.map(|check| check.result).collect()
+    }
+
+    #[test]
+    fn a_sound_mesh_passes_and_each_flaw_is_found() {
+        use CheckResult::{Error, Success, Warning};
+
+        let mut index = Index::new("cluster.local");
+        assert_eq!(
+            results(&report(&index)),
+            [Warning, Success, Success, Success, Success, Success]
+        );
+        let workloads = |ready| {
+            let text = format!(
+                r#"{{"generation": 1, "namespace": "shop", "workloads": [{{
+                    "name": "web", "namespace": "shop", "service_port": 80, "replicas": [
+                    {{"pod": "web-0", "ready": {ready}, "admin": "127.0.0.1:1"}}]}}]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        index.set_workloads(workloads(true));
+        assert_eq!(results(&report(&index)), [Success; 6]);
+
+        index.set_workloads(workloads(false));
+        index.reject(Rejection::of("a.yaml", "no"));
+        let text = "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\n\
+                    metadata: {name: wbe.shop.svc.cluster.local}\n\
+                    spec: {routes: [{name: a, condition: {pathRegex: /b}}, {name: b, condition: {pathRegex: /b}}]}";
+        let mut all = admit::read(text, "b.yaml", "shop", "cluster.local").unwrap();
+        index.apply(all.remove(0).resource);
+        let report = report(&index);
+        assert_eq!(
+            results(&report)[..5],
+            [Success, Success, Error, Error, Warning]
+        );
+        assert_eq!(report.categories[0].checks[2].details, ["shop/web-0"]);
+        assert_eq!(report.categories[1].checks[0].details, ["a.yaml: no"]);
+    }
+}

@@ -1,0 +1,77 @@
+use super::{
+    ApiError, App,
+    api::{Destination, Leaf, LeafEndpoint, ProfileRef},
+};
+use crate::index::Index;
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    routing::get,
+};
+use mesh_discover::wire;
+use serde::Deserialize;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/v1/destination", get(destination))
+}
+
+#[derive(Deserialize)]
+struct DestinationQuery {
+    authority: Option<String>,
+    namespace: Option<String>,
+}
+
+async fn destination(
+    State(app): State<App>,
+    Query(query): Query<DestinationQuery>,
+) -> Result<Json<Destination>, ApiError> {
+    let authority = query.authority.filter(|authority| !authority.is_empty());
+    let authority = authority.ok_or_else(|| {
+        ApiError::bad_request("say which: /api/v1/destination?authority=books:7002")
+    })?;
+    let namespace = query.namespace.unwrap_or_default();
+    Ok(Json(describe(&app.index.lock(), &authority, &namespace)))
+}
+
+/// What a sidecar in `namespace` makes of the answers it gets for `authority`.
+fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
+    let apex = index.apex(authority, namespace);
+    let leaf = |name: String, weight| {
+        let known = index.endpoints(&name, namespace);
+        let endpoints = known.list.iter().map(|endpoint| LeafEndpoint {
+            addr: endpoint.addr,
+            labels: (*endpoint.labels).clone(),
+        });
+        Leaf {
+            authority: name,
+            weight,
+            exists: known.exists,
+            endpoints: endpoints.collect(),
+        }
+    };
+    let name = apex
+        .service
+        .as_ref()
+        .map(|_| format!("{}:{}", apex.fqdn, apex.port));
+    let overrides = &apex.profile.dst_overrides;
+    let weight = |dst: &mesh_profile::WeightedDst| dst.weight.per_ten_thousand();
+    let leaves = match &name {
+        None => Vec::new(),
+        Some(_) if overrides.iter().any(|dst| weight(dst) > 0) => overrides
+            .iter()
+            .map(|dst| leaf(wire::authority(&dst.authority, authority), weight(dst)))
+            .collect(),
+        Some(name) => vec![leaf(name.clone(), 1)],
+    };
+    Destination {
+        authority: authority.into(),
+        name,
+        profile: (*apex.profile).clone(),
+        resource: apex.resource.map(|key| ProfileRef {
+            namespace: key.namespace.to_string(),
+            name: key.name.to_string(),
+        }),
+        leaves,
+        opaque: apex.opaque,
+    }
+}
