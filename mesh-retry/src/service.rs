@@ -1,6 +1,6 @@
-use crate::backoff::MESH_ATTEMPT;
 use crate::{
     DefaultInspect, Inspect, PeekBody, ReplayBody, ResponseFuture,
+    backoff::MESH_ATTEMPT,
     future::{Exchange, Step},
     layer::Config,
     replay::Original,
@@ -10,7 +10,7 @@ use http::{
     header::{CONTENT_LENGTH, UPGRADE},
 };
 use http_body::Body;
-use mesh_core::{Attempt, Head, RetrySkipped, Route};
+use mesh_core::{Attempt, Head, Route};
 use std::{
     mem,
     sync::Arc,
@@ -96,8 +96,7 @@ where
         } else {
             ReplayBody::keep(body, content_length, config.max_body, config.max_memory)
         };
-        let is_final =
-            retries_left == Some(0) || original.skipped() == Some(RetrySkipped::BodyTooLarge);
+        let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
         let kept = (!is_final).then(|| parts.clone());
 
         let attempt = Attempt::first();

@@ -1,11 +1,11 @@
-use crate::{Deadline, Phase, head::Limit};
-use bytes::Buf;
+use crate::{Deadline, Elapsed, Phase, head::Limit};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use mesh_core::{BoxError, Route, Timeouts};
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{
         Arc,
@@ -111,12 +111,7 @@ where
         let req = req.map(|inner| ProgressBody { inner, progress });
         BodyResponseFuture {
             inner: self.inner.call(req),
-            timers: Timers {
-                limit,
-                limit_sleep: None,
-                idle,
-                idle_sleep: None,
-            },
+            timers: Timers::new(limit, idle),
         }
     }
 }
@@ -159,74 +154,72 @@ impl Idle {
             waiting_since: None,
         }
     }
-}
 
-pin_project! {
-    #[derive(Debug)]
-    struct Timers {
-        limit: Option<Limit>,
-        #[pin]
-        limit_sleep: Option<Sleep>,
-        idle: Option<Idle>,
-        #[pin]
-        idle_sleep: Option<Sleep>,
+    /// When the gap is too long, for somebody who has waited for a frame since `since`.
+    fn ends(&self, since: Instant) -> Instant {
+        let last = since.max(self.progress.last());
+        // A limit too long for the clock is one nobody will see the end of.
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+        last + self.limit.min(CENTURY)
     }
 }
 
+/// What a body waits for, besides its next frame. The timers are boxed, and made when there is
+/// something to wait for, so that a body stays small and can be moved.
+#[derive(Debug)]
+struct Timers {
+    limit: Option<Limit>,
+    limit_sleep: Option<Pin<Box<Sleep>>>,
+    idle: Option<Idle>,
+    idle_sleep: Option<Pin<Box<Sleep>>>,
+}
+
 impl Timers {
-    fn none() -> Self {
+    fn new(limit: Option<Limit>, idle: Option<Idle>) -> Self {
         Self {
-            limit: None,
+            limit,
             limit_sleep: None,
-            idle: None,
+            idle,
             idle_sleep: None,
         }
     }
 
     /// Ready when the exchange has taken too long.
-    fn poll_exchange(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BoxError> {
-        let mut this = self.project();
-        let Some(limit) = this.limit else {
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        let Some(limit) = &self.limit else {
             return Poll::Pending;
         };
-        if this.limit_sleep.is_none() {
-            this.limit_sleep
-                .set(Some(tokio::time::sleep_until(limit.at)));
-        }
-        if let Some(sleep) = this.limit_sleep.as_pin_mut() {
-            ready!(sleep.poll(cx));
-        }
+        let sleep = self
+            .limit_sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(limit.at)));
+        ready!(sleep.as_mut().poll(cx));
         Poll::Ready(limit.elapsed.into())
     }
 
     /// Ready when the gap has become too long.
-    fn poll_idle(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BoxError> {
-        let mut this = self.project();
-        let Some(idle) = this.idle else {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        let Some(idle) = &mut self.idle else {
             return Poll::Pending;
         };
         let since = *idle.waiting_since.get_or_insert_with(Instant::now);
         loop {
             // A frame of the other body moves the instant while we sleep.
-            let Some(at) = since.max(idle.progress.last()).checked_add(idle.limit) else {
-                return Poll::Pending;
-            };
-            match this.idle_sleep.as_mut().as_pin_mut() {
-                None => this.idle_sleep.set(Some(tokio::time::sleep_until(at))),
-                Some(sleep) if sleep.deadline() != at => sleep.reset(at),
-                Some(_) => {}
+            let at = idle.ends(since);
+            let sleep = self
+                .idle_sleep
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if sleep.deadline() != at {
+                sleep.as_mut().reset(at);
             }
-            if let Some(sleep) = this.idle_sleep.as_mut().as_pin_mut() {
-                ready!(sleep.poll(cx));
-            }
-            if since.max(idle.progress.last()) + idle.limit <= at {
-                return Poll::Ready(crate::Elapsed::new(Phase::Idle, idle.limit).into());
+            ready!(sleep.as_mut().poll(cx));
+            if idle.ends(since) <= at {
+                return Poll::Ready(Elapsed::new(Phase::Idle, idle.limit).into());
             }
         }
     }
 
-    fn frame_passed(self: Pin<&mut Self>) {
-        if let Some(idle) = self.project().idle {
+    fn frame_passed(&mut self) {
+        if let Some(idle) = &mut self.idle {
             idle.progress.note();
             idle.waiting_since = None;
         }
@@ -239,7 +232,6 @@ pin_project! {
     pub struct BodyResponseFuture<F> {
         #[pin]
         inner: F,
-        #[pin]
         timers: Timers,
     }
 }
@@ -252,21 +244,15 @@ where
     type Output = Result<Response<TimedBody<RB>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let Poll::Ready(result) = this.inner.poll(cx) else {
             return this.timers.poll_exchange(cx).map(Err);
         };
-        let timers = this.timers.as_mut().project();
-        let limit = timers.limit.take();
-        let idle = timers.idle.take();
+        let timers = mem::replace(this.timers, Timers::new(None, None));
         Poll::Ready(result.map_err(Into::into).map(|rsp| {
             rsp.map(|inner| TimedBody {
                 inner,
-                timers: Timers {
-                    limit,
-                    idle,
-                    ..Timers::none()
-                },
+                timers,
                 failed: false,
             })
         }))
@@ -315,7 +301,6 @@ pin_project! {
     pub struct TimedBody<B> {
         #[pin]
         inner: B,
-        #[pin]
         timers: Timers,
         failed: bool,
     }
@@ -324,7 +309,6 @@ pin_project! {
 impl<B> Body for TimedBody<B>
 where
     B: Body,
-    B::Data: Buf,
     B::Error: Into<BoxError>,
 {
     type Data = B::Data;
@@ -334,13 +318,13 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
-        let mut this = self.project();
+        let this = self.project();
         if *this.failed {
             return Poll::Ready(None);
         }
         // A frame that is there is delivered even if its time has passed; but a body that
         // always has one more must not outlive the exchange, so the limit is asked each time.
-        let late = this.timers.as_mut().poll_exchange(cx);
+        let late = this.timers.poll_exchange(cx);
         if let Poll::Ready(frame) = this.inner.poll_frame(cx)
             && (late.is_pending() || frame.is_none())
         {

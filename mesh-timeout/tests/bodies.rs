@@ -1,0 +1,174 @@
+//! Limits on bodies: gaps, and the whole exchange.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{
+    BodyExt, Full,
+    channel::{Channel, Sender},
+};
+use mesh_timeout::{
+    BodyTimeoutLayer, BoxError, Deadline, Elapsed, Phase, ProgressBody, Route, TimedBody, Timeouts,
+};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep};
+use tokio_test::{assert_pending, assert_ready_ok, task};
+use tower_test::mock;
+
+type Live = Channel<Bytes, Infallible>;
+type Req = Request<ProgressBody<Live>>;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// An exchange whose head is here: what sends the upload, what reads it, what sends the
+/// response, what reads it.
+struct Begun {
+    upload: Sender<Bytes, Infallible>,
+    uploaded: ProgressBody<Live>,
+    sender: Sender<Bytes, Infallible>,
+    body: TimedBody<Live>,
+}
+
+async fn begin(layer: BodyTimeoutLayer, edit: impl FnOnce(&mut Request<Live>)) -> Begun {
+    let (mut svc, mut handle) = mock::spawn_layer::<Req, Response<Live>, _>(layer);
+    assert_ready_ok!(svc.poll_ready());
+    let (upload, body) = Channel::new(8);
+    let mut req = Request::new(body);
+    edit(&mut req);
+    let mut call = task::spawn(svc.call(req));
+    let (req, send) = handle.next_request().await.unwrap();
+    let (sender, body) = Channel::new(8);
+    send.send_response(Response::new(body));
+    let rsp = assert_ready_ok!(call.poll());
+    Begun {
+        upload,
+        uploaded: req.into_body(),
+        sender,
+        body: rsp.into_body(),
+    }
+}
+
+fn phase(error: &BoxError) -> Phase {
+    error.downcast_ref::<Elapsed>().expect("it elapsed").phase()
+}
+
+fn data(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(text.as_bytes()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_body_fails_after_the_gap() {
+    let mut it = begin(BodyTimeoutLayer::per_route().with_idle(100 * MS), |_| ()).await;
+    it.sender.send(data("a")).await.unwrap();
+    assert!(it.body.frame().await.unwrap().is_ok());
+    let begun = Instant::now();
+    let error = it.body.frame().await.unwrap().unwrap_err();
+    assert_eq!(phase(&error), Phase::Idle);
+    assert!((100..=101).contains(&begun.elapsed().as_millis()));
+    assert!(it.body.frame().await.is_none(), "and is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_within_the_gap_keep_it_alive_and_trailers_pass() {
+    let mut it = begin(BodyTimeoutLayer::per_route().with_idle(100 * MS), |_| ()).await;
+    let sending = async {
+        for _ in 0..20 {
+            sleep(90 * MS).await;
+            it.sender.send(data("a")).await.unwrap();
+        }
+        let trailers = HeaderMap::from_iter([("sum".parse().unwrap(), 1.into())]);
+        it.sender.send(Frame::trailers(trailers)).await.unwrap();
+        drop(it.sender);
+    };
+    let (body, ()) = tokio::join!(it.body.collect(), sending);
+    let body = body.unwrap();
+    assert_eq!(body.trailers().unwrap()["sum"], "1");
+    assert_eq!(body.to_bytes().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_moves_is_not_idle() {
+    let mut it = begin(BodyTimeoutLayer::per_route().with_idle(100 * MS), |_| ()).await;
+    let uploading = async {
+        for _ in 0..10 {
+            sleep(90 * MS).await;
+            it.upload.send(data("a")).await.unwrap();
+            it.uploaded.frame().await.unwrap().unwrap();
+        }
+        it.sender.send(data("done")).await.unwrap();
+    };
+    let (frame, ()) = tokio::join!(it.body.frame(), uploading);
+    assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_not_a_slow_sender() {
+    let mut it = begin(BodyTimeoutLayer::per_route().with_idle(100 * MS), |_| ()).await;
+    sleep(1000 * MS).await;
+    let mut frame = task::spawn(it.body.frame());
+    assert_pending!(frame.poll());
+    drop(frame);
+    it.sender.send(data("a")).await.unwrap();
+    assert!(it.body.frame().await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_always_has_more_does_not_outlive_the_exchange() {
+    let layer = BodyTimeoutLayer::per_route().with_exchange(1000 * MS);
+    let mut it = begin(layer, |_| ()).await;
+    let begun = Instant::now();
+    let error = loop {
+        it.sender.send(data("a")).await.unwrap();
+        sleep(30 * MS).await;
+        if let Err(error) = it.body.frame().await.unwrap() {
+            break error;
+        }
+    };
+    assert_eq!(phase(&error), Phase::Exchange);
+    assert!((1000..1100).contains(&begun.elapsed().as_millis()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_routes_limits_and_the_callers_deadline_are_obeyed() {
+    let mut timeouts = Timeouts::default();
+    timeouts.exchange = Some(300 * MS);
+    let route = Route::new("r").with_timeouts(timeouts);
+    for (left, expected) in [(200, Phase::Deadline), (400, Phase::Exchange)] {
+        let deadline = Deadline::default().with_exchange(Instant::now().into_std() + left * MS);
+        let mut it = begin(BodyTimeoutLayer::per_route(), |req| {
+            req.extensions_mut().insert(route.clone());
+            req.extensions_mut().insert(deadline);
+        })
+        .await;
+        let error = it.body.frame().await.unwrap().unwrap_err();
+        assert_eq!(phase(&error), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_exchange_includes_the_wait_for_the_head() {
+    let layer = BodyTimeoutLayer::per_route().with_exchange(100 * MS);
+    let (mut svc, mut handle) = mock::spawn_layer::<Req, Response<Live>, _>(layer);
+    assert_ready_ok!(svc.poll_ready());
+    let call = svc.call(Request::new(Channel::new(1).1));
+    let (result, _held) = tokio::join!(call, handle.next_request());
+    assert_eq!(phase(&result.unwrap_err()), Phase::Exchange);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_body_says_of_itself_is_passed_on() {
+    type Fixed = Full<Bytes>;
+    let layer = BodyTimeoutLayer::per_route().with_idle(MS);
+    let (mut svc, mut handle) =
+        mock::spawn_layer::<Request<ProgressBody<Fixed>>, Response<Fixed>, _>(layer);
+    assert_ready_ok!(svc.poll_ready());
+    let mut call = task::spawn(svc.call(Request::new(Fixed::from("hello"))));
+    let (req, send) = handle.next_request().await.unwrap();
+    assert_eq!(req.body().size_hint().exact(), Some(5));
+    send.send_response(Response::new(Fixed::from("world!")));
+    let mut body = assert_ready_ok!(call.poll()).into_body();
+    assert_eq!(body.size_hint().exact(), Some(6));
+    assert!(!body.is_end_stream());
+    body.frame().await.unwrap().unwrap();
+    assert!(body.is_end_stream());
+}
