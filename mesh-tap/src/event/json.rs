@@ -1,6 +1,6 @@
 //! Events in the shape of `linkerd viz tap -o json`.
 //!
-//! Where Linkerd has no field for something of ours (`reason`), the field is ours and absent
+//! Where Linkerd has no field for something of ours (`reason`, `grpcOk`), the field is ours and absent
 //! unless it says something, so that the rest is the same to the byte.
 
 use super::{Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit};
@@ -66,6 +66,9 @@ struct End {
     response_bytes: u64,
     trailers: Option<Vec<Header>>,
     grpc_status_code: u32,
+    /// Ours: tells a stated 0 from no gRPC status.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    grpc_ok: bool,
     #[serde(skip_serializing_if = "is_zero", default)]
     reset_error_code: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -140,6 +143,7 @@ impl Serialize for Event {
                     response_bytes: end.bytes,
                     trailers: end.trailers.as_ref().map(headers),
                     grpc_status_code: end.grpc_status.unwrap_or(0).into(),
+                    grpc_ok: end.grpc_status == Some(0),
                     reset_error_code: end.reset_code.unwrap_or(0),
                     reason: end.reason.as_deref().map(str::to_owned),
                 });
@@ -176,10 +180,9 @@ impl<'de> Deserialize<'de> for Event {
                 since_request: end.since_request_init.into(),
                 since_response: end.since_response_init.map(Into::into),
                 bytes: end.response_bytes,
-                // The shape cannot tell 0 from none.
                 grpc_status: u16::try_from(end.grpc_status_code)
                     .ok()
-                    .filter(|code| *code > 0),
+                    .filter(|code| *code > 0 || end.grpc_ok),
                 reset_code: Some(end.reset_error_code).filter(|code| *code > 0),
                 reason: end.reason.map(Cow::Owned),
                 trailers: header_map(end.trailers)?,
@@ -395,6 +398,23 @@ mod tests {
     fn json_is_that_of_linkerd_both_ways() {
         for text in [REQUEST, END] {
             let event: Event = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string_pretty(&event).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_stated_success_is_told_from_no_status() {
+        let ok = END.replace(
+            "\"grpcStatusCode\": 14",
+            "\"grpcStatusCode\": 0,\n    \"grpcOk\": true",
+        );
+        let none = END.replace("\"grpcStatusCode\": 14", "\"grpcStatusCode\": 0");
+        for (text, status) in [(ok, Some(0)), (none, None)] {
+            let event: Event = serde_json::from_str(&text).unwrap();
+            let EventKind::End(end) = &event.kind else {
+                panic!("{event}");
+            };
+            assert_eq!(end.grpc_status, status);
             assert_eq!(serde_json::to_string_pretty(&event).unwrap(), text);
         }
     }

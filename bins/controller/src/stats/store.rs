@@ -242,9 +242,23 @@ mod tests {
         // The new process has already counted further than the old one.
         clock.read(&mut store, 20, &text(12, 130));
         assert_eq!(clock.grew(&store, 20, 60).0, 230);
-        // And a counter that goes down began anew, whatever the start time says.
-        clock.read(&mut store, 21, &text(12, 4));
-        assert_eq!(clock.grew(&store, 21, 60).0, 234);
+    }
+
+    #[test]
+    fn a_counter_that_goes_down_began_anew_unless_its_process_did_not() {
+        let (clock, mut store) = (Clock::new(), Store::new());
+        clock.read(&mut store, 0, &text(0, 0));
+        clock.read(&mut store, 10, &text(0, 100));
+        clock.read(&mut store, 20, &text(0, 40));
+        clock.read(&mut store, 21, &text(0, 42));
+        assert_eq!(clock.grew(&store, 21, 60).0, 102);
+
+        let (clock, mut store) = (Clock::new(), Store::new());
+        for (second, count) in [(0, 7), (10, 100), (20, 40)] {
+            let text = format!("request_total{{direction=\"inbound\"}} {count}\n");
+            clock.read(&mut store, second, &text);
+        }
+        assert_eq!(clock.grew(&store, 20, 60).0, 93 + 40);
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Target {
             free: Vec::new(),
             samples: VecDeque::new(),
         };
-        let increases = new.increases(reading, interner);
+        let increases = new.increases(reading, false, interner);
         if since.is_some() {
             new.push(new.last, reading.at, increases);
         }
@@ -111,16 +111,18 @@ impl Target {
     /// A further reading.
     pub(crate) fn read(&mut self, reading: &Reading<'_>, interner: &mut Interner) {
         let mut from = self.last;
+        let mut is_same_process = false;
         let process_start = reading.process_start();
-        if let (Some(old), Some(new)) = (self.process_start, process_start)
-            && (old - new).abs() > 0.5
-        {
-            // Another process under the same name: everything it counted is new.
-            self.lines.clear();
-            from = reading.started_at(new).map_or(from, |at| at.max(from));
+        if let (Some(old), Some(new)) = (self.process_start, process_start) {
+            is_same_process = (old - new).abs() < 0.5;
+            if !is_same_process {
+                // Under the same name: everything it counted is new.
+                self.lines.clear();
+                from = reading.started_at(new).map_or(from, |at| at.max(from));
+            }
         }
         self.process_start = process_start.or(self.process_start);
-        let increases = self.increases(reading, interner);
+        let increases = self.increases(reading, is_same_process, interner);
         self.push(from, reading.at, increases);
         self.last = reading.at;
     }
@@ -140,7 +142,12 @@ impl Target {
     }
 
     /// What changed since the last reading, in the order of the text.
-    fn increases(&mut self, reading: &Reading<'_>, interner: &mut Interner) -> Vec<(u32, u64)> {
+    fn increases(
+        &mut self,
+        reading: &Reading<'_>,
+        is_same_process: bool,
+        interner: &mut Interner,
+    ) -> Vec<(u32, u64)> {
         self.readings = self.readings.wrapping_add(1);
         let mut increases = Vec::new();
         // Buckets are cumulative, in the text and in time; a response is kept once.
@@ -172,8 +179,10 @@ impl Target {
                 continue;
             };
             let value = line.value.max(0.0) as u64;
-            // A counter that went down began anew.
-            let increase = value.checked_sub(known.value).unwrap_or(value);
+            // A counter that went down began anew. Not so if it is known to be the same process
+            // as before: then a part of a sum was dropped, and what remains is not news.
+            let grew = value.checked_sub(known.value);
+            let increase = grew.unwrap_or(if is_same_process { 0 } else { value });
             known.value = value;
             known.seen = self.readings;
             if family.is_gauge() {
