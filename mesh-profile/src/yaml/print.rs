@@ -153,17 +153,17 @@ fn is_plain(text: &str) -> bool {
     ];
     let bytes = text.as_bytes();
     let ends_or_blank = |i: usize| matches!(bytes.get(i), None | Some(b' ' | b'\t'));
-    !text.starts_with(FIRST)
-        && !text.starts_with("---")
-        && !text.starts_with("...")
-        && !text.starts_with(' ')
-        && !text.ends_with(' ')
-        && !(matches!(bytes[0], b'?' | b'-') && ends_or_blank(1))
-        && (0..bytes.len()).all(|i| match bytes[i] {
-            b':' => !ends_or_blank(i + 1),
-            b'#' => !ends_or_blank(i - 1),
-            _ => true,
-        })
+    let begins_wrong = text.starts_with(FIRST)
+        || ["---", "...", " "]
+            .iter()
+            .any(|start| text.starts_with(start))
+        || (text.starts_with(['?', '-']) && ends_or_blank(1));
+    let breaks = |i| match bytes[i] {
+        b':' => ends_or_blank(i + 1),
+        b'#' => ends_or_blank(i - 1),
+        _ => false,
+    };
+    !begins_wrong && !text.ends_with(' ') && !(0..bytes.len()).any(breaks)
 }
 
 /// Whether a plain scalar `text` would be read as something else than a string by YAML 1.1,
