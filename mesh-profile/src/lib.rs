@@ -13,6 +13,8 @@ mod manifest;
 mod matcher;
 #[cfg(feature = "yaml")]
 pub mod names;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod pattern;
 mod profile;
 mod request;

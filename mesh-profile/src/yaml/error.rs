@@ -34,7 +34,7 @@ impl Error {
         &self.message
     }
 
-    pub(super) fn of(error: &Yaml, source: &str, lines_before: u64) -> Self {
+    pub(crate) fn of(error: &Yaml, source: &str, lines_before: u64) -> Self {
         let error = error.without_snippet();
         let place = error
             .location()

@@ -1,0 +1,207 @@
+use super::Import;
+use crate::ProfileSpec;
+use std::{cell::RefCell, fmt};
+
+/// Something a reader should know of how a document was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    severity: Severity,
+    source: String,
+    place: Option<(u64, u64)>,
+    message: String,
+}
+
+/// How much a [`Diagnostic`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing was lost.
+    Note,
+    /// Something in the document has no effect.
+    Warning,
+    /// The document cannot be used.
+    Error,
+}
+
+impl Diagnostic {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Line and column, from one.
+    pub fn place(&self) -> Option<(u64, u64)> {
+        self.place
+    }
+
+    /// What there is to know.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.source)?;
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        match self.severity {
+            Severity::Note => write!(f, " note: {}", self.message),
+            Severity::Warning => write!(f, " warning: {}", self.message),
+            Severity::Error => write!(f, " {}", self.message),
+        }
+    }
+}
+
+/// Why a document cannot be used: one thing, or under `strict` everything that was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Vec<Diagnostic>);
+
+impl Error {
+    /// What is wrong.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, diagnostic) in self.0.iter().enumerate() {
+            let newline = if i > 0 { "\n" } else { "" };
+            write!(f, "{newline}{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Where something is in the text: an offset, if it is known.
+pub(super) type Place = Option<usize>;
+
+/// The text cannot be used; the reason is among the diagnostics.
+#[derive(Debug)]
+pub(super) struct Refused;
+
+/// Collects diagnostics by offset; lines are counted once, at the end.
+#[derive(Debug)]
+pub(super) struct Diagnostics<'t> {
+    text: &'t str,
+    source: &'t str,
+    found: RefCell<Vec<(Place, Severity, String)>>,
+    /// Set where the reader knows lines and not offsets.
+    at_line: RefCell<Option<(Option<(u64, u64)>, String)>>,
+}
+
+impl<'t> Diagnostics<'t> {
+    pub(super) fn new(text: &'t str, source: &'t str) -> Self {
+        Self {
+            text,
+            source,
+            found: RefCell::default(),
+            at_line: RefCell::default(),
+        }
+    }
+
+    pub(super) fn note(&self, place: Place, message: impl Into<String>) {
+        self.push(place, Severity::Note, message.into());
+    }
+
+    pub(super) fn warn(&self, place: Place, message: impl Into<String>) {
+        self.push(place, Severity::Warning, message.into());
+    }
+
+    pub(super) fn refuse(&self, place: Place, message: impl Into<String>) -> Refused {
+        self.push(place, Severity::Error, message.into());
+        Refused
+    }
+
+    pub(super) fn refuse_at(&self, line_column: Option<(u64, u64)>, message: String) -> Refused {
+        *self.at_line.borrow_mut() = Some((line_column, message));
+        Refused
+    }
+
+    /// Whether something was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        let found = self.found.borrow();
+        found
+            .iter()
+            .any(|(_, severity, _)| *severity == Severity::Error)
+    }
+
+    /// Forgets everything, to read the text once more in another way.
+    pub(super) fn clear(&self) {
+        self.found.borrow_mut().clear();
+        *self.at_line.borrow_mut() = None;
+    }
+
+    /// The offset of `part`, if it is a part of the text and no copy.
+    pub(super) fn place_of(&self, part: &str) -> Place {
+        let offset = (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
+        (offset + part.len() <= self.text.len()).then_some(offset)
+    }
+
+    fn push(&self, place: Place, severity: Severity, message: String) {
+        self.found.borrow_mut().push((place, severity, message));
+    }
+
+    pub(super) fn finish(
+        self,
+        spec: Result<ProfileSpec, Refused>,
+        strict: bool,
+    ) -> Result<Import, Error> {
+        let diagnostics = self.in_order();
+        let is_lost = |d: &Diagnostic| match d.severity {
+            Severity::Note => false,
+            Severity::Warning => strict,
+            Severity::Error => true,
+        };
+        match spec {
+            Ok(spec) if !diagnostics.iter().any(is_lost) => Ok(Import { spec, diagnostics }),
+            Ok(_) => Err(Error(diagnostics.into_iter().filter(is_lost).collect())),
+            Err(Refused) => Err(Error(
+                diagnostics
+                    .into_iter()
+                    .filter(|d| d.severity == Severity::Error)
+                    .collect(),
+            )),
+        }
+    }
+
+    fn in_order(self) -> Vec<Diagnostic> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|(place, _, _)| *place);
+        let (mut line, mut line_start, mut seen) = (1, 0, 0);
+        let mut all: Vec<_> = found
+            .into_iter()
+            .map(|(place, severity, message)| {
+                let place = place.map(|place| {
+                    for (i, _) in self.text[seen..place].match_indices('\n') {
+                        line += 1;
+                        line_start = seen + i + 1;
+                    }
+                    seen = place;
+                    let column = self.text[line_start..place].chars().count() as u64 + 1;
+                    (line, column)
+                });
+                Diagnostic {
+                    severity,
+                    source: self.source.to_owned(),
+                    place,
+                    message,
+                }
+            })
+            .collect();
+        all.extend(
+            self.at_line
+                .into_inner()
+                .map(|(place, message)| Diagnostic {
+                    severity: Severity::Error,
+                    source: self.source.to_owned(),
+                    place,
+                    message,
+                }),
+        );
+        all
+    }
+}

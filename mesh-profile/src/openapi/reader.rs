@@ -1,0 +1,467 @@
+use super::{
+    diagnostic::{Diagnostics, Place, Refused},
+    document::{
+        Document, Failures, Key, METHODS, Operation, PathItem, Paths, Policy, Response, Scalar,
+        Server,
+    },
+    object::{FirstOf, Members, Object, ScalarSeed},
+};
+use crate::yaml;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
+use serde_saphyr::with_deserializer_from_str_with_options;
+use std::borrow::Cow;
+
+/// Reads a document: JSON if it looks like it, else YAML.
+pub(super) fn read<'t>(
+    text: &'t str,
+    diagnostics: &Diagnostics<'t>,
+) -> Result<Document<'t>, Refused> {
+    let document = parse(text, diagnostics, || {
+        Object::<Document<'_>>::new(Some(0), diagnostics)
+    })?;
+    let Some(document) = document else {
+        diagnostics.clear();
+        return Err(diagnostics.refuse(
+            Some(0),
+            "this is not an OpenAPI document: it is no object with the members `openapi` or \
+             `swagger`, and `paths`",
+        ));
+    };
+    if document.version.is_none() && document.paths.is_none() {
+        let members: Vec<_> = document
+            .members
+            .iter()
+            .take(5)
+            .map(|m| format!("`{m}`"))
+            .collect();
+        let found = match members.as_slice() {
+            [] => "it is empty".to_owned(),
+            some => format!("it begins with {}", some.join(", ")),
+        };
+        return Err(diagnostics.refuse(
+            Some(0),
+            format!(
+                "this is not an OpenAPI document: it has neither `openapi` nor `swagger` nor \
+                 `paths`; {found}"
+            ),
+        ));
+    }
+    Ok(document)
+}
+
+/// Reads `text` with a new `seed`. What begins with a brace and is no JSON may still be YAML.
+pub(super) fn parse<'t, S: DeserializeSeed<'t>>(
+    text: &'t str,
+    diagnostics: &Diagnostics<'t>,
+    seed: impl Fn() -> S,
+) -> Result<S::Value, Refused> {
+    if !text.trim_start().starts_with('{') {
+        return parse_yaml(text, diagnostics, seed()).map_err(|error| match error {
+            Some(error) => {
+                let message = format!("this is neither JSON nor YAML: {}", error.message());
+                diagnostics.refuse_at(error.place(), message)
+            }
+            None => Refused,
+        });
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = seed().deserialize(&mut json);
+    match read.and_then(|value| json.end().map(|()| value)) {
+        Ok(value) => Ok(value),
+        Err(_) if diagnostics.has_refused() => Err(Refused),
+        Err(error) => {
+            diagnostics.clear();
+            parse_yaml(text, diagnostics, seed()).map_err(|yaml| match yaml {
+                Some(_) => {
+                    diagnostics.clear();
+                    let place = (error.line() as u64, error.column() as u64);
+                    diagnostics.refuse_at(Some(place), json_message(&error))
+                }
+                None => Refused,
+            })
+        }
+    }
+}
+
+/// The error is absent if it is among the diagnostics already.
+fn parse_yaml<'t, S: DeserializeSeed<'t>>(
+    text: &'t str,
+    diagnostics: &Diagnostics<'t>,
+    seed: S,
+) -> Result<S::Value, Option<yaml::Error>> {
+    let mut sections = yaml::sections(text).filter(|section| !section.is_empty());
+    let first = sections.next();
+    if let Some(second) = sections.next() {
+        let place = diagnostics.place_of(second.text());
+        diagnostics.refuse(place, "a second document begins here; one was expected");
+        return Err(None);
+    }
+    let (text, line) = first.map_or((text, 1), |first| (first.text(), first.line()));
+    let read = with_deserializer_from_str_with_options(text, yaml::options(), |deserializer| {
+        seed.deserialize(deserializer)
+    });
+    read.map_err(|error| {
+        (!diagnostics.has_refused()).then(|| yaml::Error::of(&error, "", line - 1))
+    })
+}
+
+/// The message without the place, which is told apart.
+fn json_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    format!("this is not JSON: {}", &message[..end])
+}
+
+impl<'t> Members<'t> for Document<'t> {
+    const WHAT: &'static str = "the document";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        match &*key.text {
+            "openapi" | "swagger" => {
+                self.version = Some((key.place, map.next_value_seed(ScalarSeed)?));
+            }
+            "basePath" => self.base_path = Some((key.place, map.next_value_seed(ScalarSeed)?)),
+            "servers" => self.server = server(&key, map, diagnostics)?,
+            "paths" => {
+                let paths = map.next_value_seed(Object::new(key.place, diagnostics))?;
+                self.paths = Some(paths.unwrap_or_default());
+            }
+            "components" => {
+                let components = Object::<Components<'_>>::new(key.place, diagnostics);
+                if let Some(components) = map.next_value_seed(components)? {
+                    self.failures = components.failures;
+                }
+            }
+            "responses" => {
+                let failures = map.next_value_seed(Object::new(key.place, diagnostics))?;
+                self.failures = failures.unwrap_or_default();
+            }
+            _ => skip(map)?,
+        }
+        self.members.push(key.text);
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Components<'t> {
+    failures: Failures<'t>,
+}
+
+impl<'t> Members<'t> for Components<'t> {
+    const WHAT: &'static str = "`components`";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        if key.text == "responses" {
+            let failures = map.next_value_seed(Object::new(key.place, diagnostics))?;
+            self.failures = failures.unwrap_or_default();
+            return Ok(());
+        }
+        skip(map)
+    }
+}
+
+impl<'t> Members<'t> for Failures<'t> {
+    const WHAT: &'static str = "`responses`";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        let response = Object::<Response<'_>>::new(key.place, diagnostics);
+        let response = map.next_value_seed(response)?.unwrap_or_default();
+        self.0
+            .extend(response.failure.map(|failure| (key.text, failure)));
+        Ok(())
+    }
+}
+
+impl<'t> Members<'t> for Paths<'t> {
+    const WHAT: &'static str = "`paths`";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        if key.text.starts_with('/') {
+            let item = map.next_value_seed(Object::new(key.place, diagnostics))?;
+            self.0.extend(item.map(|item| (key, item)));
+            return Ok(());
+        }
+        if !is_extension(&key) {
+            let message = format!("path {:?} does not begin with a slash", key.text);
+            diagnostics.warn(key.place, message);
+        }
+        skip(map)
+    }
+}
+
+impl<'t> Members<'t> for PathItem<'t> {
+    const WHAT: &'static str = "the path";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        if let Some(method) = METHODS
+            .iter()
+            .position(|m| key.text.eq_ignore_ascii_case(m))
+        {
+            if key.text != METHODS[method] {
+                let message = format!("method {:?} should be in lower case", key.text);
+                diagnostics.warn(key.place, message);
+            }
+            let operation = map.next_value_seed(Object::new(key.place, diagnostics))?;
+            self.operations[method] = operation;
+            return Ok(());
+        }
+        match &*key.text {
+            "$ref" => self.reference = reference(&key, map, diagnostics)?,
+            "servers" => self.server = server(&key, map, diagnostics)?,
+            "parameters" | "summary" | "description" => skip(map)?,
+            _ if self.policy.member(&key, map, diagnostics)? => {}
+            _ => {
+                if !is_extension(&key) {
+                    let meant = yaml::did_you_mean(&key.text, &METHODS);
+                    let meant = meant.map_or(String::new(), |m| format!(", did you mean `{m}`?"));
+                    let message = format!("{:?} is no method we know{meant}", key.text);
+                    diagnostics.warn(key.place, message);
+                }
+                skip(map)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'t> Members<'t> for Operation<'t> {
+    const WHAT: &'static str = "the operation";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        match &*key.text {
+            "responses" => {
+                let responses = Object::<Responses<'_>>::new(key.place, diagnostics);
+                let responses = map.next_value_seed(responses)?;
+                self.responses = responses.unwrap_or_default().0;
+            }
+            "servers" => self.server = server(&key, map, diagnostics)?,
+            _ if self.policy.member(&key, map, diagnostics)? => {}
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Responses<'t>(Vec<(Key<'t>, Response<'t>)>);
+
+impl<'t> Members<'t> for Responses<'t> {
+    const WHAT: &'static str = "`responses`";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        if is_extension(&key) || key.text == "default" {
+            return skip(map);
+        }
+        let response = map.next_value_seed(Object::new(key.place, diagnostics))?;
+        // The status counts even if what is said of it is broken.
+        self.0.push((key, response.unwrap_or_default()));
+        Ok(())
+    }
+}
+
+impl<'t> Members<'t> for Response<'t> {
+    const WHAT: &'static str = "the response";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        if key.text == "$ref" {
+            self.reference = reference(&key, map, diagnostics)?;
+        } else if key.text.eq_ignore_ascii_case("x-linkerd-failure") {
+            self.failure = boolean(&key, map, diagnostics)?;
+        } else {
+            skip(map)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'t> Members<'t> for Server<'t> {
+    const WHAT: &'static str = "the server";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        match &*key.text {
+            "url" => {
+                self.place = key.place;
+                self.url = map.next_value_seed(ScalarSeed)?.into_text();
+            }
+            "variables" => {
+                let variables = Object::<Variables<'_>>::new(key.place, diagnostics);
+                let variables = map.next_value_seed(variables)?;
+                self.variables = variables.unwrap_or_default().0;
+            }
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Variables<'t>(Vec<(Cow<'t, str>, Cow<'t, str>)>);
+
+impl<'t> Members<'t> for Variables<'t> {
+    const WHAT: &'static str = "`variables`";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        let variable = Object::<Variable<'_>>::new(key.place, diagnostics);
+        let default = map.next_value_seed(variable)?.and_then(|v| v.default);
+        self.0.extend(default.map(|default| (key.text, default)));
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Variable<'t> {
+    default: Option<Cow<'t, str>>,
+}
+
+impl<'t> Members<'t> for Variable<'t> {
+    const WHAT: &'static str = "the variable";
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        _: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        match &*key.text {
+            "default" => self.default = map.next_value_seed(ScalarSeed)?.into_text(),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'t> Policy<'t> {
+    /// Takes the member if it is one of ours.
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: &Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<bool, A::Error> {
+        if !key
+            .text
+            .get(..10)
+            .is_some_and(|start| start.eq_ignore_ascii_case("x-linkerd-"))
+        {
+            return Ok(false);
+        }
+        match key.text[10..].to_ascii_lowercase().as_str() {
+            "retryable" => self.retryable = boolean(key, map, diagnostics)?,
+            "timeout" => match map.next_value_seed(ScalarSeed)? {
+                Scalar::Text(timeout) => self.timeout = Some((key.place, timeout)),
+                _ => diagnostics.warn(
+                    key.place,
+                    format!("`{}` is no text like 300ms and was left out", key.text),
+                ),
+            },
+            other => {
+                let meant = yaml::did_you_mean(other, &["retryable", "timeout"]);
+                let meant = meant.map_or(String::new(), |m| {
+                    format!(", did you mean `x-linkerd-{m}`?")
+                });
+                diagnostics.warn(
+                    key.place,
+                    format!("unknown extension `{}`{meant}", key.text),
+                );
+                skip(map)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn boolean<'t, A: MapAccess<'t>>(
+    key: &Key<'t>,
+    map: &mut A,
+    diagnostics: &Diagnostics<'t>,
+) -> Result<Option<bool>, A::Error> {
+    match map.next_value_seed(ScalarSeed)? {
+        Scalar::Bool(value) => Ok(Some(value)),
+        _ => {
+            let message = format!("`{}` is neither true nor false and was left out", key.text);
+            diagnostics.warn(key.place, message);
+            Ok(None)
+        }
+    }
+}
+
+fn reference<'t, A: MapAccess<'t>>(
+    key: &Key<'t>,
+    map: &mut A,
+    diagnostics: &Diagnostics<'t>,
+) -> Result<Option<(Place, Cow<'t, str>)>, A::Error> {
+    match map.next_value_seed(ScalarSeed)? {
+        Scalar::Text(reference) => Ok(Some((key.place, reference))),
+        _ => {
+            diagnostics.warn(key.place, "`$ref` is no text and was left out");
+            Ok(None)
+        }
+    }
+}
+
+fn server<'t, A: MapAccess<'t>>(
+    key: &Key<'t>,
+    map: &mut A,
+    diagnostics: &Diagnostics<'t>,
+) -> Result<Option<Server<'t>>, A::Error> {
+    map.next_value_seed(FirstOf(Object::new(key.place, diagnostics)))
+}
+
+fn is_extension(key: &Key<'_>) -> bool {
+    key.text.starts_with("x-") || key.text.starts_with("X-")
+}
+
+fn skip<'t, A: MapAccess<'t>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(drop)
+}

@@ -1,0 +1,386 @@
+//! Profiles from whole documents.
+
+use mesh_profile::{
+    Profile, ServiceProfileManifest,
+    openapi::{Error, Import, Options, Severity, import},
+};
+use std::path::PathBuf;
+
+fn read(text: &str) -> Import {
+    import(text, "api", &Options::default()).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    let error: Error = import(text, "api", &Options::default()).unwrap_err();
+    error.to_string()
+}
+
+/// `NAME REGEX` of each route.
+fn routes(import: &Import) -> Vec<String> {
+    let routes = import.spec.routes.iter();
+    routes
+        .map(|route| {
+            let regex = route.condition.path_regex.as_deref().unwrap();
+            format!("{} {regex}", route.name)
+        })
+        .collect()
+}
+
+fn diagnostics(import: &Import) -> Vec<String> {
+    import.diagnostics.iter().map(|d| d.to_string()).collect()
+}
+
+/// Compares with a file under `tests/golden`, or rewrites it when `BLESS` is set.
+fn golden(name: &str, actual: &str) {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(expected, actual, "{path}; run with BLESS=1 to accept");
+}
+
+fn manifest(service: &str, namespace: &str, import: Import) -> String {
+    ServiceProfileManifest::new(service, namespace, "cluster.local", import.spec).to_yaml()
+}
+
+#[test]
+fn a_swagger_document_becomes_what_linkerd_makes_of_it() {
+    let import = read(include_str!("golden/pets.swagger.yaml"));
+    // Linkerd says nothing of it, and leaves it out as well.
+    assert_eq!(
+        diagnostics(&import),
+        ["api:8:7: warning: `x-linkerd-retryable` is neither true nor false and was left out"]
+    );
+    golden("pets.profile.yaml", &manifest("pets", "zoo", import));
+}
+
+#[test]
+fn json_and_yaml_say_the_same() {
+    let yaml = include_str!("golden/pets.swagger.yaml");
+    let value: serde_json::Value = serde_yaml::from_str(yaml).unwrap();
+    let json = serde_json::to_string_pretty(&value).unwrap();
+    assert_eq!(read(&json).spec, read(yaml).spec);
+}
+
+#[test]
+fn what_linkerd_leaves_out_is_used() {
+    let import = read(
+        r"
+openapi: 3.1.0
+servers:
+- url: https://{host}/api/{version}/
+  variables: { host: { default: example.com }, version: { default: v3 } }
+- url: /other
+paths:
+  /a/{id}:
+    x-linkerd-retryable: true
+    x-linkerd-timeout: 1s
+    get: { responses: { 5XX: {}, 4XX: { x-linkerd-failure: true }, 404: {}, default: {} } }
+    trace: { x-linkerd-retryable: false, x-linkerd-timeout: 2s }
+  /b:
+    $ref: '#/components/pathItems/B'
+    put: {}
+  /c:
+    $ref: '#/paths/~1b'
+  /upload:
+    servers: [{ url: https://uploads.example.com }]
+    post: { responses: { 200: { $ref: '#/components/responses/Odd' } } }
+components:
+  pathItems:
+    B: { get: { x-linkerd-timeout: 3s }, put: { x-linkerd-retryable: true } }
+  responses:
+    Odd: { x-linkerd-failure: true }
+",
+    );
+    assert_eq!(
+        diagnostics(&import),
+        [
+            "api:4:3: note: paths begin with /api/v3, as the first server's do; --base-path says otherwise"
+        ]
+    );
+    golden("extended.profile.yaml", &manifest("x", "default", import));
+}
+
+#[test]
+fn a_base_path_from_the_command_line_wins() {
+    let options = Options {
+        base_path: Some("/v9/".into()),
+        ..Options::default()
+    };
+    let import = import(
+        "openapi: 3.0.0\nservers: [{url: /v1}]\npaths: {/a: {get: {}}, /: {put: {}}}",
+        "api",
+        &options,
+    )
+    .unwrap();
+    assert_eq!(routes(&import), ["PUT /v9/ /v9/", "GET /v9/a /v9/a"]);
+    assert_eq!(diagnostics(&import), [""; 0]);
+}
+
+#[test]
+fn every_loss_has_its_place() {
+    let text = r##"{
+  "swagger": "1.2",
+  "paths": {
+    "x-note": {},
+    "no-slash": {},
+    "/a": {
+      "gett": {},
+      "POST": {},
+      "put": null,
+      "get": {
+        "x-linkerd-retryable": "yes",
+        "x-linkerd-timeout": 5,
+        "x-linkerd-retyrable": true,
+        "responses": {"200": {}, "abc": {}, "999": {}}
+      }
+    },
+    "/b": [],
+    "/c": {"$ref": "other.json#/x"},
+    "/d": {"$ref": "#/definitions/none"}
+  }
+}"##;
+    let import = read(text);
+    assert_eq!(routes(&import), ["GET /a /a", "POST /a /a"]);
+    assert_eq!(
+        diagnostics(&import),
+        [
+            r#"api:2:4: warning: version "1.2" is read as if it were 2.0 or 3.1"#,
+            r#"api:5:6: warning: path "no-slash" does not begin with a slash"#,
+            r#"api:7:8: warning: "gett" is no method we know, did you mean `get`?"#,
+            r#"api:8:8: warning: method "POST" should be in lower case"#,
+            "api:9:8: warning: the operation is null, not an object, and was left out",
+            "api:11:10: warning: `x-linkerd-retryable` is neither true nor false and was left out",
+            "api:12:10: warning: `x-linkerd-timeout` is no text like 300ms and was left out",
+            "api:13:10: warning: unknown extension `x-linkerd-retyrable`, did you mean `x-linkerd-retryable`?",
+            r#"api:14:35: warning: operation GET /a: response "abc" is no status code"#,
+            r#"api:14:46: warning: operation GET /a: response "999" is no status code"#,
+            "api:17:6: warning: the path is a list, not an object, and was left out",
+            r#"api:18:13: warning: `$ref` "other.json#/x" leads out of the document and was not followed"#,
+            "api:19:13: warning: `$ref` leads to nothing usable: #/definitions/none",
+        ]
+    );
+
+    let strict = Options {
+        strict: true,
+        ..Options::default()
+    };
+    let error = mesh_profile::openapi::import(text, "api", &strict).unwrap_err();
+    assert_eq!(error.diagnostics().len(), 13);
+}
+
+#[test]
+fn yaml_has_places_too() {
+    let import = read("openapi: 3.0.1\npaths:\n  /a:\n    get:\n      x-linkerd-retryable: 7\n");
+    assert_eq!(import.diagnostics[0].place(), Some((5, 7)));
+    assert_eq!(import.diagnostics[0].severity(), Severity::Warning);
+}
+
+#[test]
+fn references_that_lead_in_circles_end() {
+    let import = read(
+        "openapi: 3.0.1\npaths:\n  /a: {$ref: '#/paths/~1b'}\n  /b: {$ref: '#/paths/~1a', get: {}}\n",
+    );
+    assert_eq!(routes(&import), ["GET /a /a", "GET /b /b"]);
+    assert!(!import.diagnostics.is_empty());
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_its_place() {
+    for (text, message) in [
+        (
+            "{\"swagger\": \"2.0\", \"paths\": {\"/a\": {}, \"/a\": {}}}",
+            "api:1:41: duplicate key \"/a\"",
+        ),
+        ("swagger: '2.0'\npaths:\n  /a: {}\n  /a: {}\n", "api:4:3: "),
+        (
+            "{\n  \"paths\": {\n    \"/a\": ]\n}",
+            "api:3:11: this is not JSON: expected value",
+        ),
+        ("<html>\n<body>: :\n- x", "api:"),
+        (
+            "hello",
+            "api:1:1: this is not an OpenAPI document: it is no object",
+        ),
+        ("", "api:1:1: this is not an OpenAPI document: "),
+        ("[1, 2]", "api:1:1: this is not an OpenAPI document: "),
+        (
+            "apiVersion: v1\nkind: Service\n",
+            "api:1:1: this is not an OpenAPI document: it has neither `openapi` nor `swagger` nor `paths`; it begins with `apiVersion`, `kind`",
+        ),
+        (
+            "swagger: '2.0'\npaths: {}\n---\nswagger: '2.0'\n",
+            "api:3:1: a second document begins here",
+        ),
+        (
+            "swagger: '2.0'\npaths:\n  /a:\n    get:\n      x-linkerd-timeout: 5 s\n",
+            "api:5:7: operation GET /a: x-linkerd-timeout: invalid duration \"5 s\"",
+        ),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(message), "{text:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_document_without_paths_gives_an_empty_profile() {
+    let import = read("openapi: 3.1.0\nwebhooks: {}\n");
+    assert_eq!(manifest("a", "b", import).lines().last(), Some("spec: {}"));
+}
+
+#[test]
+fn braces_may_be_yaml_too() {
+    let import = read("{swagger: '2.0', paths: {/a: {get: {}}}}");
+    assert_eq!(routes(&import), ["GET /a /a"]);
+}
+
+/// The real documents beside the repository, if they are there.
+fn shared(name: &str) -> Option<String> {
+    let path: PathBuf = [
+        env!("CARGO_MANIFEST_DIR"),
+        "../../shared/data/openapi",
+        name,
+    ]
+    .iter()
+    .collect();
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is not there", path.display());
+        return None;
+    }
+    if name.ends_with(".gz") {
+        let out = std::process::Command::new("gunzip")
+            .arg("-c")
+            .arg(&path)
+            .output();
+        let out = out.expect("gunzip is installed");
+        return Some(String::from_utf8(out.stdout).unwrap());
+    }
+    Some(std::fs::read_to_string(path).unwrap())
+}
+
+#[test]
+fn the_workshops_documents_give_the_workshops_profiles() {
+    for service in ["authors", "books", "webapp"] {
+        let Some(text) = shared(&format!("booksapp-{service}.swagger.yaml")) else {
+            return;
+        };
+        let import = import(
+            &text,
+            service,
+            &Options {
+                strict: true,
+                ..Options::default()
+            },
+        );
+        golden(
+            &format!("booksapp-{service}.profile.yaml"),
+            &manifest(service, "booksapp", import.unwrap()),
+        );
+    }
+}
+
+/// Every operation of a document, read by another parser.
+fn operations(text: &str) -> Vec<String> {
+    let document: serde_json::Value = serde_json::from_str(text).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let mut sorted: Vec<_> = paths.iter().collect();
+    sorted.sort_by_key(|(path, _)| *path);
+    let methods = [
+        "delete", "get", "head", "options", "patch", "post", "put", "trace",
+    ];
+    sorted
+        .into_iter()
+        .flat_map(|(path, item)| {
+            methods
+                .iter()
+                .filter(|method| item.get(method).is_some())
+                .map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect()
+}
+
+#[test]
+fn the_largest_documents_are_read_whole() {
+    for (name, count) in [
+        ("github.openapi-3.0.json.gz", 1223),
+        ("kubernetes-1.13.swagger-2.0.json.gz", 1014),
+    ] {
+        let Some(text) = shared(name) else { return };
+        let import = read(&text);
+        assert_eq!(import.spec.routes.len(), count);
+        let names: Vec<_> = import.spec.routes.iter().map(|r| r.name.clone()).collect();
+        assert_eq!(names, operations(&text));
+        assert_eq!(diagnostics(&import), [""; 0], "{name}");
+        let profile = Profile::try_from(import.spec.clone()).unwrap();
+        assert_eq!(profile.routes().len(), count);
+    }
+}
+
+mod hostile {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i32>().prop_map(Into::into),
+            "[a-z#/~$é ]{0,6}".prop_map(Into::into),
+            Just("#/paths/~1a".into()),
+        ];
+        let key = prop_oneof![
+            "[a-z/]{0,3}",
+            prop::sample::select(vec![
+                "paths",
+                "/a",
+                "/{b}",
+                "get",
+                "put",
+                "$ref",
+                "responses",
+                "200",
+                "5XX",
+                "servers",
+                "url",
+                "swagger",
+                "openapi",
+                "components",
+                "basePath",
+                "x-linkerd-timeout",
+                "x-linkerd-failure",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        leaf.prop_recursive(6, 60, 5, move |inner| {
+            prop_oneof![
+                1 => prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                6 => prop::collection::vec((key.clone(), inner), 0..5)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_makes_the_reader_panic(document in json(), cut in 0_usize..400) {
+            let text = document.to_string();
+            let _ = import(&text, "api", &Options::default());
+            let text: String = text.chars().take(cut).collect();
+            let _ = import(&text, "api", &Options::default());
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[-\\{\\}a-z:/\n '\"#&*!|]{0,80}") {
+            let _ = import(&text, "api", &Options::default());
+        }
+
+        #[test]
+        fn what_is_read_compiles(document in json()) {
+            if let Ok(import) = import(&document.to_string(), "api", &Options::default()) {
+                Profile::try_from(import.spec).unwrap();
+            }
+        }
+    }
+}
