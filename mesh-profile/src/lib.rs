@@ -17,16 +17,18 @@ pub mod names;
 pub mod openapi;
 mod pattern;
 mod profile;
+#[cfg(feature = "proto")]
+pub mod proto;
 mod request;
 mod response;
 mod spec;
 pub mod stats;
+#[cfg(feature = "yaml")]
+mod template;
 mod weight;
 #[cfg(feature = "yaml")]
 pub mod yaml;
 
-#[cfg(feature = "yaml")]
-pub use self::manifest::{InvalidManifest, Metadata, ServiceProfileManifest};
 pub use self::{
     explain::{Explanation, PassedOver},
     invalid::{InvalidProfile, Step},
@@ -38,5 +40,10 @@ pub use self::{
         RouteSpec, StatusRangeSpec, WeightedDst,
     },
     weight::{InvalidWeight, Weight},
+};
+#[cfg(feature = "yaml")]
+pub use self::{
+    manifest::{InvalidManifest, Metadata, ServiceProfileManifest},
+    template::template,
 };
 pub use mesh_core::{Class, Classify, RetryBudget, Route};

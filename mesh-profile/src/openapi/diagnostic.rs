@@ -79,6 +79,9 @@ impl std::error::Error for Error {}
 /// Where something is in the text: an offset, if it is known.
 pub(super) type Place = Option<usize>;
 
+/// A message with its line and column, if they are known.
+type AtLine = (Option<(u64, u64)>, String);
+
 /// The text cannot be used; the reason is among the diagnostics.
 #[derive(Debug)]
 pub(super) struct Refused;
@@ -90,7 +93,7 @@ pub(super) struct Diagnostics<'t> {
     source: &'t str,
     found: RefCell<Vec<(Place, Severity, String)>>,
     /// Set where the reader knows lines and not offsets.
-    at_line: RefCell<Option<(Option<(u64, u64)>, String)>>,
+    at_line: RefCell<Option<AtLine>>,
 }
 
 impl<'t> Diagnostics<'t> {

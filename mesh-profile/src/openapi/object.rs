@@ -65,7 +65,7 @@ impl<'t, M: Members<'t>> Visitor<'t> for Object<'_, 't, M> {
     fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<Option<M>, A::Error> {
         let mut seen = Seen::default();
         while let Some(key) = map.next_key_seed(KeySeed(self.diagnostics))? {
-            if !seen.insert(&key.text) {
+            if !seen.insert(key.text.clone()) {
                 let message = format!("duplicate key {:?}", key.text);
                 self.diagnostics.refuse(key.place, message);
                 return Err(A::Error::custom("duplicate key"));
@@ -116,16 +116,16 @@ impl<'t> Seen<'t> {
     const FEW: usize = 24;
 
     /// Whether `key` is new.
-    fn insert(&mut self, key: &Cow<'t, str>) -> bool {
+    fn insert(&mut self, key: Cow<'t, str>) -> bool {
         if self.few.len() < Self::FEW {
-            let is_new = !self.few.contains(key);
-            self.few.push(key.clone());
+            let is_new = !self.few.contains(&key);
+            self.few.push(key);
             return is_new;
         }
         if self.many.is_empty() {
             self.many.extend(self.few.iter().cloned());
         }
-        self.many.insert(key.clone())
+        self.many.insert(key)
     }
 }
 
