@@ -147,7 +147,10 @@ fn called(file: &str) -> &str {
 fn read(file: &str) -> Result<String> {
     let mut bytes = Vec::new();
     let read = if file == "-" {
-        io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes)
+        io::stdin()
+            .lock()
+            .take(MAX_INPUT + 1)
+            .read_to_end(&mut bytes)
     } else {
         fs::File::open(file).and_then(|open| {
             // One allocation of the right size; a file of 13 MB grows through a dozen else.
