@@ -21,7 +21,7 @@ use tokio::{sync::Notify, time::Instant};
 /// One address and the service that reaches it.
 #[derive(Debug)]
 pub(crate) struct Endpoint<S> {
-    pub(crate) state: Arc<State>,
+    pub(crate) record: Arc<Record>,
     pub(crate) service: S,
 }
 
@@ -55,7 +55,8 @@ impl Core {
     }
 
     pub(crate) fn now(&self) -> Nanos {
-        self.epoch.elapsed().as_nanos() as Nanos
+        let elapsed = self.epoch.elapsed();
+        elapsed.as_secs() * 1_000_000_000 + Nanos::from(elapsed.subsec_nanos())
     }
 
     /// Takes one more endpoint out, unless it is the last that is in.
@@ -73,7 +74,7 @@ impl Core {
 /// Requests hold on to it, not to a position in a list: an address that goes and comes back is
 /// another endpoint, and late answers of the first are not held against the second.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct Record {
     pub(crate) addr: SocketAddr,
     pub(crate) load: Load,
     pub(crate) joined: Nanos,
@@ -86,7 +87,7 @@ pub(crate) struct State {
     core: Arc<Core>,
 }
 
-impl State {
+impl Record {
     pub(crate) fn new(core: Arc<Core>, addr: SocketAddr, slow_start: bool) -> Self {
         let now = core.now();
         Self {
@@ -173,41 +174,40 @@ impl State {
 /// One request at an endpoint, from the choice until its response has ended.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    state: Arc<State>,
-    since: Nanos,
-    sampled: bool,
+    record: Arc<Record>,
+    /// When it began, while its latency is still to be a sample.
+    since: Option<Nanos>,
     /// Whether an ejected endpoint's fate depends on this request, still.
     probe: bool,
 }
 
 impl InFlight {
-    pub(crate) fn begin(state: Arc<State>, now: Nanos, probe: bool) -> Self {
-        state.load.begin();
+    /// `since` is when it began, if its latency is to be a sample.
+    pub(crate) fn begin(record: Arc<Record>, since: Option<Nanos>, probe: bool) -> Self {
+        record.load.begin();
         Self {
-            state,
-            since: now,
-            sampled: false,
+            record,
+            since,
             probe,
         }
     }
 
     /// The first frame of a good answer is here.
     pub(crate) fn answered(&mut self) {
-        if !self.sampled {
-            self.sampled = true;
-            let now = self.state.core.now();
-            self.state.load.answered(now, self.seconds(now));
+        if let Some(since) = self.since.take() {
+            let now = self.record.core.now();
+            self.record.load.answered(now, seconds(since, now));
         }
     }
 
     /// Counts the exchange; the end of one may correct what its head said.
     pub(crate) fn outcome(&mut self, class: Class) {
         if class.is_failure() {
-            let now = self.state.core.now();
+            let now = self.record.core.now();
             self.unanswered(now);
-            self.state.failure(now, self.probe);
+            self.record.failure(now, self.probe);
         } else {
-            self.state.success(self.probe);
+            self.record.success(self.probe);
         }
         self.probe = false;
     }
@@ -221,28 +221,27 @@ impl InFlight {
     }
 
     fn unanswered(&mut self, now: Nanos) {
-        if !self.sampled {
-            self.sampled = true;
-            self.state.load.unanswered(now, self.seconds(now));
+        if let Some(since) = self.since.take() {
+            self.record.load.unanswered(now, seconds(since, now));
         }
-    }
-
-    fn seconds(&self, now: Nanos) -> f32 {
-        Duration::from_nanos(now.saturating_sub(self.since)).as_secs_f32()
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if !self.sampled || self.probe {
-            let now = self.state.core.now();
+        if self.since.is_some() || self.probe {
+            let now = self.record.core.now();
             self.unanswered(now);
             if self.probe {
-                self.state.abandon_probe(now);
+                self.record.abandon_probe(now);
             }
         }
-        self.state.load.end();
+        self.record.load.end();
     }
+}
+
+fn seconds(since: Nanos, now: Nanos) -> f32 {
+    Duration::from_nanos(now.saturating_sub(since)).as_secs_f32()
 }
 
 /// One endpoint as seen at a moment, for metrics and people.
@@ -264,18 +263,18 @@ pub struct EndpointStatus {
 }
 
 impl EndpointStatus {
-    pub(crate) fn of(state: &State, now: Nanos) -> Self {
-        let latency = state
+    pub(crate) fn of(record: &Record, now: Nanos) -> Self {
+        let latency = record
             .load
             .latency(now)
             .map_or(START, Duration::from_secs_f32);
         Self {
-            addr: state.addr,
-            in_flight: state.load.in_flight() as usize,
+            addr: record.addr,
+            in_flight: record.load.in_flight() as usize,
             latency,
-            failure_ratio: state.load.failure_ratio(now).into(),
-            load: state.load.cost(now, latency.as_secs_f32()).into(),
-            ejected: state.is_ejected(),
+            failure_ratio: record.load.failure_ratio(now).into(),
+            load: record.load.cost(now, latency.as_secs_f32()).into(),
+            ejected: record.is_ejected(),
         }
     }
 }

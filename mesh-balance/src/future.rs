@@ -13,7 +13,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 use tokio::{
     sync::futures::OwnedNotified,
@@ -44,7 +44,7 @@ pin_project! {
             req: Option<Request<B>>,
             wait: Option<Wait>,
         },
-        // A clone, and a clone is not ready.
+        // A clone, and a clone is not ready yet.
         Chosen {
             endpoint: S,
             req: Option<Request<B>>,
@@ -55,20 +55,23 @@ pin_project! {
             future: S::Future,
             exchange: Option<Exchange>,
         },
+        Failed { error: Option<BoxError> },
     }
 }
 
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>> + Clone,
+    S::Error: Into<BoxError>,
 {
     pub(crate) fn new(shared: &Arc<Shared<S>>, req: Request<B>) -> Self {
         let state = match choose(shared, &req) {
-            Some((endpoint, exchange)) => State::Chosen {
-                endpoint,
-                req: Some(req),
-                exchange: Some(exchange),
-            },
+            // An endpoint that is ready is called at once, which spares the request two moves.
+            // One that is not is asked again from the future, and that waker is the one it has.
+            Some((endpoint, exchange)) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                State::chosen(endpoint, req, exchange, &mut cx)
+            }
             None => State::Waiting {
                 shared: shared.clone(),
                 req: Some(req),
@@ -76,6 +79,31 @@ where
             },
         };
         Self { state }
+    }
+}
+
+impl<S, B> State<S, B>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
+{
+    fn chosen(mut endpoint: S, req: Request<B>, exchange: Exchange, cx: &mut Context<'_>) -> Self {
+        match endpoint.poll_ready(cx) {
+            Poll::Ready(Ok(())) => Self::Called {
+                future: endpoint.call(req),
+                exchange: Some(exchange),
+            },
+            Poll::Ready(Err(error)) => {
+                let error = error.into();
+                exchange.failed(&*error);
+                Self::Failed { error: Some(error) }
+            }
+            Poll::Pending => Self::Chosen {
+                endpoint,
+                req: Some(req),
+                exchange: Some(exchange),
+            },
+        }
     }
 }
 
@@ -107,38 +135,36 @@ where
             match state.as_mut().project() {
                 StateProj::Waiting { shared, req, wait } => {
                     let limit = shared.core.config.fail_fast;
-                    let Some(waiting) = wait else {
+                    let chosen = match wait {
+                        Some(wait) => {
+                            let req = req.as_ref().expect(AGAIN);
+                            ready!(wait.poll(cx, || choose(shared, req)))
+                        }
+                        None => None,
+                    };
+                    *wait = None;
+                    let Some((endpoint, exchange)) = chosen else {
                         return Poll::Ready(Err(NoEndpoint::new(limit).into()));
                     };
-                    let request = req.as_ref().expect(AGAIN);
-                    let (endpoint, exchange) =
-                        match ready!(waiting.poll(cx, &shared.core, || choose(shared, request))) {
-                            Some(chosen) => chosen,
-                            None => {
-                                *wait = None;
-                                return Poll::Ready(Err(NoEndpoint::new(limit).into()));
-                            }
-                        };
-                    let req = req.take();
-                    state.set(State::Chosen {
-                        endpoint,
-                        req,
-                        exchange: Some(exchange),
-                    });
+                    let req = req.take().expect(AGAIN);
+                    state.set(State::chosen(endpoint, req, exchange, cx));
                 }
                 StateProj::Chosen {
                     endpoint,
                     req,
                     exchange,
                 } => {
-                    if let Err(error) = ready!(endpoint.poll_ready(cx)) {
-                        let error = error.into();
-                        exchange.take().expect(AGAIN).failed(&*error);
+                    let ready = ready!(endpoint.poll_ready(cx)).map_err(Into::into);
+                    let exchange = exchange.take().expect(AGAIN);
+                    if let Err(error) = ready {
+                        exchange.failed(&*error);
                         return Poll::Ready(Err(error));
                     }
                     let future = endpoint.call(req.take().expect(AGAIN));
-                    let exchange = exchange.take();
-                    state.set(State::Called { future, exchange });
+                    state.set(State::Called {
+                        future,
+                        exchange: Some(exchange),
+                    });
                 }
                 StateProj::Called { future, exchange } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
@@ -150,6 +176,9 @@ where
                             Err(error)
                         }
                     });
+                }
+                StateProj::Failed { error } => {
+                    return Poll::Ready(Err(error.take().expect(AGAIN)));
                 }
             }
         }
@@ -182,7 +211,6 @@ impl Wait {
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        core: &Core,
         mut choose: impl FnMut() -> Option<T>,
     ) -> Poll<Option<T>> {
         loop {
@@ -192,7 +220,8 @@ impl Wait {
             if self.appeared.as_mut().poll(cx).is_pending() {
                 return self.limit.as_mut().poll(cx).map(|()| None);
             }
-            self.appeared.set(core.appeared.clone().notified_owned());
+            self.appeared
+                .set(self.core.appeared.clone().notified_owned());
         }
     }
 }

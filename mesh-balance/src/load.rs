@@ -20,6 +20,9 @@ const UNKNOWN: f32 = 0.0;
 /// Latencies below this do not tell endpoints apart: they are the scheduler's.
 const FLOOR: f32 = 0.001;
 
+/// Of how many requests one is timed where there is no choice to be made.
+const SAMPLED: u32 = 16;
+
 /// What one outcome weighs in the failure ratio.
 const ALPHA: f32 = 0.1;
 
@@ -46,6 +49,8 @@ pub(crate) struct Load {
     latency: Decaying,
     failures: Decaying,
     in_flight: AtomicU32,
+    /// Requests since the last sample, of an endpoint that is sampled now and then.
+    skipped: AtomicU32,
 }
 
 impl Load {
@@ -55,6 +60,7 @@ impl Load {
             latency: Decaying::new(now, UNKNOWN),
             failures: Decaying::new(now, 0.0),
             in_flight: AtomicU32::new(0),
+            skipped: AtomicU32::new(0),
         }
     }
 
@@ -94,6 +100,18 @@ impl Load {
 
     pub(crate) fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether it is time for a sample of an endpoint that is sampled now and then: always until
+    /// the first, and once in [`SAMPLED`] requests after.
+    pub(crate) fn is_sample_due(&self) -> bool {
+        if self.latency.stored() <= UNKNOWN {
+            return true;
+        }
+        // Two threads may count one request: it is cheaper than to agree.
+        let skipped = self.skipped.load(Relaxed) + 1;
+        self.skipped.store(skipped % SAMPLED, Relaxed);
+        skipped == SAMPLED
     }
 
     /// Learns that a good answer took `seconds`.
@@ -166,7 +184,9 @@ impl Decaying {
     fn update(&self, now: Nanos, change: impl Fn(f32, f32) -> f32) {
         let _ = self.0.fetch_update(Relaxed, Relaxed, |word| {
             let (value, written) = unpack(word);
-            Some(pack(now, change(value, kept(written, now))))
+            let changed = pack(now, change(value, kept(written, now)));
+            // Many samples in one millisecond change nothing: spares the others a cache miss.
+            (changed != word).then_some(changed)
         });
     }
 }

@@ -1,5 +1,5 @@
 use crate::{
-    endpoint::{Core, Endpoint, State},
+    endpoint::{Core, Endpoint, Record},
     load::{Load, Nanos, START},
     random::Draw,
 };
@@ -14,9 +14,12 @@ const DRAWS: usize = 8;
 /// The least share of its full one that an endpoint has in its slow start.
 const SLOW_START_FLOOR: f32 = 0.1;
 
-/// An endpoint, and whether the request is to probe it.
+/// An endpoint and what its request is to find out.
 pub(crate) struct Choice<'a, S> {
     pub(crate) endpoint: &'a Endpoint<S>,
+    /// Now, if the latency is to be a sample.
+    pub(crate) since: Option<Nanos>,
+    /// Whether an ejected endpoint has recovered.
     pub(crate) probe: bool,
 }
 
@@ -27,13 +30,26 @@ pub(crate) struct Choice<'a, S> {
 pub(crate) fn pick<'a, S>(
     core: &Core,
     endpoints: &'a [Endpoint<S>],
-    now: Nanos,
     tried: &[SocketAddr],
 ) -> Option<Choice<'a, S>> {
-    let choice = |endpoint, probe| Some(Choice { endpoint, probe });
     if let [only] = endpoints {
-        return choice(only, only.state.probe(now));
+        let record = &only.record;
+        // With nothing to compare it to, its latency is not worth two clock readings each time.
+        let since = (record.is_ejected() || record.load.is_sample_due()).then(|| core.now());
+        return Some(Choice {
+            endpoint: only,
+            since,
+            probe: since.is_some_and(|now| record.probe(now)),
+        });
     }
+    let now = core.now();
+    let choice = |endpoint, probe| {
+        Some(Choice {
+            endpoint,
+            since: Some(now),
+            probe,
+        })
+    };
     // A retry wants an answer, and is not the one to find out whether there is one.
     if tried.is_empty()
         && core.next_probe.load(Relaxed) <= now
@@ -42,10 +58,10 @@ pub(crate) fn pick<'a, S>(
         return choice(endpoint, true);
     }
     let mut draw = core.random.draw();
-    let serving = |state: &State| !state.is_ejected();
-    let untried = |state: &State| !tried.contains(&state.addr);
-    let endpoint = two(core, endpoints, now, &mut draw, |state| {
-        serving(state) && untried(state)
+    let serving = |record: &Record| !record.is_ejected();
+    let untried = |record: &Record| !tried.contains(&record.addr);
+    let endpoint = two(core, endpoints, now, &mut draw, |record| {
+        serving(record) && untried(record)
     })
     .or_else(|| two(core, endpoints, now, &mut draw, serving))
     .or_else(|| two(core, endpoints, now, &mut draw, untried))
@@ -59,9 +75,9 @@ fn probe<'a, S>(core: &Core, endpoints: &'a [Endpoint<S>], now: Nanos) -> Option
     core.next_probe.store(Nanos::MAX, SeqCst);
     let mut due = None;
     for endpoint in endpoints {
-        if due.is_none() && endpoint.state.probe(now) {
+        if due.is_none() && endpoint.record.probe(now) {
             due = Some(endpoint);
-        } else if let Some(until) = endpoint.state.due() {
+        } else if let Some(until) = endpoint.record.due() {
             core.next_probe.fetch_min(until, SeqCst);
         }
     }
@@ -73,14 +89,14 @@ fn two<'a, S>(
     endpoints: &'a [Endpoint<S>],
     now: Nanos,
     draw: &mut Draw,
-    fit: impl Fn(&State) -> bool,
+    fit: impl Fn(&Record) -> bool,
 ) -> Option<&'a Endpoint<S>> {
     let one = one(core, endpoints, now, draw, None, &fit)?;
     let Some(other) = self::one(core, endpoints, now, draw, Some(one), &fit) else {
         return Some(&endpoints[one]);
     };
     let [one, other] = [one, other].map(|position| &endpoints[position]);
-    let cheaper = is_cheaper(&other.state.load, &one.state.load, now);
+    let cheaper = is_cheaper(&other.record.load, &one.record.load, now);
     Some(if cheaper { other } else { one })
 }
 
@@ -98,7 +114,7 @@ fn one<S>(
     now: Nanos,
     draw: &mut Draw,
     except: Option<usize>,
-    fit: impl Fn(&State) -> bool,
+    fit: impl Fn(&Record) -> bool,
 ) -> Option<usize> {
     let count = endpoints.len() - usize::from(except.is_some());
     if count == 0 || endpoints.is_empty() {
@@ -107,23 +123,23 @@ fn one<S>(
     let skip = |position| position + usize::from(except.is_some_and(|except| position >= except));
     for _ in 0..DRAWS {
         let position = skip(draw.below(count));
-        let state = &endpoints[position].state;
-        if fit(state) && admits(core, state, now, draw) {
+        let record = &endpoints[position].record;
+        if fit(record) && admits(core, record, now, draw) {
             return Some(position);
         }
     }
     let start = draw.below(count);
     (0..count)
         .map(|step| skip((start + step) % count))
-        .find(|&position| fit(&endpoints[position].state))
+        .find(|&position| fit(&endpoints[position].record))
 }
 
 /// Lets an endpoint in its slow start through as often as befits its age.
-fn admits(core: &Core, state: &State, now: Nanos, draw: &mut Draw) -> bool {
-    if !state.slow_start {
+fn admits(core: &Core, record: &Record, now: Nanos, draw: &mut Draw) -> bool {
+    if !record.slow_start {
         return true;
     }
-    let age = now.saturating_sub(state.joined) as f32;
+    let age = now.saturating_sub(record.joined) as f32;
     let share = age / core.config.slow_start.as_nanos() as f32;
     share >= 1.0 || draw.unit() < share.max(SLOW_START_FLOOR)
 }

@@ -1,6 +1,6 @@
 use crate::{
     config::Config,
-    endpoint::{Core, Endpoint, EndpointStatus, InFlight, State},
+    endpoint::{Core, Endpoint, EndpointStatus, InFlight, Record},
     pick::pick,
     random::mix,
 };
@@ -37,9 +37,10 @@ impl<S> BalanceHandle<S> {
         self.0.update(addrs.into_iter().collect(), make);
     }
 
-    /// Gives the endpoint at `addr` another service; false if there is none.
+    /// Puts a new endpoint in the place of the one at `addr`; false if there is none.
     ///
-    /// For when how to reach an address has changed, and not what is there.
+    /// For when something else is behind an address, or the way there has changed. What was
+    /// learned of the old one does not count for the new; requests in flight finish.
     pub fn replace(&self, addr: SocketAddr, service: S) -> bool {
         self.0.replace(addr, service)
     }
@@ -91,7 +92,7 @@ impl<S> Shared<S> {
         let now = self.core.now();
         self.read()
             .iter()
-            .map(|endpoint| EndpointStatus::of(&endpoint.state, now))
+            .map(|endpoint| EndpointStatus::of(&endpoint.record, now))
             .collect()
     }
 
@@ -99,15 +100,15 @@ impl<S> Shared<S> {
         let _one_at_a_time = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let addrs = self.subset(addrs);
 
-        let present: HashSet<_> = self.read().iter().map(|e| e.state.addr).collect();
+        let present: HashSet<_> = self.read().iter().map(|e| e.record.addr).collect();
         let slow_start = !present.is_empty() && !self.core.config.slow_start.is_zero();
         let mut joining: HashMap<_, _> = addrs
             .iter()
             .filter(|addr| !present.contains(addr))
             .map(|&addr| {
-                let state = State::new(self.core.clone(), addr, slow_start);
+                let record = Record::new(self.core.clone(), addr, slow_start);
                 let endpoint = Endpoint {
-                    state: Arc::new(state),
+                    record: Arc::new(record),
                     service: make(addr),
                 };
                 (addr, endpoint)
@@ -118,7 +119,7 @@ impl<S> Shared<S> {
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        joining.extend(endpoints.drain(..).map(|old| (old.state.addr, old)));
+        joining.extend(endpoints.drain(..).map(|old| (old.record.addr, old)));
         endpoints.extend(addrs.iter().filter_map(|addr| joining.remove(addr)));
         self.core.present.store(endpoints.len(), SeqCst);
         drop(endpoints);
@@ -127,7 +128,7 @@ impl<S> Shared<S> {
             self.core.appeared.notify_waiters();
         }
         // What is left of them goes, and their services are dropped outside the lock.
-        joining.values().for_each(|gone| gone.state.remove());
+        joining.values().for_each(|gone| gone.record.remove());
     }
 
     /// Without duplicates; and no more than asked for, by rendezvous hashing.
@@ -147,13 +148,22 @@ impl<S> Shared<S> {
     }
 
     fn replace(&self, addr: SocketAddr, service: S) -> bool {
+        let _one_at_a_time = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let mut endpoints = self
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let found = endpoints.iter_mut().find(|e| e.state.addr == addr);
-        let old = found.map(|endpoint| std::mem::replace(&mut endpoint.service, service));
+        let slow_start = endpoints.len() > 1 && !self.core.config.slow_start.is_zero();
+        let found = endpoints.iter_mut().find(|e| e.record.addr == addr);
+        let old = found.map(|place| {
+            let record = Record::new(self.core.clone(), addr, slow_start);
+            let record = Arc::new(record);
+            std::mem::replace(place, Endpoint { record, service })
+        });
         drop(endpoints);
+        if let Some(old) = &old {
+            old.record.remove();
+        }
         old.is_some()
     }
 }
@@ -162,12 +172,12 @@ impl<S: Clone> Shared<S> {
     /// Chooses an endpoint and counts a request in flight there; none if there is none.
     pub(crate) fn choose(&self, tried: &[SocketAddr]) -> Option<(S, InFlight, SocketAddr)> {
         let endpoints = self.read();
-        let now = self.core.now();
-        let choice = pick(&self.core, &endpoints, now, tried)?;
-        let state = choice.endpoint.state.clone();
-        let addr = state.addr;
+        let choice = pick(&self.core, &endpoints, tried)?;
+        let record = choice.endpoint.record.clone();
+        let addr = record.addr;
         let service = choice.endpoint.service.clone();
-        Some((service, InFlight::begin(state, now, choice.probe), addr))
+        let in_flight = InFlight::begin(record, choice.since, choice.probe);
+        Some((service, in_flight, addr))
     }
 }
 

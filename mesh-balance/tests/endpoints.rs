@@ -5,7 +5,7 @@ mod support;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use mesh_balance::{Balance, BalanceHandle, BoxError, Config, Fault, NoEndpoint};
+use mesh_balance::{Balance, BalanceHandle, BoxError, Config, Ejection, Fault, NoEndpoint};
 use proptest::prelude::*;
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 use support::{Does, Endpoint, World, addr, get, ok};
@@ -156,7 +156,7 @@ async fn late_answers_of_an_endpoint_are_not_held_against_its_successor() {
 }
 
 #[tokio::test]
-async fn a_replaced_service_is_used_from_the_next_request_on() {
+async fn a_replaced_endpoint_is_new_from_the_next_request_on() {
     let name = |name: &'static str| {
         tower::service_fn(move |_: Request<()>| async move {
             Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(name)))
@@ -168,7 +168,11 @@ async fn a_replaced_service_is_used_from_the_next_request_on() {
         tower::util::BoxCloneSyncService::new(name("a"))
     });
     let b = || tower::util::BoxCloneSyncService::new(name("b"));
+    let in_flight = balance.call(get()).await.unwrap();
     assert!(handle.replace(addr(0), b()));
+    assert_eq!(balance.endpoints()[0].in_flight, 0);
+    let body = in_flight.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "a");
     assert!(!handle.replace(addr(1), b()));
     let body = balance.call(get()).await.unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "b");
@@ -180,6 +184,73 @@ fn a_balance_is_as_sendable_as_its_endpoints() {
     let balance = Balance::<Endpoint>::new();
     check(&balance);
     check(&balance.handle());
+}
+
+/// Fails always or never, at once.
+fn at_once(
+    fails: bool,
+) -> impl Clone + Service<Request<()>, Response = Response<Full<Bytes>>, Error = BoxError, Future: Send>
+{
+    tower::service_fn(move |_| async move {
+        if fails {
+            return Err(Fault::Refused.into());
+        }
+        Ok(Response::new(Full::from("fine")))
+    })
+}
+
+#[test]
+fn threads_that_call_and_update_at_once_leave_nothing_behind() {
+    let balance = Balance::with(Config {
+        ejection: Some(Ejection {
+            failures: 1,
+            min: Duration::from_micros(10),
+            max: Duration::from_micros(100),
+        }),
+        ..Config::default()
+    });
+    let update = |round: usize| {
+        let present = (0..10).filter(|n| *n == 0 || !(n + round).is_multiple_of(3));
+        let make = |addr: SocketAddr| at_once(addr.port() % 2 == 1);
+        balance.handle().update(present.map(addr), make);
+    };
+    update(0);
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let mut balance = balance.clone();
+            threads.spawn(move || {
+                for n in 0..3_000 {
+                    let mut call = task::spawn(balance.call(get()));
+                    if n % 5 == thread {
+                        continue; // cancelled
+                    }
+                    if let Ok(rsp) = assert_ready!(call.poll()) {
+                        let mut body = task::spawn(rsp.into_body().collect());
+                        assert_ready_ok!(body.poll());
+                    }
+                }
+            });
+        }
+        for round in 0..500 {
+            update(round);
+        }
+    });
+    let endpoints = balance.endpoints();
+    assert!(endpoints.iter().all(|endpoint| endpoint.in_flight == 0));
+    // The books balance: with all the bad gone, none is counted as ejected any more.
+    balance
+        .handle()
+        .update([addr(0), addr(2)], |_| at_once(true));
+    balance.handle().update([], |_| unreachable!());
+    balance
+        .handle()
+        .update([addr(1), addr(3)], |_| at_once(true));
+    let mut balance = balance;
+    for _ in 0..10 {
+        assert!(assert_ready!(task::spawn(balance.call(get())).poll()).is_err());
+    }
+    let ejected = balance.endpoints().iter().filter(|e| e.ejected).count();
+    assert_eq!(ejected, 1);
 }
 
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 use tower_service::Service;
 
@@ -18,20 +18,28 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S: Service<R>, R> {
-        // A clone, and a clone is not ready.
+        // A clone, and a clone is not ready yet.
         Waiting { leaf: S, req: Option<R> },
         Called { #[pin] future: S::Future },
+        Failed { error: Option<S::Error> },
     }
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
-    pub(crate) fn new(leaf: S, req: R) -> Self {
-        Self {
-            state: State::Waiting {
+    /// Calls a leaf that is ready at once, which spares the request two moves. One that is not
+    /// is asked again from the future, and that waker is the one it has.
+    pub(crate) fn new(mut leaf: S, req: R) -> Self {
+        let state = match leaf.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => State::Called {
+                future: leaf.call(req),
+            },
+            Poll::Ready(Err(error)) => State::Failed { error: Some(error) },
+            Poll::Pending => State::Waiting {
                 leaf,
                 req: Some(req),
             },
-        }
+        };
+        Self { state }
     }
 }
 
@@ -39,16 +47,20 @@ impl<S: Service<R>, R> Future for ResponseFuture<S, R> {
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const AGAIN: &str = "polled after it was ready";
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
                 StateProj::Waiting { leaf, req } => {
                     ready!(leaf.poll_ready(cx))?;
-                    let req = req.take().expect("polled after it was ready");
+                    let req = req.take().expect(AGAIN);
                     let future = leaf.call(req);
                     state.set(State::Called { future });
                 }
                 StateProj::Called { future } => return future.poll(cx),
+                StateProj::Failed { error } => {
+                    return Poll::Ready(Err(error.take().expect(AGAIN)));
+                }
             }
         }
     }

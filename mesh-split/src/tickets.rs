@@ -1,22 +1,21 @@
 use crate::leaf::Share;
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, PoisonError, Weak,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 /// The turns of splits that are built separately and shall be exact together.
 ///
 /// A program that builds one [`Split`](crate::Split) per thread, so that no two threads touch
-/// one service, gives them all the same tickets: the one thing they share is then a counter.
-/// It is kept for as long as leaves and weights stay the same, so replacing services alone does
-/// not start a sequence anew.
+/// one service, gives them all the same tickets: the one thing they share is then a counter for
+/// each set of leaves and weights in use. Replacing services alone does not start it anew.
 #[derive(Clone, Debug, Default)]
-pub struct Tickets(Arc<Mutex<Option<Issue>>>);
+pub struct Tickets(Arc<Mutex<Vec<Issue>>>);
 
 #[derive(Debug)]
 struct Issue {
     shares: Box<[Share]>,
-    counter: Arc<Counter>,
+    counter: Weak<Counter>,
 }
 
 impl Tickets {
@@ -25,22 +24,23 @@ impl Tickets {
         Self::default()
     }
 
-    /// The counter of splits with these shares; a fresh one if the last differed.
+    /// The counter of the splits that have these shares now; a fresh one for the first.
     ///
-    /// A sequence is exact from its beginning only, so new weights must start at zero.
+    /// A sequence is exact from its beginning only, so new weights must start at zero. While
+    /// splits hear of a change one after the other, the old counter and the new are both in use.
     pub(crate) fn counter(&self, shares: &[Share]) -> Arc<Counter> {
-        let mut issue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*issue {
-            Some(issue) if *issue.shares == *shares => issue.counter.clone(),
-            _ => {
-                let counter = Arc::<Counter>::default();
-                *issue = Some(Issue {
-                    shares: shares.into(),
-                    counter: counter.clone(),
-                });
-                counter
-            }
+        let mut issues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        issues.retain(|issue| issue.counter.strong_count() > 0);
+        let same = issues.iter().find(|issue| *issue.shares == *shares);
+        if let Some(counter) = same.and_then(|issue| issue.counter.upgrade()) {
+            return counter;
         }
+        let counter = Arc::default();
+        issues.push(Issue {
+            shares: shares.into(),
+            counter: Arc::downgrade(&counter),
+        });
+        counter
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tokio_test::{assert_pending, assert_ready_ok, task};
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Service, ServiceExt};
 use tower_test::{assert_request_eq, mock};
 
@@ -101,6 +101,17 @@ async fn splits_built_separately_are_exact_together_with_the_same_tickets() {
         *counts.entry(call(&mut other, n).await).or_default() += 1;
     }
     assert_eq!(counts, HashMap::from([("a", 30), ("b", 10)]));
+
+    // A third joins in by way of leaves of its own.
+    let third = Split::with_tickets(&tickets, [(Named::new("c"), 1)]).unwrap();
+    third.handle().set(build(1)).unwrap();
+    let turns = [&one, &third, &other, &one].map(Clone::clone);
+    let mut bs = 0;
+    for mut split in turns {
+        bs += u64::from(call(&mut split, 0).await == "b");
+    }
+    assert_eq!(bs, 1);
+    drop(third);
 
     // One worker hears of new weights before the other; each is exact, then both are.
     one.handle().set(build(3)).unwrap();
@@ -228,6 +239,17 @@ async fn the_chosen_leaf_is_made_ready_in_the_future_and_others_are_left_alone()
     assert_pending!(first.poll());
     assert_request_eq!(a_handle, 1).send_response("a");
     assert_eq!(assert_ready_ok!(first.poll()), "a");
+}
+
+#[tokio::test]
+async fn a_leaf_that_cannot_become_ready_fails_the_calls_it_draws() {
+    let (a, mut a_handle) = mock::pair::<u64, &'static str>();
+    let (b, _b_handle) = mock::pair::<u64, &'static str>();
+    a_handle.send_error("broken");
+    let mut split = Split::new([(a, 1), (b, 1)]).unwrap();
+    let error = assert_ready_err!(task::spawn(split.call(1)).poll());
+    assert_eq!(error.to_string(), "broken");
+    assert_pending!(task::spawn(split.call(2)).poll());
 }
 
 #[test]
