@@ -1,4 +1,5 @@
 use crate::{
+    again::Again,
     joint::Joint,
     pool::{Pool, Settings},
     registry::{Held, Registry},
@@ -39,7 +40,7 @@ type ToEndpoint = Tapped<Counted<Pool<Attempt>>>;
 
 /// The whole line below `find`, for one authority.
 pub(crate) type Stack =
-    Profiled<Counted<Timeout<Tapped<Retry<Counted<Split<Balance<ToEndpoint>>>>>>>>;
+    Profiled<Counted<Timeout<Tapped<Retry<Counted<Split<Again<ToEndpoint>>>>>>>>;
 
 /// The ends by which a stack is changed while it runs.
 pub(crate) struct Handles {
@@ -47,7 +48,7 @@ pub(crate) struct Handles {
     profile: ProfileHandle,
     /// The spec that `profile` was compiled from.
     spec: Arc<mesh_profile::ProfileSpec>,
-    split: SplitHandle<Balance<ToEndpoint>>,
+    split: SplitHandle<Again<ToEndpoint>>,
     leaves: HashMap<Arc<str>, LeafHandle>,
     joint: Arc<Joint>,
     canonical: Option<HeaderValue>,
@@ -77,10 +78,10 @@ pub(crate) fn stack(
     let announced = destination.name.as_deref().filter(|_| workshop.announces);
     let profile = ProfileHandle::new(Profile::default());
     let leaves = HashMap::new();
-    let nothing = Balance::with(workshop.balance());
+    let nothing = Again::new(Balance::with(workshop.balance()));
     let split = Split::with_tickets(&joint.tickets, [(nothing, 1)])
         .expect("one leaf has a weight")
-        .available_if(Balance::is_available);
+        .available_if(Again::is_available);
     let split_handle = split.handle();
 
     let retryable = {
@@ -149,7 +150,7 @@ impl Handles {
             self.apply_leaf(leaf);
         }
         let shares = destination.leaves.iter().map(|leaf| {
-            let balance = self.leaves[&leaf.authority].balance.clone();
+            let balance = Again::new(self.leaves[&leaf.authority].balance.clone());
             (leaf.authority.clone(), balance, leaf.weight)
         });
         // Without any share, the last good one stays in force.

@@ -15,6 +15,7 @@
 //!   retry      again, if the budget allows
 //!   actual     count each attempt
 //!   split      choose a leaf by weight
+//!     again    another endpoint, if the first could not be reached   again.rs
 //!     balance  choose an endpoint of the leaf
 //!       tap    show the attempt and its endpoint
 //!       stats  count it
@@ -30,6 +31,7 @@
 
 mod accept;
 mod admin;
+mod again;
 mod cache;
 mod config;
 mod destination;
@@ -39,6 +41,7 @@ mod drain;
 mod headers;
 mod inbound;
 mod joint;
+mod opaque;
 mod outbound;
 mod pool;
 mod proxy;

@@ -5,7 +5,7 @@ use crate::{
     discover::Discover,
     headers,
     joint::Joints,
-    resolve,
+    opaque, resolve,
     respond::{self, Asked, Broken, Refusal, ResponseBody},
 };
 use bytes::Bytes;
@@ -16,9 +16,18 @@ use http::{
 };
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Conn, Fault, Head};
 use mesh_discover::{Destination, Endpoint, Leaf, Watch};
-use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 /// The outbound side of one worker: from the application to other services.
 pub(crate) struct Outbound {
@@ -33,6 +42,8 @@ pub(crate) struct Outbound {
     pub(crate) first_answer: Duration,
     /// This proxy's own addresses: sending there would go round in circles.
     pub(crate) own: Arc<[SocketAddr]>,
+    /// Counts connections carried as bytes, so that endpoints take turns.
+    pub(crate) turns: AtomicUsize,
 }
 
 /// The name under which the standalone destination is cached; no authority is empty.
@@ -50,6 +61,12 @@ impl Outbound {
             grpc: Head::is_grpc(&req),
             http1: req.version() != Version::HTTP_2,
         };
+        if req.method() == Method::CONNECT && *role == Role::Outbound {
+            return match self.tunnel(req).await {
+                Ok(()) => Response::new(ResponseBody::Empty),
+                Err(error) => respond::error(&error, asked),
+            };
+        }
         // Errors from below become 502, 503 and 504.
         match self.send(&conn, &role, req).await {
             Ok(mut rsp) => {
@@ -83,6 +100,31 @@ impl Outbound {
         entry.call(req).await
     }
 
+    /// Connects to what a CONNECT names; bytes are copied once the caller has its answer.
+    async fn tunnel(&self, mut req: Request<Incoming>) -> Result<(), BoxError> {
+        let authority = req
+            .uri()
+            .authority()
+            .filter(|authority| authority.port().is_some());
+        let authority =
+            authority.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT"))?;
+        let endpoint = self
+            .dial(Some(&authority.as_str().to_ascii_lowercase()))
+            .await?;
+        let caller = hyper::upgrade::on(&mut req);
+        tokio::spawn(async move {
+            if let Ok(caller) = caller.await {
+                let _ = opaque::copy(TokioIo::new(caller), endpoint).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// A number that grows by one.
+    pub(crate) fn turn(&self) -> usize {
+        self.turns.fetch_add(1, Relaxed)
+    }
+
     /// The destination of a request, whose Host says where it is going from now on.
     fn find(
         self: &Arc<Self>,
@@ -92,7 +134,7 @@ impl Outbound {
         if req.method() == Method::CONNECT {
             return Err(refuse(
                 StatusCode::NOT_IMPLEMENTED,
-                "CONNECT is not supported",
+                "CONNECT is for the outbound listener",
             ));
         }
         let named = named_authority(req)?;
@@ -217,7 +259,7 @@ impl Outbound {
         }
     }
 
-    async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
+    pub(crate) async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
         let addrs = resolve::resolve(authority)
             .await
             .map_err(|error| format!("cannot resolve {authority}: {error}"))?;

@@ -7,6 +7,7 @@ use crate::{
     drain::Draining,
     inbound::Inbound,
     joint::Joints,
+    opaque,
     outbound::Outbound,
     pool::Settings,
     registry::{Counter, Peer, Registry},
@@ -22,7 +23,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -159,6 +160,7 @@ impl Worker {
             standalone: common.standalone.clone(),
             first_answer: limits.fail_fast,
             own: common.own.clone(),
+            turns: AtomicUsize::new(0),
         };
         let inbound = Inbound {
             cache: Cache::new(limits.destinations, limits.destination_idle),
@@ -209,10 +211,7 @@ impl Worker {
         };
         let protocol = match protocol {
             None => return Ok(()),
-            Some(Protocol::Opaque) => {
-                tracing::debug!(%peer, "not HTTP");
-                return Ok(());
-            }
+            Some(Protocol::Opaque) => return self.carry(&role, io, peer).await,
             Some(protocol) => protocol,
         };
         if let Role::Inbound(app) = *role {
@@ -226,6 +225,32 @@ impl Worker {
             serve::http(io, protocol, handle, draining).await;
         }
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Copies the bytes of a connection that is not HTTP.
+    async fn carry(&self, role: &Role, io: Io, peer: SocketAddr) -> io::Result<()> {
+        let endpoint = match role {
+            Role::Inbound(app) => opaque::connect(*app, &self.inbound.connections)
+                .await
+                .map_err(Into::into),
+            Role::Forward => self.outbound.dial(None).await,
+            Role::Upstream(authority) | Role::Gateway(authority) => {
+                self.outbound.dial(Some(authority)).await
+            }
+            Role::Outbound => {
+                tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
+                return Ok(());
+            }
+        };
+        match endpoint {
+            Ok(endpoint) => opaque::copy(io, endpoint).await,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "cannot be carried on");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -274,3 +274,43 @@ async fn an_upgrade_becomes_a_tunnel() {
     assert_eq!(rest, b"ping");
     server.await.unwrap();
 }
+
+/// Answers what it is sent in upper case, until the end.
+async fn shout(listener: TcpListener) {
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut heard = Vec::new();
+    socket.read_to_end(&mut heard).await.unwrap();
+    heard.make_ascii_uppercase();
+    socket.write_all(&heard).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_carried_as_bytes() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let proxy = in_front_of(&listener);
+    tokio::spawn(shout(listener));
+    let mut caller = TcpStream::connect(proxy.addr()).await.unwrap();
+    caller.write_all(b"\x16\x03\x01 not http").await.unwrap();
+    caller.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    caller.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"\x16\x03\x01 NOT HTTP");
+}
+
+#[tokio::test]
+async fn connect_opens_a_tunnel() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let proxy = Running::start(config([Role::Outbound]));
+    tokio::spawn(shout(listener));
+    let mut caller = TcpStream::connect(proxy.addr()).await.unwrap();
+    let req = format!("CONNECT {addr} HTTP/1.1\r\nhost: {addr}\r\n\r\n");
+    caller.write_all(req.as_bytes()).await.unwrap();
+    let head = read_head(&mut caller).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    caller.write_all(b"hello").await.unwrap();
+    caller.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    caller.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HELLO");
+}

@@ -366,3 +366,29 @@ async fn two_workers_share_one_budget() {
     let retries = upstream.seen().len() - 40;
     assert!(retries <= 10, "{retries} retries");
 }
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_costs_no_request_of_any_method() {
+    let (mut gone, stays) = (
+        Upstream::answering(|_| 200).await,
+        Upstream::answering(|_| 200).await,
+    );
+    gone.stop();
+    while tokio::net::TcpStream::connect(gone.addr()).await.is_ok() {}
+    let proxy = Running::start(standalone(&[&gone, &stays]));
+    for http2 in [false, true] {
+        let mut client = match http2 {
+            false => Client::http1(proxy.addr()).await,
+            true => Client::http2(proxy.addr()).await,
+        };
+        for _ in 0..20 {
+            let post = client.request("POST", "any", "/", "body");
+            assert_eq!(client.send(post).await.unwrap().status, 200);
+        }
+    }
+    assert_eq!(stays.seen().len(), 40);
+    assert!(stays.seen().iter().all(|seen| seen.body == "body"));
+    // Nobody has seen what was not sent: no attempt.
+    let metrics = proxy.metrics().await;
+    assert_eq!(metrics.sum("route_actual_request_total", &[]), 40.0);
+}

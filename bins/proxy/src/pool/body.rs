@@ -153,7 +153,11 @@ struct Sending(Arc<AtomicBool>);
 impl<B: HttpBody> Upload<B> {
     pub(super) fn new(body: B) -> (Self, Uploaded) {
         if body.is_end_stream() {
-            return (Self::empty(), Uploaded(None));
+            let upload = Self {
+                inner: Some(body),
+                sending: None,
+            };
+            return (upload, Uploaded(None));
         }
         let flag = Arc::new(AtomicBool::new(false));
         let upload = Self {
@@ -168,6 +172,11 @@ impl<B: HttpBody> Upload<B> {
             inner: None,
             sending: None,
         }
+    }
+
+    /// The body, of which nothing has been read.
+    pub(super) fn into_inner(self) -> Option<B> {
+        self.inner
     }
 }
 

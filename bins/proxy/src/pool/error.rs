@@ -1,18 +1,26 @@
+use http::Request;
 use mesh_core::Fault;
-use std::{error::Error, fmt, io, net::SocketAddr};
+use std::{
+    any::Any,
+    error::Error,
+    fmt, io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
 
 /// Why a request could not be sent to an endpoint, or got no answer from it.
 ///
 /// Its source is the [`Fault`], which says whether it may be tried again.
-#[derive(Debug)]
 pub(crate) struct SendError {
     fault: Fault,
     endpoint: SocketAddr,
     cause: String,
+    /// The request, if it never left.
+    unsent: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl SendError {
-    pub(super) fn new(fault: Fault, endpoint: SocketAddr, cause: impl Error) -> Self {
+    pub(crate) fn new(fault: Fault, endpoint: SocketAddr, cause: impl Error) -> Self {
         // The innermost cause says most: "connection refused" rather than "client error".
         let mut inner: &dyn Error = &cause;
         while let Some(source) = inner.source() {
@@ -22,7 +30,21 @@ impl SendError {
             fault,
             endpoint,
             cause: inner.to_string(),
+            unsent: None,
         }
+    }
+
+    /// Gives the request back, which never left.
+    pub(super) fn with_unsent<B: Send + 'static>(mut self, req: Option<Request<B>>) -> Self {
+        self.unsent = req.map(|req| Box::new(Mutex::new(req)) as Box<dyn Any + Send + Sync>);
+        self
+    }
+
+    /// The request, if it never left and has a body of this type, and where it did not get to.
+    pub(crate) fn take_unsent<B: Send + 'static>(&mut self) -> Option<(Request<B>, SocketAddr)> {
+        let unsent = self.unsent.take()?.downcast::<Mutex<Request<B>>>().ok()?;
+        let req = unsent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Some((req, self.endpoint))
     }
 
     /// An exchange that broke before any answer. `safe` says whether the request may be sent
@@ -68,6 +90,7 @@ impl fmt::Display for SendError {
             fault,
             endpoint,
             cause,
+            ..
         } = self;
         match fault {
             Fault::Refused | Fault::ConnectTimeout => {
@@ -75,6 +98,16 @@ impl fmt::Display for SendError {
             }
             _ => write!(f, "{fault} at {endpoint}: {cause}"),
         }
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("fault", &self.fault)
+            .field("endpoint", &self.endpoint)
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
     }
 }
 

@@ -75,7 +75,10 @@ where
             let reused = idle.is_some();
             let mut conn = match idle {
                 Some(conn) => conn,
-                None => self.open(false).await?,
+                None => match self.open(false).await {
+                    Ok(conn) => conn,
+                    Err(error) => return Err(error.with_unsent(not_uploaded(req))),
+                },
             };
             let spare = (reused && idempotent && uploaded.was_empty()).then(|| Spare::of(&req));
             let mut error = match conn.send(req).await {
@@ -86,7 +89,10 @@ where
             let error = error.into_error();
             req = match (unsent, spare) {
                 (Some(req), _) if reused => req,
-                (Some(_), _) => return Err(SendError::new(Fault::NeverSent, self.addr, error)),
+                (Some(req), _) => {
+                    let error = SendError::new(Fault::NeverSent, self.addr, error);
+                    return Err(error.with_unsent(not_uploaded(req)));
+                }
                 (None, Some(spare)) if is_closed(&error) => {
                     fresh_only = true;
                     spare.into_request(Upload::empty())
@@ -302,6 +308,12 @@ where
             });
         }
     }
+}
+
+/// The request as it came, none of whose body was read.
+pub(super) fn not_uploaded<B: HttpBody>(req: Request<Upload<B>>) -> Option<Request<B>> {
+    let (parts, body) = req.into_parts();
+    Some(Request::from_parts(parts, body.into_inner()?))
 }
 
 /// Whether the connection ended before any answer, as happens when the peer closes an idle one.

@@ -2,6 +2,7 @@ use super::{
     Inner, SendError, Spare,
     body::{Body, Upload},
     error::is_unprocessed,
+    http1::not_uploaded,
     is_idempotent,
 };
 use http::{
@@ -36,7 +37,10 @@ where
         let mut req = Request::from_parts(parts, body);
         let mut resends = 0;
         loop {
-            let mut sender = self.sender().await?;
+            let mut sender = match self.sender().await {
+                Ok(sender) => sender,
+                Err(error) => return Err(error.with_unsent(not_uploaded(req))),
+            };
             let spare = uploaded.was_empty().then(|| Spare::of(&req));
             let mut error = match sender.try_send_request(req).await {
                 Ok(rsp) => return Ok(rsp.map(|body| Body::new(body, None))),
@@ -45,7 +49,8 @@ where
             let unsent = error.take_message();
             let error = error.into_error();
             if resends == MAX_RESENDS {
-                return Err(SendError::new(Fault::NeverSent, self.addr, error));
+                let error = SendError::new(Fault::NeverSent, self.addr, error);
+                return Err(error.with_unsent(unsent.and_then(not_uploaded)));
             }
             req = match (unsent, spare) {
                 (Some(req), _) => req,

@@ -16,15 +16,16 @@ pub(crate) use self::{body::Body, error::SendError};
 use self::{body::Upload, http1::Idle};
 use crate::{
     headers::CANONICAL,
+    opaque,
     registry::Held,
     transport::{Io, Meter},
 };
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
-use mesh_core::{BoxError, Fault};
+use mesh_core::BoxError;
 use std::{
-    fmt, io,
+    fmt,
     net::SocketAddr,
     pin::Pin,
     sync::{
@@ -34,7 +35,6 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// What the pools of one worker have in common.
@@ -104,20 +104,9 @@ impl<B> Inner<B> {
     }
 
     async fn connect(&self) -> Result<TokioIo<Io>, SendError> {
-        let connecting = TcpStream::connect(self.addr);
-        match tokio::time::timeout(self.settings.connect, connecting).await {
-            Ok(Ok(socket)) => {
-                // Without it a request in two segments waits for the peer's delayed ACK.
-                let _ = socket.set_nodelay(true);
-                Ok(TokioIo::new(Io::new(socket, self.settings.meter.clone())))
-            }
-            Ok(Err(error)) => Err(SendError::new(Fault::Refused, self.addr, error)),
-            Err(_) => Err(SendError::new(
-                Fault::ConnectTimeout,
-                self.addr,
-                io::Error::from(io::ErrorKind::TimedOut),
-            )),
-        }
+        opaque::connect(self.addr, &self.settings)
+            .await
+            .map(TokioIo::new)
     }
 
     fn note_resent(&self) {

@@ -1,0 +1,126 @@
+use crate::pool::SendError;
+use http::Request;
+use mesh_balance::Balance;
+use mesh_core::{Attempt, BoxError};
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tower_service::Service;
+
+/// Other endpoints that a request is offered to after the first could not be reached.
+const MAX_OFFERS: u8 = 2;
+
+/// Offers a request that never left, because its endpoint could not be reached, to another
+/// endpoint of the leaf.
+///
+/// Nobody has seen it, so this is safe for every method, no attempt, and free of the budget. It
+/// is what makes an endpoint's end harmless to requests that were on their way to it.
+#[derive(Debug)]
+pub(crate) struct Again<S> {
+    balance: Balance<S>,
+}
+
+impl<S> Again<S> {
+    pub(crate) fn new(balance: Balance<S>) -> Self {
+        Self { balance }
+    }
+
+    pub(crate) fn is_available(&self) -> bool {
+        self.balance.is_available()
+    }
+}
+
+impl<S> Clone for Again<S> {
+    fn clone(&self) -> Self {
+        Self {
+            balance: self.balance.clone(),
+        }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Again<S>
+where
+    Balance<S>: Service<Request<B>, Error = BoxError>,
+    B: Send + 'static,
+{
+    type Response = <Balance<S> as Service<Request<B>>>::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, <Balance<S> as Service<Request<B>>>::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.balance.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Request<B>) -> Self::Future {
+        ResponseFuture {
+            sent: self.balance.call(req),
+            balance: self.balance.clone(),
+            offers: MAX_OFFERS,
+            unsent: None,
+        }
+    }
+}
+
+pin_project! {
+    pub(crate) struct ResponseFuture<S, F, B> {
+        #[pin]
+        sent: F,
+        balance: Balance<S>,
+        offers: u8,
+        // Waits for the balancer.
+        unsent: Option<Request<B>>,
+    }
+}
+
+impl<S, F, B> Future for ResponseFuture<S, F, B>
+where
+    Balance<S>: Service<Request<B>, Error = BoxError, Future = F>,
+    F: Future<Output = Result<<Balance<S> as Service<Request<B>>>::Response, BoxError>>,
+    B: Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        loop {
+            if this.unsent.is_some() {
+                ready!(this.balance.poll_ready(cx))?;
+                if let Some(req) = this.unsent.take() {
+                    this.sent.set(this.balance.call(req));
+                }
+            }
+            let mut error = match ready!(this.sent.as_mut().poll(cx)) {
+                Ok(rsp) => return Poll::Ready(Ok(rsp)),
+                Err(error) => error,
+            };
+            let unsent = error
+                .downcast_mut::<SendError>()
+                .and_then(SendError::take_unsent);
+            let Some((mut req, tried)) = unsent else {
+                return Poll::Ready(Err(error));
+            };
+            // An only endpoint has had its chance.
+            if *this.offers == 0 || this.balance.endpoints().len() < 2 {
+                return Poll::Ready(Err(error));
+            }
+            *this.offers -= 1;
+            // The balancer avoids what was tried.
+            if Attempt::of(&req).is_none() {
+                req.extensions_mut().insert(Attempt::first());
+            }
+            if let Some(attempt) = Attempt::of(&req) {
+                attempt.note(tried);
+            }
+            *this.unsent = Some(req);
+        }
+    }
+}
+
+impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

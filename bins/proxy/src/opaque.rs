@@ -1,0 +1,133 @@
+//! Connections that are carried as bytes.
+
+use crate::{
+    outbound::Outbound,
+    pool::{SendError, Settings},
+    transport::Io,
+};
+use mesh_core::{BoxError, Fault};
+use mesh_discover::Destination;
+use std::{io, net::SocketAddr};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+/// What is read at once, each way: large enough that a bulk transfer is not made of system calls.
+const BUFFER: usize = 64 * 1024;
+
+/// Endpoints that are tried for one connection.
+const MAX_TRIES: usize = 3;
+
+/// Copies both ways until both ends have said all they had to say.
+pub(crate) async fn copy<A, B>(mut caller: A, mut endpoint: B) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    tokio::io::copy_bidirectional_with_sizes(&mut caller, &mut endpoint, BUFFER, BUFFER).await?;
+    Ok(())
+}
+
+/// A connection to `addr`, counted with those of `settings`.
+pub(crate) async fn connect(addr: SocketAddr, settings: &Settings) -> Result<Io, SendError> {
+    match tokio::time::timeout(settings.connect, TcpStream::connect(addr)).await {
+        Ok(Ok(socket)) => {
+            // Without it a message in two segments waits for the peer's delayed ACK.
+            let _ = socket.set_nodelay(true);
+            Ok(Io::new(socket, settings.meter.clone()))
+        }
+        Ok(Err(error)) => Err(SendError::new(Fault::Refused, addr, error)),
+        Err(_) => {
+            let error = io::Error::from(io::ErrorKind::TimedOut);
+            Err(SendError::new(Fault::ConnectTimeout, addr, error))
+        }
+    }
+}
+
+impl Outbound {
+    /// A connection to an endpoint of `authority`, or of the standalone destination.
+    pub(crate) async fn dial(&self, authority: Option<&str>) -> Result<Io, BoxError> {
+        let watch = match authority {
+            None => self.standalone.clone(),
+            Some(authority) => self.discover.as_ref().map(|all| all.destination(authority)),
+        };
+        let known = match watch {
+            Some(mut watch) => tokio::time::timeout(self.first_answer, watch.ready())
+                .await
+                .ok()
+                .flatten()
+                .filter(|destination| destination.is_known()),
+            None => None,
+        };
+        let turn = self.turn();
+        let mut addrs = match (&known, authority) {
+            (Some(destination), _) => endpoints(destination, turn),
+            (None, Some(authority)) => {
+                let endpoints = self.resolve(authority).await?;
+                endpoints
+                    .into_iter()
+                    .map(|endpoint| endpoint.addr)
+                    .collect()
+            }
+            (None, None) => Vec::new(),
+        };
+        if !addrs.is_empty() {
+            let first = turn % addrs.len();
+            addrs.rotate_left(first);
+        }
+        let mut failed: BoxError = Fault::NoEndpoint.into();
+        for addr in addrs.into_iter().take(MAX_TRIES) {
+            match connect(addr, &self.workshop.connections).await {
+                Ok(io) => return Ok(io),
+                Err(error) => failed = error.into(),
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// The endpoints of the leaf whose turn it is, by weight.
+fn endpoints(destination: &Destination, turn: usize) -> Vec<SocketAddr> {
+    let usable = || {
+        let leaves = destination.leaves.iter();
+        leaves.filter(|leaf| leaf.weight > 0 && !leaf.endpoints.is_empty())
+    };
+    let total: usize = usable().map(|leaf| leaf.weight as usize).sum();
+    let mut left = turn.checked_rem(total).unwrap_or_default();
+    let chosen = usable().find(|leaf| {
+        let weight = leaf.weight as usize;
+        let here = left < weight;
+        left = left.saturating_sub(weight);
+        here
+    });
+    chosen.map_or_else(Vec::new, |leaf| {
+        leaf.endpoints.iter().map(|e| e.addr).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_discover::{Endpoint, Leaf};
+
+    #[test]
+    fn leaves_have_turns_by_weight() {
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let leaf = |port, weight| {
+            let endpoints = (port > 0).then(|| Endpoint::new(addr(port)));
+            Leaf::new("a", endpoints).with_weight(weight)
+        };
+        let destination = Destination::named("a", "a").with_leaves([
+            leaf(1, 2),
+            leaf(0, 5),
+            leaf(2, 1),
+            leaf(3, 0),
+        ]);
+        let chosen: Vec<_> = (0..6)
+            .map(|turn| endpoints(&destination, turn)[0].port())
+            .collect();
+        assert_eq!(chosen, [1, 1, 2, 1, 1, 2]);
+        assert!(endpoints(&Destination::unknown("b"), 7).is_empty());
+    }
+}
