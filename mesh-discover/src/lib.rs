@@ -1,4 +1,4 @@
-//! Being written.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod destination;
@@ -6,11 +6,15 @@ mod watch;
 
 #[cfg(feature = "control")]
 mod control;
+#[cfg(feature = "file")]
+mod file;
 #[cfg(feature = "control")]
 pub mod wire;
 
 #[cfg(feature = "control")]
 pub use self::control::{Control, ControlConfig, InvalidAddr};
+#[cfg(feature = "file")]
+pub use self::file::{FileSource, InvalidFile};
 pub use self::{
     destination::{Destination, Endpoint, Leaf},
     watch::{Publisher, Watch},
