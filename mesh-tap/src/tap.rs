@@ -172,12 +172,13 @@ impl Registry {
             .subscriptions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *all = all
-            .iter()
-            .filter(|known| known.base != base)
-            .cloned()
-            .collect();
+        let others = all.iter().filter(|known| known.base != base);
+        let others = others.cloned().collect();
+        let before = std::mem::replace(&mut *all, others);
         self.live.store(all.len(), Relaxed);
+        drop(all);
+        // The last sender wakes the reader, which is no business to be done under a lock.
+        drop(before);
     }
 
     /// Sends without waiting; whether there was room.

@@ -6,9 +6,11 @@ use std::{array, sync::OnceLock};
 /// cheapest; most maps never need room for more than those.
 #[derive(Debug)]
 pub(super) struct Slots<K, V, const N: usize> {
-    first: [OnceLock<(K, V)>; FIRST],
-    rest: OnceLock<Box<[OnceLock<(K, V)>]>>,
+    first: [Slot<K, V>; FIRST],
+    rest: OnceLock<Box<[Slot<K, V>]>>,
 }
+
+type Slot<K, V> = OnceLock<(K, V)>;
 
 const FIRST: usize = 4;
 
@@ -17,11 +19,11 @@ impl<K: Copy + PartialEq, V: Default, const N: usize> Slots<K, V, N> {
     pub(super) fn get(&self, key: K) -> Option<&V> {
         let new = || (key, V::default());
         let of_key = |slot| {
-            let (taken, value) = OnceLock::get_or_init(slot, new);
+            let (taken, value) = Slot::get_or_init(slot, new);
             (*taken == key).then_some(value)
         };
         self.first.iter().find_map(of_key).or_else(|| {
-            let more = || (FIRST..N).map(|_| OnceLock::new()).collect();
+            let more = || (FIRST..N).map(|_| Slot::new()).collect();
             self.rest.get_or_init(more).iter().find_map(of_key)
         })
     }
@@ -30,15 +32,14 @@ impl<K: Copy + PartialEq, V: Default, const N: usize> Slots<K, V, N> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         let rest = self.rest.get().into_iter().flatten();
         let all = self.first.iter().chain(rest);
-        all.map_while(OnceLock::get)
-            .map(|(key, value)| (*key, value))
+        all.map_while(Slot::get).map(|(key, value)| (*key, value))
     }
 }
 
 impl<K, V, const N: usize> Default for Slots<K, V, N> {
     fn default() -> Self {
         Self {
-            first: array::from_fn(|_| OnceLock::new()),
+            first: array::from_fn(|_| Slot::new()),
             rest: OnceLock::new(),
         }
     }

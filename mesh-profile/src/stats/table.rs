@@ -28,7 +28,10 @@ pub(super) struct Table {
 /// What this thread found last, by place, so that it need not take the lock to find it again.
 ///
 /// What it keeps of tables that are gone is bounded by its size: some 100 kB in all.
-struct Recent([Option<Found>; Recent::SIZE]);
+struct Recent([Option<Found>; RECENT_SIZE]);
+
+/// The routes in use at a time are few, whatever the profile has.
+const RECENT_SIZE: usize = 64;
 
 struct Found {
     table: u64,
@@ -37,17 +40,14 @@ struct Found {
 }
 
 thread_local! {
-    static RECENT: RefCell<Recent> = const { RefCell::new(Recent([const { None }; Recent::SIZE])) };
+    static RECENT: RefCell<Recent> = const { RefCell::new(Recent([const { None }; RECENT_SIZE])) };
 }
 
 impl Recent {
-    /// The routes in use at a time are few, whatever the profile has.
-    const SIZE: usize = 64;
-
     fn slot(&mut self, table: u64, place: usize) -> &mut Option<Found> {
         let mut hasher = PlaceHasher(table);
         hasher.write_usize(place);
-        &mut self.0[hasher.finish() as usize % Self::SIZE]
+        &mut self.0[hasher.finish() as usize % RECENT_SIZE]
     }
 }
 
