@@ -1,3 +1,5 @@
+#[cfg(feature = "serde")]
+mod base64;
 mod display;
 #[cfg(feature = "serde")]
 mod json;
