@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Check(cmd::check::Args),
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),
+    Proxy(cmd::proxy::Args),
+    Controller(cmd::controller::Args),
 }
 
 /// What is happening in the mesh: `mesh stat`, also spelt `mesh viz stat`.

@@ -39,15 +39,11 @@ enum Target {
 
 /// An answer that says no.
 #[derive(Debug)]
-pub(crate) struct Refused {
-    /// The HTTP status.
-    pub(crate) status: StatusCode,
-    message: String,
-}
+struct Refused(String);
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0)
     }
 }
 
@@ -157,10 +153,14 @@ impl Client {
     /// Reads `path` as lines that keep coming (newline-delimited JSON, or text).
     pub(crate) async fn stream_lines(&self, path: &str, query: &[(&str, &str)]) -> Result<Lines> {
         let response = self.send(Method::GET, path, query, None).await?;
-        Ok(Lines {
-            body: response.into_body(),
-            buffer: BytesMut::new(),
-        })
+        Ok(Lines::of(response))
+    }
+
+    /// Asks for something that lasts as long as the answer does, and reads that as lines.
+    pub(crate) async fn post_lines(&self, path: &str, body: impl Into<Bytes>) -> Result<Lines> {
+        let body = Some(("application/json", body.into()));
+        let response = self.send(Method::POST, path, &[], body).await?;
+        Ok(Lines::of(response))
     }
 
     async fn call(
@@ -212,11 +212,7 @@ impl Client {
         }
         let status = response.status();
         let body = read(response).await?;
-        Err(Refused {
-            status,
-            message: reason(status, &body),
-        }
-        .into())
+        Err(Refused(reason(status, &body)).into())
     }
 
     fn host(&self) -> &str {
@@ -244,6 +240,13 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    fn of(response: Response<Incoming>) -> Self {
+        Self {
+            body: response.into_body(),
+            buffer: BytesMut::new(),
+        }
+    }
+
     /// The next line without its end; `None` when the other side has ended the answer.
     ///
     /// Cancel safe: what was read of a line is kept.
@@ -317,7 +320,7 @@ fn nearest(start: &Path) -> Result<PathBuf> {
 
 /// Connects to a socket however long its path is: the limit of 107 bytes is on the name given
 /// to the kernel, and `/proc/self/fd/N/NAME` names the same file.
-async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+pub(crate) async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     match (path.parent(), path.file_name()) {
         (Some(dir), Some(name)) if path.as_os_str().len() > 100 => {
             use std::os::fd::AsRawFd;

@@ -56,23 +56,42 @@ workloads:
         wait_for(
             &format!("{from} calls {to}"),
             PATIENCE,
-            || rows(&mesh, &["stat", "deploy", from, "--to", &format!("deploy/{to}")]),
-            |rows| rows.first().is_some_and(|row| row["success"] == 1.0 && row["rps"].as_f64() > Some(0.0)),
+            || {
+                rows(
+                    &mesh,
+                    &["stat", "deploy", from, "--to", &format!("deploy/{to}")],
+                )
+            },
+            |rows| {
+                rows.first()
+                    .is_some_and(|row| row["success"] == 1.0 && row["rps"].as_f64() > Some(0.0))
+            },
         );
     }
     // Both replicas get their share, and the gateway serves the host's port.
-    wait_for("both replicas serve", PATIENCE, || rows(&mesh, &["stat", "po"]), |rows| {
-        let served = rows.iter().filter(|row| {
-            row["name"].as_str().is_some_and(|name| name.starts_with("files-")) && row["rps"].as_f64() > Some(0.0)
-        });
-        served.count() == 2
-    });
+    wait_for(
+        "both replicas serve",
+        PATIENCE,
+        || rows(&mesh, &["stat", "po"]),
+        |rows| {
+            let served = rows.iter().filter(|row| {
+                row["name"]
+                    .as_str()
+                    .is_some_and(|name| name.starts_with("files-"))
+                    && row["rps"].as_f64() > Some(0.0)
+            });
+            served.count() == 2
+        },
+    );
     let page = std::process::Command::new("curl")
         .args(["-s", &format!("http://127.0.0.1:{python}/")])
         .output()
         .expect("curl runs");
     assert_eq!(String::from_utf8_lossy(&page.stdout), "welcome 127.0.0.1\n");
-    assert_eq!(fs::read_to_string(mesh.folder().join("got.txt")).expect("curl got it"), "welcome front\n");
+    assert_eq!(
+        fs::read_to_string(mesh.folder().join("got.txt")).expect("curl got it"),
+        "welcome front\n"
+    );
     mesh.down();
 }
 

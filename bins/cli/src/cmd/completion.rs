@@ -1,14 +1,38 @@
 //! `mesh completion`.
 
-use crate::args::Global;
+use crate::args::{Cli, Global};
 use anyhow::Result;
-use std::process::ExitCode;
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::{Shell, generate};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh completion bash > /etc/bash_completion.d/mesh")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:\n  source <(mesh completion bash)\n  \
+    mesh completion fish > ~/.config/fish/completions/mesh.fish")]
+pub(crate) struct Args {
+    /// The shell
+    shell: Known,
+}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh completion is not written yet")
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Known {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(crate) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
+    let shell = match args.shell {
+        Known::Bash => Shell::Bash,
+        Known::Zsh => Shell::Zsh,
+        Known::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    generate(shell, &mut Cli::command(), "mesh", &mut script);
+    io::stdout().lock().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,14 +1,107 @@
 //! `mesh delete`.
 
-use crate::args::Global;
-use anyhow::Result;
-use std::process::ExitCode;
+use super::{apply, get, manifest};
+use crate::{args::Global, client::Client};
+use anyhow::{Result, bail};
+use mesh_controller::resource::{Key, Kind};
+use mesh_profile::yaml;
+use serde::Deserialize;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// Delete resources
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh delete sp/books")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:\n  mesh delete sp/books\n  mesh delete -f profiles/")]
+pub(crate) struct Args {
+    /// The resources, as KIND/NAME or KIND NAME
+    #[arg(value_name = "KIND/NAME", required_unless_present = "filename")]
+    resources: Vec<String>,
+    /// The manifests of what to delete
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    filename: Vec<PathBuf>,
+}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh delete is not written yet")
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let client = Client::find(global)?;
+    let namespace = client.namespace(global).await?;
+    let mut keys = named(&args.resources, &namespace)?;
+    for source in apply::read(&args.filename)? {
+        keys.extend(in_manifest(&source, &namespace)?);
+    }
+    // Nothing is deleted when one of them is not there.
+    for key in &keys {
+        let list = get::fetch(&client, key.kind, Some(&key.namespace), Some(&key.name)).await?;
+        if list.items.is_empty() {
+            bail!("{key} not found in the namespace {}", key.namespace);
+        }
+    }
+    let mut out = io::stdout().lock();
+    for key in &keys {
+        client
+            .delete(&get::path(key.kind, Some(&key.namespace), Some(&key.name)))
+            .await?;
+        writeln!(out, "{key} deleted")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `sp/a sp/b`, or `sp a b`.
+fn named(resources: &[String], namespace: &str) -> Result<Vec<Key>> {
+    let key = |kind, name: &str| Key::new(kind, namespace, &manifest::name(kind, name, namespace));
+    if let [kind, names @ ..] = resources
+        && !kind.contains('/')
+    {
+        let kind = Kind::parse(kind)?;
+        if names.is_empty() {
+            bail!("name the resource: mesh delete {}/NAME", kind.names().short);
+        }
+        return Ok(names.iter().map(|name| key(kind, name)).collect());
+    }
+    let keys = resources.iter().map(|resource| {
+        let (kind, name) = manifest::kind_and_name(resource, "mesh delete sp/books")?;
+        Ok(key(kind, name))
+    });
+    keys.collect()
+}
+
+fn in_manifest(source: &apply::Source, namespace: &str) -> Result<Vec<Key>> {
+    #[derive(Deserialize)]
+    struct Head {
+        kind: String,
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        name: String,
+        namespace: Option<String>,
+    }
+    let documents = yaml::documents::<Head>(&source.text, &source.name)?;
+    let keys = documents.into_iter().map(|document| {
+        let Head { kind, metadata } = document.value;
+        let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
+        Ok(Key::new(Kind::parse(&kind)?, namespace, &metadata.name))
+    });
+    keys.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_are_named_in_both_ways() {
+        let key = |name| Key::new(Kind::ServiceProfile, "shop", name);
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let a = "a.shop.svc.cluster.local";
+        assert_eq!(
+            named(&words("sp/a sp/b.c"), "shop").unwrap(),
+            [key(a), key("b.c")]
+        );
+        assert_eq!(named(&words("sp a"), "shop").unwrap(), [key(a)]);
+        assert!(named(&words("sp"), "shop").is_err());
+        assert!(named(&words("xy/a"), "shop").is_err());
+    }
 }

@@ -1,14 +1,35 @@
 //! `mesh down`.
 
-use crate::args::Global;
-use anyhow::Result;
-use std::process::ExitCode;
+use crate::{
+    args::Global,
+    client::Client,
+    up::{Status, record::Mark},
+};
+use anyhow::{Result, bail};
+use std::{process::ExitCode, time::Duration};
+use tokio::time::{Instant, sleep};
 
-/// Stop the running mesh
+/// Longer than the supervisor gives itself.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Stop the running mesh and everything it started
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  mesh down")]
 pub(crate) struct Args {}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh down is not written yet")
+pub(crate) async fn run(_: Args, global: &Global) -> Result<ExitCode> {
+    let client = Client::supervisor(global)?;
+    let status: Status = client.post("/v1/down", &[], "").await?;
+    let supervisor = Mark::of(status.pid);
+    let give_up = Instant::now() + LIMIT;
+    while supervisor.is_some_and(Mark::is_alive) {
+        if Instant::now() > give_up {
+            bail!(
+                "the mesh (process {}) has not ended within {LIMIT:?}",
+                status.pid
+            );
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(ExitCode::SUCCESS)
 }

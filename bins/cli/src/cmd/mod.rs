@@ -6,6 +6,7 @@
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod completion;
+pub(crate) mod controller;
 pub(crate) mod delete;
 pub(crate) mod down;
 pub(crate) mod edges;
@@ -13,7 +14,9 @@ pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod logs;
+pub(crate) mod manifest;
 pub(crate) mod profile;
+pub(crate) mod proxy;
 pub(crate) mod ps;
 pub(crate) mod restart;
 pub(crate) mod routes;
@@ -33,6 +36,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let global = cli.global;
     match cli.command {
         Command::Profile(args) => profile::run(args, &global),
+        Command::Completion(args) => completion::run(&args, &global),
+        Command::Proxy(args) => proxy::run(args),
+        Command::Controller(args) => controller::run(args),
         command => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -52,7 +58,6 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Delete(args) => delete::run(args, &global).await,
                     Command::Check(args) => check::run(args, &global).await,
                     Command::Version(args) => version::run(args, &global).await,
-                    Command::Completion(args) => completion::run(args, &global).await,
                     Command::Watch(watch) | Command::Viz(watch) => match watch {
                         Watch::Stat(args) => stat::run(args, &global).await,
                         Watch::Routes(args) => routes::run(args, &global).await,
@@ -60,7 +65,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                         Watch::Top(args) => top::run(args, &global).await,
                         Watch::Tap(args) => tap::run(args, &global).await,
                     },
-                    Command::Profile(_) => unreachable!("handled above"),
+                    Command::Profile(_)
+                    | Command::Completion(_)
+                    | Command::Proxy(_)
+                    | Command::Controller(_) => unreachable!("handled above"),
                 }
             }),
     }

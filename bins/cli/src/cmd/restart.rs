@@ -1,14 +1,27 @@
 //! `mesh restart`.
 
-use crate::args::Global;
+use crate::{args::Global, client::Client};
 use anyhow::Result;
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// Restart a workload, one replica after the other
+/// Restart workloads, one replica after the other and without losing a request
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  mesh restart authors")]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The workloads
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh restart is not written yet")
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let client = Client::supervisor(global)?;
+    for name in args.names {
+        let body = serde_json::to_vec(&name)?;
+        client.post::<()>("/v1/restart", &[], body).await?;
+        writeln!(io::stdout(), "{name} restarted")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,14 +1,172 @@
 //! `mesh run`.
 
-use crate::args::Global;
-use anyhow::Result;
-use std::process::ExitCode;
+use crate::{
+    args::Global,
+    client::{Client, Lines},
+    up::{self, RunRequest, RunTicket},
+};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Signal, kill_process};
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    path::Path,
+    process::{ExitCode, ExitStatus},
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep, timeout},
+};
 
-/// Mesh one command ad hoc into the running mesh
+/// How long the sidecar may take to serve.
+const SIDECAR: Duration = Duration::from_secs(10);
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Mesh one command into the running mesh, for as long as it runs
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh run --name web --port 8080 -- python3 -m http.server")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:\n  \
+    mesh run --name web --port 8080 -- sh -c 'python3 -m http.server $PORT'\n  \
+    mesh run -- curl http://books:7002/books.json")]
+pub(crate) struct Args {
+    /// The name of the workload [default: that of the program]
+    #[arg(long)]
+    name: Option<String>,
+    /// The service port; the program itself listens on 127.0.0.1:$PORT
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Where a program listens that does not take $PORT
+    #[arg(long, requires = "port", value_parser = clap::value_parser!(u16).range(1..))]
+    listen: Option<u16>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh run is not written yet")
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let client = Client::supervisor(global)?;
+    let name = match args.name {
+        Some(name) => name,
+        None => name_of(&args.command[0]),
+    };
+    let request = RunRequest {
+        name,
+        port: args.port,
+        listen: args.listen,
+        pid: std::process::id(),
+    };
+    let body = serde_json::to_vec(&request)?;
+    let mut mesh = client.post_lines("/v1/run", body).await?;
+    let ticket = mesh.next().await?.context("the mesh broke off")?;
+    let ticket: RunTicket = serde_json::from_str(&ticket).context("reading the mesh's answer")?;
+    wait_for_sidecar(&ticket).await?;
+
+    let pid = std::process::id().to_string();
+    let mut child = Command::new(up::own_program())
+        .arg0("mesh")
+        .args(["shim", up::shim::ATTACHED, &pid])
+        .args(&args.command)
+        .envs(&ticket.env)
+        .spawn()
+        .context("starting the command")?;
+    let status = attend(&mut child, &mut mesh).await?;
+    Ok(exit_code(status))
+}
+
+/// Waits for the end of the command, the mesh or this process's welcome.
+async fn attend(child: &mut Child, mesh: &mut Lines) -> Result<ExitStatus> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(status?),
+            () = until_end(mesh) => {
+                end(child).await?;
+                bail!("the mesh has ended");
+            }
+            // From a terminal, the command got it too and knows what to do.
+            _ = interrupt.recv() => if !std::io::stdin().is_terminal() {
+                return end(child).await;
+            },
+            _ = terminate.recv() => return end(child).await,
+            _ = hangup.recv() => return end(child).await,
+        }
+    }
+}
+
+async fn until_end(mesh: &mut Lines) {
+    while let Ok(Some(_)) = mesh.next().await {}
+}
+
+async fn end(child: &mut Child) -> Result<ExitStatus> {
+    if let Some(pid) = child.id().and_then(up::pid_of) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    if let Ok(status) = timeout(GRACE, child.wait()).await {
+        return Ok(status?);
+    }
+    child.start_kill()?;
+    Ok(child.wait().await?)
+}
+
+async fn wait_for_sidecar(ticket: &RunTicket) -> Result<()> {
+    let proxy = ticket.env.get("http_proxy").map(String::as_str);
+    let addr = proxy.and_then(|proxy| proxy.strip_prefix("http://"));
+    let addr: SocketAddr = addr
+        .and_then(|addr| addr.parse().ok())
+        .context("the mesh gave no proxy")?;
+    let give_up = Instant::now() + SIDECAR;
+    while TcpStream::connect(addr).await.is_err() {
+        if Instant::now() > give_up {
+            bail!(
+                "the sidecar of {} does not start; see `mesh logs {}`",
+                ticket.pod,
+                ticket.workload
+            );
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A name that can be part of a host name, from a program's.
+fn name_of(program: &str) -> String {
+    let file = Path::new(program).file_name().unwrap_or_default();
+    let name: String = file
+        .to_string_lossy()
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(63)
+        .collect();
+    match name.trim_matches('-') {
+        "" => "run".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gives_its_name() {
+        for (program, name) in [
+            ("/usr/bin/python3", "python3"),
+            ("My_App.sh", "my-app-sh"),
+            ("./---", "run"),
+        ] {
+            assert_eq!(name_of(program), name);
+        }
+    }
 }

@@ -1,14 +1,191 @@
 //! `mesh up`.
 
-use crate::args::Global;
-use anyhow::Result;
-use std::process::ExitCode;
+use crate::{
+    args::Global,
+    client::{Client, STATE_DIR},
+    up::{self, ApplyRequest, Problem, Status, config::Config},
+};
+use anyhow::{Context, Result, bail};
+use mesh_controller::StateDir;
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// How long a mesh may take until everything in it is ready.
+const READY: Duration = Duration::from_secs(120);
+/// A replica that ended this often before it was ready is a failure.
+const FAILURES: u32 = 3;
+const TICK: Duration = Duration::from_millis(25);
 
 /// Start the workloads of a mesh.yaml, each with its sidecar
+///
+/// Against a mesh that is running already, changes it to what the file says now, restarts only
+/// what changed, and returns.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh up examples/booksapp")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:\n  mesh up examples/booksapp\n  mesh up -d")]
+pub(crate) struct Args {
+    /// The folder of a mesh.yaml, or such a file
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Return when everything is ready, and let it run
+    #[arg(short = 'd', long)]
+    detach: bool,
+    /// Where the mesh keeps its state [default: .mesh beside the file]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// What `-d` starts.
+    #[arg(long, hide = true)]
+    detached: bool,
+}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh up is not written yet")
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    if args.detached {
+        // A session of its own: the terminal may close.
+        let _ = rustix::process::setsid();
+    }
+    let mut config = Config::read(&args.path)?;
+    if let Some(namespace) = &global.namespace {
+        config.namespace.clone_from(namespace);
+    }
+    let state = match &args.state_dir {
+        Some(dir) => std::path::absolute(dir)?,
+        None => config.dir().join(STATE_DIR),
+    };
+    let state = StateDir::new(state);
+    let Some(lock) = up::lock(&state)? else {
+        return change(&config, &state).await;
+    };
+    if !args.detached {
+        up::build(&config)?;
+    }
+    up::check(&config)?;
+    if args.detach {
+        drop(lock);
+        return detach(&config, &state, global).await;
+    }
+    up::run(config, state, lock, args.detached).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a running mesh follow `config`.
+async fn change(config: &Config, state: &StateDir) -> Result<ExitCode> {
+    up::build(config)?;
+    let client = Client::supervisor_in(state.root());
+    let file = config.file.clone();
+    let body = serde_json::to_vec(&ApplyRequest { file })?;
+    let changes: Vec<String> = client.post("/v1/apply", &[], body).await?;
+    let mut out = io::stdout().lock();
+    if changes.is_empty() {
+        writeln!(out, "the mesh is running; nothing changed")?;
+    }
+    for change in &changes {
+        writeln!(out, "{change}")?;
+    }
+    wait(&client, None, state).await
+}
+
+/// Starts a mesh that outlives this command, and waits until it is ready or has failed.
+async fn detach(config: &Config, state: &StateDir, global: &Global) -> Result<ExitCode> {
+    let logs = state.root().join("logs");
+    fs::create_dir_all(&logs)?;
+    let log = logs.join("up.log");
+    let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+    let mut command = Command::new(up::own_program());
+    command
+        .args(["up", "--detached", "--state-dir"])
+        .args([state.root(), &config.file]);
+    if let Some(namespace) = &global.namespace {
+        command.args(["--namespace", namespace]);
+    }
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
+        .context("starting the mesh")?;
+    wait(
+        &Client::supervisor_in(state.root()),
+        Some((child, &log)),
+        state,
+    )
+    .await
+}
+
+/// Waits until everything is ready, and says so or why not.
+async fn wait(
+    client: &Client,
+    mut child: Option<(Child, &Path)>,
+    state: &StateDir,
+) -> Result<ExitCode> {
+    let give_up = Instant::now() + READY;
+    loop {
+        if let Some((child, log)) = &mut child
+            && child.try_wait()?.is_some()
+        {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            let said = said.trim().trim_start_matches("Error: ");
+            bail!(
+                "{}",
+                if said.is_empty() {
+                    "the mesh ended"
+                } else {
+                    said
+                }
+            );
+        }
+        // In the first moments nobody listens yet.
+        let status = client.get_json::<Status>("/v1/status", &[]).await;
+        if let Ok(status) = status {
+            // A change that has just been made may not be in the status yet.
+            if status.ready {
+                print(&status)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let failed: Vec<_> = status
+                .problems
+                .iter()
+                .filter(|problem| problem.restarts >= FAILURES)
+                .collect();
+            if !failed.is_empty() {
+                bail!("{}", describe(&failed, state));
+            }
+        }
+        if Instant::now() > give_up {
+            bail!(
+                "not everything is ready after {} s; the mesh goes on trying: see `mesh ps` and \
+                 `mesh logs`, or stop it with `mesh down`",
+                READY.as_secs()
+            );
+        }
+        sleep(TICK).await;
+    }
+}
+
+fn print(status: &Status) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for url in &status.urls {
+        writeln!(out, "{url}")?;
+    }
+    writeln!(out, "everything is ready (process {})", status.pid)
+}
+
+fn describe(failed: &[&Problem], state: &StateDir) -> String {
+    let each = failed.iter().map(|problem| {
+        let said = match problem.tail.last() {
+            Some(line) => format!(", its last words were: {line}"),
+            None => String::new(),
+        };
+        format!("{} {}{said}", problem.name, problem.why)
+    });
+    let each: Vec<_> = each.collect();
+    format!(
+        "{}; the mesh goes on trying: see {}/logs, or stop it with `mesh down`",
+        each.join("; "),
+        state.root().display()
+    )
 }

@@ -1,14 +1,52 @@
 //! `mesh version`.
 
-use crate::args::Global;
+use crate::{args::Global, client::Client};
 use anyhow::Result;
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// Print the versions of the client and of the running mesh
+/// Print the versions of this program and of the running mesh
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mesh version")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:\n  mesh version\n  mesh version --client --short")]
+pub(crate) struct Args {
+    /// Only this program's
+    #[arg(long)]
+    client: bool,
+    /// Only the numbers
+    #[arg(long)]
+    short: bool,
+}
 
-pub(crate) async fn run(_: Args, _: &Global) -> Result<ExitCode> {
-    anyhow::bail!("mesh version is not written yet")
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let own = env!("CARGO_PKG_VERSION");
+    if args.short {
+        writeln!(out, "{own}")?;
+    } else {
+        writeln!(out, "Client version: {own}")?;
+    }
+    if args.client {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let server = running(global).await;
+    let server = server.as_deref().unwrap_or("unavailable");
+    if args.short {
+        writeln!(out, "{server}")?;
+    } else {
+        writeln!(out, "Server version: {server}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The controller's version, if there is one to ask.
+pub(crate) async fn running(global: &Global) -> Result<String> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: String,
+    }
+    let client = Client::find(global)?;
+    let version: Version = client.get_json("/api/v1/version", &[]).await?;
+    Ok(version.version)
 }

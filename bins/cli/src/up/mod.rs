@@ -1,3 +1,236 @@
 //! `mesh up`: read mesh.yaml, start, restart, stop.
 
+mod adhoc;
+mod api;
+mod board;
+mod clock;
+pub(crate) mod config;
+mod document;
+mod files;
+mod keep;
+pub(crate) mod logs;
+pub(crate) mod manifests;
+mod order;
+mod plan;
+mod ports;
+mod process;
+mod program;
+mod ready;
+pub(crate) mod record;
+mod replica;
 pub(crate) mod shim;
+mod supervisor;
+
+pub(crate) use self::{
+    adhoc::{RunRequest, RunTicket},
+    api::{ApplyRequest, Problem, Status},
+    board::Row,
+    process::{own_program, pid_of},
+    supervisor::{build, check},
+};
+
+use self::{
+    api::{Command, Shared},
+    board::Board,
+    config::Config,
+    logs::Logs,
+    record::Record,
+    supervisor::Supervisor,
+};
+use anyhow::{Context, Result};
+use mesh_controller::StateDir;
+use rustix::fs::{FlockOperation, flock};
+use std::{
+    fs::{self, File},
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Notify, mpsc},
+    time::{Instant, sleep, timeout},
+};
+
+/// By when everything that was started has ended, or is killed.
+const STOP: Duration = Duration::from_millis(4_300);
+/// What killed processes get to be reaped.
+const REAP: Duration = Duration::from_millis(400);
+
+/// The right to be the `mesh up` of a state folder, held as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code, reason = "its drop is what it is for")] File);
+
+/// Creates the folders of `state` and takes its lock, if no other `mesh up` has it.
+pub(crate) fn lock(state: &StateDir) -> Result<Option<Lock>> {
+    let run = state.run();
+    fs::create_dir_all(&run).with_context(|| format!("creating {}", run.display()))?;
+    let ignore = state.root().join(".gitignore");
+    if !ignore.exists() {
+        let _ = fs::write(ignore, "run/\nlogs/\n*.sock\n");
+    }
+    let file = File::create(run.join("up.lock")).context("creating the lock file")?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Lock(file))),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error).context("locking the state folder"),
+    }
+}
+
+/// Runs the mesh of `config` until it is told to stop.
+pub(crate) async fn run(config: Config, state: StateDir, _lock: Lock, terse: bool) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let leftovers = record::end_leftovers(&state.run());
+    let logs = Logs::new(&state.root().join("logs"), terse)?;
+    if leftovers > 0 {
+        logs.say(&format!(
+            "ended {leftovers} processes that the last mesh left behind"
+        ));
+    }
+    let record = Record::new(&state.run())?;
+    let board = Board::new(state.workloads(), &config.namespace)?;
+    let shared = Arc::new(Shared {
+        board: board.clone(),
+        logs: logs.clone(),
+        status: Mutex::new(Status {
+            pid: std::process::id(),
+            file: config.file.clone(),
+            namespace: config.namespace.clone(),
+            ..Status::default()
+        }),
+        stop: Notify::new(),
+    });
+    signals.shared = Some(Arc::clone(&shared));
+    let socket = state.root().join("up.sock");
+    let (ask, commands) = mpsc::channel(16);
+    let api = tokio::spawn(api::serve(api::bind(&socket)?, Arc::clone(&shared), ask));
+
+    let started = tokio::select! {
+        started = Supervisor::start(config, state.clone(), logs.clone(), record.clone(), board) => Some(started),
+        () = signals.next() => None,
+    };
+    let outcome = match started {
+        Some(Ok(mut supervisor)) => {
+            watch(&mut supervisor, commands, &shared, &mut signals).await;
+            logs.say("stopping; once more to kill");
+            tokio::select! {
+                _ = timeout(STOP, supervisor.stop()) => {}
+                () = signals.next() => {}
+            }
+            Ok(())
+        }
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
+    api.abort();
+    end(&record).await;
+    let _ = fs::remove_file(socket);
+    let _ = fs::remove_file(state.run().join("up.json"));
+    // The last lines are on their way to the terminal.
+    logs.flush();
+    outcome
+}
+
+/// Serves commands until the word to stop.
+async fn watch(
+    supervisor: &mut Supervisor,
+    mut commands: mpsc::Receiver<Command>,
+    shared: &Shared,
+    signals: &mut Signals,
+) {
+    let mut announced = false;
+    loop {
+        let ready = supervisor.is_ready();
+        shared.set_status(|status| {
+            status.ready = ready;
+            status.urls = supervisor.urls();
+            status.file.clone_from(&supervisor.config().file);
+        });
+        if ready && !announced {
+            announced = true;
+            for url in supervisor.urls() {
+                shared.logs.say(&url);
+            }
+            shared.logs.say("everything is ready");
+        }
+        tokio::select! {
+            () = signals.next() => return,
+            () = supervisor.changed() => {}
+            Some(command) = commands.recv() => tokio::select! {
+                () = obey(supervisor, command) => {}
+                () = signals.next() => return,
+            },
+        }
+    }
+}
+
+/// The answer to a command may find nobody who still waits for it, which is fine.
+async fn obey(supervisor: &mut Supervisor, command: Command) {
+    match command {
+        Command::Apply(config, reply) => {
+            let _ = reply.send(supervisor.apply(*config).await);
+        }
+        Command::Restart(name, reply) => {
+            let _ = reply.send(supervisor.restart(&name).await);
+        }
+        Command::Run(request, reply) => {
+            let ticket = supervisor.run(request);
+            let granted = ticket.as_ref().ok().cloned();
+            if let (Err(_), Some(ticket)) = (reply.send(ticket), granted) {
+                adhoc::end(supervisor, &ticket).await;
+            }
+        }
+        Command::EndRun(ticket) => adhoc::end(supervisor, &ticket).await,
+    }
+}
+
+/// Waits for what has been told to end, and kills what does not.
+async fn end(record: &Record) {
+    let give_up = Instant::now() + REAP;
+    while !record.processes().is_empty() && Instant::now() < give_up {
+        sleep(Duration::from_millis(10)).await;
+    }
+    for process in record.processes() {
+        if process.mark.is_alive() {
+            process::kill_group(Some(process.mark.pid));
+        }
+    }
+    let give_up = Instant::now() + REAP;
+    while !record.processes().is_empty() && Instant::now() < give_up {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whatever means stop: Ctrl-C, SIGTERM, a terminal that is closed, `mesh down`.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    shared: Option<Arc<Shared>>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            shared: None,
+        })
+    }
+
+    async fn next(&mut self) {
+        let asked = async {
+            match &self.shared {
+                Some(shared) => shared.stop.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+            () = asked => {}
+        }
+    }
+}

@@ -15,24 +15,38 @@ use tempfile::TempDir;
 
 /// The workspace's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace is there")
 }
 
 /// Builds `package` as cargo built this test, and returns the folder of its programs.
 pub fn build(package: &str) -> PathBuf {
-    let programs = Path::new(env!("CARGO_BIN_EXE_mesh")).parent().expect("a program is in a folder").to_owned();
+    let programs = Path::new(env!("CARGO_BIN_EXE_mesh"))
+        .parent()
+        .expect("a program is in a folder")
+        .to_owned();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", package]).current_dir(root());
+    cargo
+        .args(["build", "--quiet", "--package", package])
+        .current_dir(root());
     if programs.ends_with("release") {
         cargo.arg("--release");
     }
-    assert!(cargo.status().expect("cargo runs").success(), "cannot build {package}");
+    assert!(
+        cargo.status().expect("cargo runs").success(),
+        "cannot build {package}"
+    );
     programs
 }
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a port is free")
+        .port()
 }
 
 /// Waits for `what` to hold, as long as `limit`; panics with the last reading otherwise.
@@ -49,7 +63,10 @@ pub fn wait_for<T: std::fmt::Debug>(
             return reading;
         }
         let elapsed = started.elapsed().unwrap_or_default();
-        assert!(elapsed < limit, "{what}: not within {limit:?}; last reading: {reading:#?}");
+        assert!(
+            elapsed < limit,
+            "{what}: not within {limit:?}; last reading: {reading:#?}"
+        );
         thread::sleep(Duration::from_millis(250));
     }
 }
@@ -95,7 +112,11 @@ impl Mesh {
     /// A `mesh` command against this mesh.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
-        command.args(args).current_dir(self.folder()).stdin(Stdio::null()).env_remove("MESH_API");
+        command
+            .args(args)
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .env_remove("MESH_API");
         command
     }
 
@@ -112,22 +133,35 @@ impl Mesh {
     /// As [`ok`](Self::ok), with `input` on standard input.
     pub fn feed(&self, args: &[&str], input: &str) -> String {
         let mut command = self.command(args);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = child.spawn().expect("mesh runs");
-        std::io::Write::write_all(&mut child.stdin.take().expect("it is piped"), input.as_bytes()).expect("mesh reads");
+        std::io::Write::write_all(
+            &mut child.stdin.take().expect("it is piped"),
+            input.as_bytes(),
+        )
+        .expect("mesh reads");
         self.checked(args, &child.wait_with_output().expect("mesh ends"))
     }
 
     /// Runs `mesh` with `args` and `-o json`.
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.ok(&[args, &["-o", "json"]].concat());
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("mesh {args:?}: {error}:\n{text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("mesh {args:?}: {error}:\n{text}"))
     }
 
     fn checked(&self, args: &[&str], output: &Output) -> String {
         let out = String::from_utf8_lossy(&output.stdout).into_owned();
         let err = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "mesh {args:?}: {}\n{out}{err}\nmesh up:\n{}", output.status, self.log());
+        assert!(
+            output.status.success(),
+            "mesh {args:?}: {}\n{out}{err}\nmesh up:\n{}",
+            output.status,
+            self.log()
+        );
         out
     }
 

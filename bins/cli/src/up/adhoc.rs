@@ -1,0 +1,171 @@
+//! `mesh run`: a program that a terminal looks after, with a sidecar that the mesh does.
+
+use super::{
+    board::Pod,
+    config::Upstream,
+    keep::{Kept, Status},
+    plan::{self, ReplicaPorts, loopback},
+    ready::Probe,
+    replica,
+    supervisor::Supervisor,
+};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// How long the sidecar of a program that has ended may finish what is in flight.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What `mesh run` asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RunRequest {
+    /// The workload.
+    pub(crate) name: String,
+    /// Its service port.
+    pub(crate) port: Option<u16>,
+    /// Where the program insists on listening.
+    pub(crate) listen: Option<u16>,
+    /// The process, for `mesh ps`.
+    pub(crate) pid: u32,
+}
+
+/// What it gets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RunTicket {
+    /// The replica it is.
+    pub(crate) pod: String,
+    pub(crate) workload: String,
+    /// What to tell the program.
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// The programs of one name.
+#[derive(Debug, Default)]
+pub(crate) struct AdHoc(BTreeMap<u32, Replica>);
+
+#[derive(Debug)]
+pub(crate) struct Replica {
+    ports: ReplicaPorts,
+    sidecar: Kept,
+    link: JoinHandle<()>,
+}
+
+impl Replica {
+    pub(crate) async fn stop(self, drain: Duration) {
+        self.link.abort();
+        self.sidecar.stop(drain).await;
+    }
+}
+
+impl AdHoc {
+    pub(crate) fn into_replicas(self) -> impl Iterator<Item = Replica> {
+        self.0.into_values()
+    }
+}
+
+/// Starts the sidecar, and says how the program finds it.
+pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<RunTicket> {
+    let RunRequest {
+        name,
+        port,
+        listen,
+        pid,
+    } = request;
+    let upstreams: BTreeMap<String, Upstream> = BTreeMap::new();
+    let mut next = || supervisor.ports.next();
+    let ports = ReplicaPorts {
+        app: match (port, listen) {
+            (None, _) => None,
+            (_, Some(listen)) => Some(listen),
+            (Some(_), None) => Some(next()?),
+        },
+        inbound: port.map(|_| next()).transpose()?,
+        outbound: next()?,
+        admin: next()?,
+        upstreams: Vec::new(),
+    };
+    let known = supervisor.adhoc.entry(name.clone()).or_default();
+    let index = (0..)
+        .find(|index| !known.0.contains_key(index))
+        .unwrap_or(0);
+    let pod = format!("{name}-{index}");
+    let context = &supervisor.context;
+    let around = &supervisor.around;
+    let spec = plan::sidecar(around, &name, &pod, &upstreams, &ports);
+    let sidecar = replica::sidecar(&pod, &spec, ports.admin, context);
+    context.board.declare(&name, port);
+    context.board.add(
+        &name,
+        &pod,
+        ports.inbound,
+        ports.admin,
+        Pod {
+            program: None,
+            sidecar: sidecar.status(),
+            app: ports.app,
+        },
+    );
+    let probe = ports
+        .app
+        .map_or(Probe::Running, |port| Probe::Accepts(loopback(port)));
+    let link = tokio::spawn(link(
+        context.clone(),
+        (name.clone(), pod.clone(), pid),
+        sidecar.status(),
+        probe,
+    ));
+    let env = plan::environment(around, &upstreams, &ports);
+    let replica = Replica {
+        ports,
+        sidecar,
+        link,
+    };
+    known.0.insert(index, replica);
+    Ok(RunTicket {
+        pod,
+        workload: name,
+        env,
+    })
+}
+
+/// Takes the program of `ticket` out of the mesh.
+pub(crate) async fn end(supervisor: &mut Supervisor, ticket: &RunTicket) {
+    let RunTicket { pod, workload, .. } = ticket;
+    let Some(known) = supervisor.adhoc.get_mut(workload) else {
+        return;
+    };
+    let index = pod.rsplit_once('-').and_then(|(_, it)| it.parse().ok());
+    let Some(replica) = index.and_then(|index: u32| known.0.remove(&index)) else {
+        return;
+    };
+    let is_last = known.0.is_empty();
+    supervisor.ports.release(replica.ports.all());
+    let board = &supervisor.context.board;
+    board.update(workload, pod, |it| it.draining = true);
+    replica.stop(DRAIN).await;
+    board.remove(workload, pod);
+    if is_last {
+        board.forget(workload);
+        supervisor.adhoc.remove(workload);
+    }
+}
+
+async fn link(
+    context: replica::Context,
+    (workload, pod, pid): (String, String, u32),
+    mut sidecar: watch::Receiver<Status>,
+    probe: Probe,
+) {
+    probe.passes(|_| {}).await;
+    loop {
+        let ready = sidecar.borrow_and_update().is_ready();
+        context.board.update(&workload, &pod, |replica| {
+            replica.ready = ready;
+            replica.pid = Some(pid);
+        });
+        if sidecar.changed().await.is_err() {
+            return;
+        }
+    }
+}

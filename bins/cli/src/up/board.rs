@@ -1,0 +1,335 @@
+//! What runs and how it is doing: told to the controller by file, and to everybody who waits.
+
+use super::{files, keep::Status, plan::loopback};
+use mesh_controller::source::workloads::{Gateway, Replica, Workload, Workloads};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// The workloads of a running mesh, mirrored in `run/workloads.json`. Clones share.
+#[derive(Clone, Debug)]
+pub(crate) struct Board(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    state: Mutex<State>,
+    /// The generation, for those who wait for a change.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Workloads,
+    pods: BTreeMap<String, Pod>,
+}
+
+/// The processes of a replica, and where they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    /// None for a program that a `mesh run` looks after.
+    pub(crate) program: Option<watch::Receiver<Status>>,
+    pub(crate) sidecar: watch::Receiver<Status>,
+    pub(crate) app: Option<u16>,
+}
+
+/// A line of `mesh ps`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) workload: String,
+    /// `ready`, `starting`, `waiting`, `failing`, `draining`, `stopped`.
+    pub(crate) state: String,
+    pub(crate) pid: Option<u32>,
+    pub(crate) restarts: u32,
+    /// Where the program listens.
+    pub(crate) app: Option<String>,
+    pub(crate) inbound: Option<String>,
+    pub(crate) admin: Option<String>,
+    /// Why it is not ready.
+    pub(crate) why: Option<String>,
+}
+
+impl Board {
+    /// An empty board. Generations go on from those of the last mesh at `path`.
+    pub(crate) fn new(path: PathBuf, namespace: &str) -> anyhow::Result<Self> {
+        let last: Option<Workloads> = fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        let file = Workloads {
+            generation: last.map_or(0, |last| last.generation) + 1,
+            namespace: namespace.to_owned(),
+            ..Workloads::default()
+        };
+        files::write(&path, &serde_json::to_vec_pretty(&file)?)?;
+        let (changed, _) = watch::channel(file.generation);
+        Ok(Self(Arc::new(Inner {
+            path,
+            state: Mutex::new(State {
+                file,
+                pods: BTreeMap::new(),
+            }),
+            changed,
+        })))
+    }
+
+    /// Declares a workload; its replicas come with [`add`](Self::add).
+    pub(crate) fn declare(&self, name: &str, service_port: Option<u16>) {
+        self.edit(|state| {
+            let namespace = state.file.namespace.clone();
+            let workload = Workload {
+                name: name.to_owned(),
+                namespace,
+                service_port,
+                replicas: Vec::new(),
+            };
+            match state.file.workloads.iter_mut().find(|it| it.name == name) {
+                Some(old) => old.service_port = service_port,
+                None => state.file.workloads.push(workload),
+            }
+        });
+    }
+
+    /// Forgets a workload and its replicas.
+    pub(crate) fn forget(&self, name: &str) {
+        self.edit(|state| state.file.workloads.retain(|it| it.name != name));
+    }
+
+    /// Adds a replica that is not ready yet.
+    pub(crate) fn add(&self, workload: &str, pod: &str, inbound: Option<u16>, admin: u16, of: Pod) {
+        self.edit(|state| {
+            let replica = Replica {
+                pod: pod.to_owned(),
+                inbound: inbound.map(loopback),
+                admin: Some(loopback(admin)),
+                ..Replica::default()
+            };
+            if let Some(workload) = state.workload(workload) {
+                workload.replicas.retain(|it| it.pod != pod);
+                workload.replicas.push(replica);
+                workload.replicas.sort_by_key(|it| index_of(&it.pod));
+            }
+            state.pods.insert(pod.to_owned(), of);
+        });
+    }
+
+    /// Changes what is said of a replica.
+    pub(crate) fn update(&self, workload: &str, pod: &str, change: impl FnOnce(&mut Replica)) {
+        self.edit(|state| {
+            let workload = state.workload(workload);
+            let replicas = workload.map(|it| it.replicas.iter_mut());
+            if let Some(replica) = replicas.into_iter().flatten().find(|it| it.pod == pod) {
+                change(replica);
+            }
+        });
+    }
+
+    /// Removes a replica.
+    pub(crate) fn remove(&self, workload: &str, pod: &str) {
+        self.edit(|state| {
+            if let Some(workload) = state.workload(workload) {
+                workload.replicas.retain(|it| it.pod != pod);
+            }
+            state.pods.remove(pod);
+        });
+    }
+
+    /// Says where the gateway is.
+    pub(crate) fn set_gateway(&self, admin: Option<u16>) {
+        self.edit(|state| {
+            state.file.gateway = admin.map(|port| Gateway {
+                admin: loopback(port),
+            });
+        });
+    }
+
+    /// Waits until every replica of `name` is ready, or there is no such workload.
+    pub(crate) async fn ready(&self, name: &str) {
+        let mut changed = self.0.changed.subscribe();
+        while !self.is_ready(name) {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the replica `pod` is ready, or gone.
+    pub(crate) async fn ready_pod(&self, workload: &str, pod: &str) {
+        let mut changed = self.0.changed.subscribe();
+        let is_ready = || {
+            let state = self.state();
+            let workload = state.file.workloads.iter().find(|it| it.name == workload);
+            let replicas = workload.map(|it| it.replicas.iter());
+            let mut replicas = replicas.into_iter().flatten();
+            replicas.find(|it| it.pod == pod).is_none_or(|it| it.ready)
+        };
+        while !is_ready() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether every replica of `name` is ready; one that does not exist cannot be waited for.
+    pub(crate) fn is_ready(&self, name: &str) -> bool {
+        let state = self.state();
+        let workload = state.file.workloads.iter().find(|it| it.name == name);
+        workload.is_none_or(|workload| {
+            let mut replicas = workload.replicas.iter();
+            replicas.all(|replica| replica.ready && !replica.draining)
+        })
+    }
+
+    /// What is said to have changed, for those who wait for all of it.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// The replicas, as `mesh ps` shows them.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let state = self.state();
+        let mut rows = Vec::new();
+        for workload in &state.file.workloads {
+            for replica in &workload.replicas {
+                let Some(pod) = state.pods.get(&replica.pod) else {
+                    continue;
+                };
+                rows.push(row(&workload.name, replica, pod));
+            }
+        }
+        rows.sort_by(|a, b| {
+            let key = |row: &Row| (row.workload.clone(), index_of(&row.name));
+            key(a).cmp(&key(b))
+        });
+        rows
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        let before = state.file.clone();
+        change(&mut state);
+        if state.file == before {
+            return;
+        }
+        state.file.generation += 1;
+        let generation = state.file.generation;
+        let written = serde_json::to_vec_pretty(&state.file)
+            .map_err(Into::into)
+            .and_then(|text| files::write(&self.0.path, &text));
+        drop(state);
+        if let Err(error) = written {
+            eprintln!("{error:#}");
+        }
+        self.0.changed.send_replace(generation);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn workload(&mut self, name: &str) -> Option<&mut Workload> {
+        self.file.workloads.iter_mut().find(|it| it.name == name)
+    }
+}
+
+fn row(workload: &str, replica: &Replica, pod: &Pod) -> Row {
+    let sidecar = pod.sidecar.borrow();
+    let program = pod.program.as_ref().map(|it| it.borrow());
+    let program_state = program.as_ref().map(|it| it.phase.as_str());
+    let state = if replica.draining {
+        "draining"
+    } else if replica.ready {
+        "ready"
+    } else if !sidecar.is_ready() {
+        sidecar.phase.as_str()
+    } else {
+        program_state.unwrap_or("starting")
+    };
+    let why = program.as_ref().and_then(|it| it.why.clone());
+    Row {
+        name: replica.pod.clone(),
+        workload: workload.to_owned(),
+        state: state.to_owned(),
+        pid: replica.pid,
+        restarts: program.as_ref().map_or(0, |it| it.restarts),
+        app: pod.app.map(|port| loopback(port).to_string()),
+        inbound: replica.inbound.map(|addr| addr.to_string()),
+        admin: replica.admin.map(|addr| addr.to_string()),
+        why: why.or_else(|| sidecar.why.clone().map(|why| format!("sidecar {why}"))),
+    }
+}
+
+fn index_of(pod: &str) -> u32 {
+    let index = pod
+        .rsplit_once('-')
+        .and_then(|(_, index)| index.parse().ok());
+    index.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(dir: &tempfile::TempDir) -> Board {
+        Board::new(dir.path().join("workloads.json"), "shop").unwrap()
+    }
+
+    fn pod() -> Pod {
+        let (_, status) = watch::channel(Status::default());
+        Pod {
+            program: None,
+            sidecar: status,
+            app: None,
+        }
+    }
+
+    fn file(dir: &tempfile::TempDir) -> Workloads {
+        serde_json::from_slice(&fs::read(dir.path().join("workloads.json")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_change_is_written_under_a_new_generation_and_no_change_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        board.declare("web", Some(80));
+        board.add("web", "web-0", Some(1), 2, pod());
+        let before = file(&dir);
+        assert_eq!(before.workloads[0].replicas[0].pod, "web-0");
+
+        board.update("web", "web-0", |replica| replica.ready = false);
+        assert_eq!(file(&dir), before);
+        board.update("web", "web-0", |replica| replica.ready = true);
+        assert_eq!(file(&dir).generation, before.generation + 1);
+
+        let next = Board::new(dir.path().join("workloads.json"), "shop").unwrap();
+        drop(next);
+        assert!(file(&dir).generation > before.generation);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_workload_goes_on_when_all_its_replicas_are_ready() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        board.declare("web", Some(80));
+        board.add("web", "web-0", Some(1), 2, pod());
+        board.add("web", "web-1", Some(3), 4, pod());
+        assert!(!board.is_ready("web"));
+
+        let waiting = tokio::spawn({
+            let board = board.clone();
+            async move { board.ready("web").await }
+        });
+        for pod in ["web-0", "web-1"] {
+            board.update("web", pod, |replica| replica.ready = true);
+        }
+        waiting.await.unwrap();
+        board.ready("no such workload").await;
+    }
+}

@@ -1,0 +1,161 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Config> {
+    Config::parse(text, "mesh.yaml", Path::new("/nowhere/mesh.yaml"))
+}
+
+fn error(text: &str) -> String {
+    let error = format!("{:#}", parse(text).unwrap_err());
+    assert!(!error.contains('\n'), "one paragraph: {error}");
+    error
+}
+
+#[test]
+fn every_key_of_the_file_is_read() {
+    let config = parse(
+        r#"
+namespace: booksapp
+build: cargo build
+workloads:
+  authors:
+    command: ["bin/authors", "-v"]
+    dir: sub
+    env: { FAILURE_RATE: "0.5", RATE: 0.50, ON: true }
+    port: 7001
+    host_port: 8001
+    replicas: 2
+    ready: /ping
+  webapp:
+    command: exec serve
+    port: 7000
+    listen: 7101
+    host_port: false
+    depends_on: [authors]
+    upstreams:
+      BOOKS_URL: "books:7002"
+      VOTING: { to: "voting-svc:8080", as: hostport }
+  traffic: { command: go }
+"#,
+    )
+    .unwrap();
+
+    assert_eq!(config.namespace, "booksapp");
+    assert_eq!(config.build.as_deref(), Some("cargo build"));
+    let authors = &config.workloads["authors"];
+    assert_eq!(authors.command, ["bin/authors", "-v"]);
+    assert_eq!(authors.dir, Path::new("/nowhere/sub"));
+    assert_eq!(authors.env["FAILURE_RATE"], "0.5");
+    assert_eq!(authors.env["RATE"], "0.50", "as written");
+    assert_eq!(authors.env["ON"], "true");
+    assert_eq!(authors.host_port, HostPort::Exactly(8001));
+    assert_eq!(authors.replicas, 2);
+    assert_eq!(authors.place, "mesh.yaml:6");
+    let webapp = &config.workloads["webapp"];
+    assert_eq!(webapp.command, ["sh", "-c", "exec serve"]);
+    assert_eq!(webapp.listen, Some(7101));
+    assert_eq!(webapp.host_port, HostPort::None);
+    assert_eq!(webapp.depends_on, ["authors"]);
+    assert_eq!(webapp.upstreams["BOOKS_URL"].form, Form::Url);
+    assert_eq!(webapp.upstreams["VOTING"].to, "voting-svc:8080");
+    assert_eq!(webapp.upstreams["VOTING"].form, Form::HostPort);
+    assert_eq!(config.workloads["traffic"].host_port, HostPort::None);
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_its_place_and_what_was_meant() {
+    let error = error("workloads:\n  a:\n    comand: x\n");
+    assert!(error.contains("mesh.yaml:3"), "{error}");
+    assert!(error.contains("comand"), "{error}");
+    assert!(error.contains("did you mean `command`?"), "{error}");
+}
+
+#[test]
+fn a_duplicate_key_is_an_error() {
+    let error = error("workloads:\n  a:\n    command: x\n    command: y\n");
+    assert!(error.contains("mesh.yaml:4"), "{error}");
+    assert!(error.contains("duplicate"), "{error}");
+    assert!(error.contains("command"), "{error}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_place() {
+    for (text, expected) in [
+        (
+            "workloads:\n  a: {port: 1}\n",
+            "mesh.yaml:2: workload `a` has no command; add `command: [\"program\", \"argument\"]`",
+        ),
+        (
+            "workloads:\n  a:\n    command: []\n",
+            "mesh.yaml:3: workload `a`: the command is empty",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 1, host_port: 80}\n  b: {command: x, port: 2,\n    host_port: 80}\n",
+            "mesh.yaml:4: `host_port` of workload `b` is 80, which is already the `host_port` of workload `a`",
+        ),
+        (
+            "workloads:\n  a: {command: x, depends_on: [b]}\n  b: {command: x, depends_on: [c]}\n  c: {command: x, depends_on: [a]}\n",
+            "mesh.yaml:2: `depends_on` is a circle: a -> b -> c -> a",
+        ),
+        (
+            "workloads:\n  authors: {command: x}\n  b:\n    command: x\n    depends_on: [auhtors]\n",
+            "mesh.yaml:5: workload `b` depends on `auhtors`, which is no workload; did you mean `authors`?",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 1, listen: 2, replicas: 2}\n",
+            "mesh.yaml:2: workload `a`: 2 replicas cannot all listen on 2; remove `listen` and let the program take $PORT, or have one replica",
+        ),
+        (
+            "workloads:\n  a: {command: x, ready: /ping}\n",
+            "mesh.yaml:2: workload `a`: `ready` needs a `port`",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 1, ready: ping}\n",
+            "mesh.yaml:2: workload `a`: `ready` is a path like /ping, not `ping`",
+        ),
+        (
+            "workloads:\n  a: {command: x, upstreams: {B: 'http://b'}}\n",
+            "mesh.yaml:2: workload `a`: upstream B is a service like books:7002, not `http://b`",
+        ),
+        (
+            "workloads:\n  a: {command: x, env: {PORT: 80}}\n",
+            "mesh.yaml:2: workload `a`: PORT is given by the mesh; a program that cannot take it says where it listens with `listen: 80`",
+        ),
+        (
+            "workloads:\n  Web_App: {command: x}\n",
+            "mesh.yaml:2: the workload `Web_App` cannot be part of a host name: use lower-case letters, digits and dashes, at most 63",
+        ),
+        (
+            "manifests: [gone/]\n",
+            "mesh.yaml:1: `manifests`: there is no /nowhere/gone/",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 0}\n",
+            "mesh.yaml:2: workload `a`: `port` is between 1 and 65535",
+        ),
+    ] {
+        assert_eq!(error(text), expected);
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused_with_its_place() {
+    for (text, expected) in [
+        (
+            "workloads:\n  a:\n    command: x\n    port: web\n",
+            "mesh.yaml:4",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    host_port: true\n",
+            "mesh.yaml:4",
+        ),
+        ("workloads: [a]\n", "mesh.yaml:1"),
+        (
+            "workloads:\n  a:\n    command: x\n    upstreams: {B: {too: b}}\n",
+            "mesh.yaml:4",
+        ),
+        ("a: [\n", "mesh.yaml:"),
+    ] {
+        let error = error(text);
+        assert!(error.contains(expected), "{error}");
+    }
+}

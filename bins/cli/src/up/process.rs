@@ -1,0 +1,277 @@
+//! One child process: started with a lifeline, watched, stopped.
+
+use super::{logs::Logs, record::Record, shim};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{
+    ffi::OsString,
+    fmt, io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::UnixStream,
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// How long a child may take to be reaped once it was killed.
+const REAP: Duration = Duration::from_millis(500);
+
+/// What to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Spec {
+    /// This program, as a sidecar or controller that heeds its lifeline by itself.
+    Mesh {
+        /// The arguments.
+        args: Vec<String>,
+    },
+    /// Somebody's program, under a shim.
+    Program {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Its working directory.
+        dir: PathBuf,
+        /// Variables on top of those of `mesh up`.
+        env: Vec<(String, String)>,
+        /// From SIGTERM to SIGKILL.
+        grace: Duration,
+    },
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It could not be started.
+    NotStarted(String),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with status {code}"),
+            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
+            Self::NotStarted(reason) => write!(f, "could not be started: {reason}"),
+        }
+    }
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
+}
+
+/// A running child. Dropping it lets go of its lifeline, upon which it ends.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    lifeline: Option<Lifeline>,
+    record: Record,
+}
+
+#[derive(Debug)]
+enum Lifeline {
+    /// Held open and silent.
+    Plain(#[allow(dead_code, reason = "its drop is what it is for")] StdUnixStream),
+    /// Read by a task that ends when the shim does; its abort closes the socket.
+    Shim {
+        reader: JoinHandle<()>,
+        said: watch::Receiver<Said>,
+    },
+}
+
+/// What a shim reported.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    pid: Option<u32>,
+    ended: Option<Ended>,
+}
+
+impl Process {
+    /// Starts `spec` in a process group of its own, so that a terminal's Ctrl-C does not reach
+    /// it, with its output going to `logs` under `name`.
+    pub(crate) fn start(name: &str, spec: &Spec, logs: &Logs, record: &Record) -> io::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        let mut command = Command::new(own_program());
+        command
+            .arg0("mesh")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        match spec {
+            // Its lines go to files, too.
+            Spec::Mesh { args } => command.args(args).env("NO_COLOR", "1"),
+            Spec::Program {
+                command: program,
+                dir,
+                env,
+                grace,
+            } => command
+                .args(shim::args(*grace, program))
+                .current_dir(dir)
+                .envs(env.iter().map(|(name, value)| (name, value))),
+        };
+        let mut child = command.spawn()?;
+        // Our copy of their end: with it open, they would wait for an end that never comes.
+        drop(command);
+
+        if let Some(pid) = child.id() {
+            record.add(name, pid);
+        }
+        if let Some(stdout) = child.stdout.take() {
+            logs.follow(name, stdout);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            logs.follow(name, stderr);
+        }
+        let lifeline = match spec {
+            Spec::Mesh { .. } => Lifeline::Plain(ours),
+            Spec::Program { .. } => {
+                ours.set_nonblocking(true)?;
+                let (tell, said) = watch::channel(Said::default());
+                let stream = UnixStream::from_std(ours)?;
+                let reader = tokio::spawn(listen(stream, tell, name.to_owned(), record.clone()));
+                Lifeline::Shim { reader, said }
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            lifeline: Some(lifeline),
+            record: record.clone(),
+        })
+    }
+
+    /// The process people mean: the program, not its shim.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match &self.lifeline {
+            Some(Lifeline::Shim { said, .. }) => said.borrow().pid,
+            _ => self.child.id(),
+        }
+    }
+
+    /// As [`pid`](Self::pid), waiting for the shim to tell.
+    pub(crate) async fn pid_once_known(&self) -> Option<u32> {
+        if let Some(Lifeline::Shim { said, .. }) = &self.lifeline {
+            let mut said = said.clone();
+            let _ = said.wait_for(|said| said.pid.is_some()).await;
+        }
+        self.pid()
+    }
+
+    /// Waits for the end. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> Ended {
+        let pid = self.child.id();
+        let status = self.child.wait().await;
+        let mut ended = match status {
+            Ok(status) => status.into(),
+            Err(error) => Ended::NotStarted(error.to_string()),
+        };
+        if let Some(Lifeline::Shim { reader, said }) = &mut self.lifeline {
+            // The shim's last words are in the socket; they say more than its exit status.
+            let _ = reader.await;
+            let said = said.borrow();
+            match &said.ended {
+                Some(said) => ended = said.clone(),
+                // The shim itself was killed: what it was to look after goes with it.
+                None => kill_group(said.pid),
+            }
+            self.record.remove(&self.name, said.pid);
+        }
+        self.lifeline = None;
+        self.record.remove(&self.name, pid);
+        ended
+    }
+
+    /// Asks for an end, and enforces it after `limit`.
+    pub(crate) async fn stop(mut self, limit: Duration) -> Ended {
+        let program = self.pid();
+        match &self.lifeline {
+            Some(Lifeline::Shim { said, .. }) => {
+                // The signal that the shim would send; the socket stays open, to hear how it ended.
+                let said = said.borrow().clone();
+                if let Some(pid) = said.pid.and_then(pid_of) {
+                    let _ = kill_process_group(pid, Signal::TERM);
+                } else {
+                    self.lifeline = None;
+                }
+            }
+            _ => self.lifeline = None,
+        }
+        if let Ok(ended) = tokio::time::timeout(limit, self.ended()).await {
+            return ended;
+        }
+        kill_group(program);
+        if let Ok(ended) = tokio::time::timeout(REAP, self.ended()).await {
+            return ended;
+        }
+        kill_group(self.child.id());
+        self.ended().await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(Lifeline::Shim { reader, .. }) = &self.lifeline {
+            reader.abort();
+        }
+    }
+}
+
+async fn listen(stream: UnixStream, tell: watch::Sender<Said>, name: String, record: Record) {
+    let mut lines = BufReader::with_capacity(256, stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let (what, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        tell.send_modify(|said| match what {
+            "pid" => {
+                said.pid = rest.parse().ok();
+                if let Some(pid) = said.pid {
+                    record.add(&name, pid);
+                }
+            }
+            "exit" => said.ended = rest.parse().ok().map(Ended::Code),
+            "signal" => said.ended = rest.parse().ok().map(Ended::Signal),
+            "error" => said.ended = Some(Ended::NotStarted(rest.to_owned())),
+            _ => {}
+        });
+    }
+}
+
+/// Kills every process of the group that `pid` leads.
+pub(crate) fn kill_group(pid: Option<u32>) {
+    if let Some(pid) = pid.and_then(pid_of) {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+pub(crate) fn pid_of(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// This program's file; through `/proc` when it was replaced or removed since it started, so
+/// that children are of the same version as their parent.
+pub(crate) fn own_program() -> OsString {
+    use std::{fs::metadata, os::unix::fs::MetadataExt};
+    let running = metadata("/proc/self/exe").map(|file| (file.dev(), file.ino()));
+    if let Ok(path) = std::env::current_exe()
+        && let Ok(file) = metadata(&path)
+        && running.is_ok_and(|running| running == (file.dev(), file.ino()))
+    {
+        return path.into();
+    }
+    "/proc/self/exe".into()
+}

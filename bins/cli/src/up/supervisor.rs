@@ -1,0 +1,479 @@
+//! The mesh as a whole: starts it, changes it while it runs, stops it.
+
+use super::{
+    adhoc::{AdHoc, RunRequest, RunTicket},
+    board::Board,
+    config::{Config, Workload},
+    keep::{Job, Kept},
+    logs::Logs,
+    manifests, order,
+    plan::{self, ReplicaPorts, Surroundings},
+    ports::{self, Ports},
+    program,
+    ready::Probe,
+    record::Record,
+    replica::{self, Context, Pace, Running},
+};
+use crate::client::Client;
+use anyhow::{Context as _, Result, bail};
+use mesh_controller::StateDir;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::{task::JoinSet, time::timeout};
+
+/// How long a replaced replica may take to become ready before a rolling restart gives up.
+const REPLACEMENT: Duration = Duration::from_secs(30);
+/// How long the controller may take to serve.
+const CONTROLLER: Duration = Duration::from_secs(20);
+/// What the gateway and the controller get to finish when everything ends.
+const LAST: Duration = Duration::from_millis(800);
+
+/// Everything that runs.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) context: Context,
+    pub(crate) around: Surroundings,
+    pub(crate) ports: Ports,
+    pub(crate) adhoc: BTreeMap<String, AdHoc>,
+    state: StateDir,
+    config: Config,
+    workloads: BTreeMap<String, Deployed>,
+    gateway: Option<Gateway>,
+    controller: Kept,
+}
+
+/// A workload of the file, and its replicas.
+#[derive(Debug)]
+struct Deployed {
+    workload: Workload,
+    build: Option<(u64, u64, i64, i64)>,
+    replicas: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Gateway {
+    kept: Kept,
+    admin: u16,
+    services: BTreeMap<u16, String>,
+}
+
+impl Supervisor {
+    /// Starts the controller and everything in `config`, without waiting for it to be ready.
+    ///
+    /// Manifests are applied before any program starts.
+    pub(crate) async fn start(
+        config: Config,
+        state: StateDir,
+        logs: Logs,
+        record: Record,
+        board: Board,
+    ) -> Result<Self> {
+        let mut ports = Ports::new(std::process::id());
+        let wanted = config
+            .workloads
+            .values()
+            .flat_map(|it| [it.listen, it.port]);
+        ports.reserve_all(wanted.flatten());
+        let (grpc, http) = (ports.next()?, ports.next()?);
+        let controller = Kept::start(
+            Job {
+                name: "controller".to_owned(),
+                spec: plan::controller(&state.root().to_string_lossy(), grpc, http),
+                probe: Probe::Socket(state.controller_socket(), "/api/v1/version".to_owned()),
+                gate: Box::pin(std::future::ready(())),
+                port: Some(grpc),
+            },
+            &logs,
+            &record,
+        );
+        let mut supervisor = Self {
+            around: Surroundings {
+                namespace: config.namespace.clone(),
+                control: plan::loopback(grpc),
+                no_proxy: ["no_proxy", "NO_PROXY"]
+                    .iter()
+                    .find_map(|name| std::env::var(name).ok()),
+            },
+            context: Context {
+                logs,
+                record,
+                board,
+                controller: Client::controller_in(state.root()),
+            },
+            ports,
+            adhoc: BTreeMap::new(),
+            state,
+            workloads: BTreeMap::new(),
+            gateway: None,
+            controller,
+            config: Config {
+                workloads: BTreeMap::new(),
+                manifests: Vec::new(),
+                ..config.clone()
+            },
+        };
+        let started = supervisor.apply(config).await;
+        match started {
+            Ok(_) => Ok(supervisor),
+            Err(error) => {
+                supervisor.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes what runs what `config` asks for; says what that meant.
+    ///
+    /// Everything that can be refused is refused before anything is touched.
+    pub(crate) async fn apply(&mut self, config: Config) -> Result<Vec<String>> {
+        if config.namespace != self.config.namespace {
+            bail!(
+                "the mesh runs in the namespace `{}`; stop it with `mesh down` before starting \
+                 it in `{}`",
+                self.config.namespace,
+                config.namespace
+            );
+        }
+        for name in config.workloads.keys() {
+            if self.adhoc.contains_key(name) {
+                bail!("a `mesh run` has the name `{name}`; end it first");
+            }
+        }
+        check(&config)?;
+        let served = self.gateway.as_ref().map(|it| it.services.clone());
+        let served = served.unwrap_or_default();
+        let host_ports = plan::host_ports(&config, |port| {
+            served.contains_key(&port) || ports::is_free(port)
+        });
+        if let Some(error) = host_ports.errors.into_iter().next() {
+            bail!(error);
+        }
+        let manifests = manifests::read(&config.manifests)?;
+
+        let mut changes = Vec::new();
+        self.ports.reserve_all(host_ports.services.keys().copied());
+        let listens = config.workloads.values().filter_map(|it| it.listen);
+        self.ports.reserve_all(listens);
+        // Sidecars start while the controller does, unless there is something to apply first.
+        if !manifests.is_empty() {
+            self.controller_ready().await?;
+            let run = self.state.run();
+            let namespace = &self.config.namespace;
+            let controller = &self.context.controller;
+            let applied = manifests::apply(&manifests, &run, namespace, controller).await?;
+            if applied > 0 {
+                changes.push(format!("{applied} manifest files applied"));
+            }
+        }
+        let gone: Vec<_> = self.workloads.keys().cloned().collect();
+        for name in gone {
+            if !config.workloads.contains_key(&name) {
+                self.remove(&name).await;
+                changes.push(format!("{name} stopped"));
+            }
+        }
+        // In this order, what a replica waits for is on the board before it looks there.
+        for name in in_order(&config) {
+            let workload = config.workloads[&name].clone();
+            if self.workloads.contains_key(&name) {
+                changes.extend(self.update(&name, workload).await?);
+            } else {
+                self.deploy(&name, workload)?;
+                changes.push(format!("{name} started"));
+            }
+        }
+        if self.serve_host_ports(host_ports.services).await? {
+            changes.push("host ports changed".to_owned());
+        }
+        for note in host_ports.notes {
+            self.context.logs.say(&note);
+        }
+        self.config = config;
+        Ok(changes)
+    }
+
+    async fn controller_ready(&self) -> Result<()> {
+        let mut status = self.controller.status();
+        let ready = timeout(CONTROLLER, status.wait_for(|it| it.is_ready())).await;
+        if !matches!(ready, Ok(Ok(_))) {
+            let tail = self.context.logs.tail("controller").join("; ");
+            bail!("the controller does not start: {tail}");
+        }
+        Ok(())
+    }
+
+    fn deploy(&mut self, name: &str, workload: Workload) -> Result<()> {
+        let mut deployed = Deployed {
+            build: build_of(&workload),
+            replicas: Vec::new(),
+            workload,
+        };
+        self.context.board.declare(name, deployed.workload.port);
+        for index in 0..deployed.workload.replicas {
+            let running = self.launch(name, &deployed.workload, index)?;
+            deployed.replicas.push(running);
+        }
+        self.workloads.insert(name.to_owned(), deployed);
+        Ok(())
+    }
+
+    fn launch(&mut self, name: &str, workload: &Workload, index: u32) -> Result<Running> {
+        let ports = ReplicaPorts::choose(workload, || self.ports.next())?;
+        let plan = plan::replica(&self.around, name, workload, index, ports);
+        let depends_on = workload.depends_on.clone();
+        Ok(Running::start(plan, depends_on, &self.context))
+    }
+
+    async fn remove(&mut self, name: &str) {
+        let Some(deployed) = self.workloads.remove(name) else {
+            return;
+        };
+        let mut stopping = JoinSet::new();
+        for running in deployed.replicas {
+            self.ports.release(running.plan.ports.all());
+            let context = self.context.clone();
+            stopping.spawn(async move { running.stop(Pace::CAREFUL, &context).await });
+        }
+        stopping.join_all().await;
+        self.context.board.forget(name);
+    }
+
+    /// Changes a running workload into `workload`, with as little as that needs.
+    async fn update(&mut self, name: &str, workload: Workload) -> Result<Option<String>> {
+        let Some(deployed) = self.workloads.get_mut(name) else {
+            return Ok(None);
+        };
+        let restart = plan::must_restart(&deployed.workload, &workload)
+            || deployed.build != build_of(&workload);
+        let (before, after) = (deployed.workload.replicas, workload.replicas);
+        deployed.workload = workload.clone();
+        deployed.build = build_of(&workload);
+        let surplus = deployed
+            .replicas
+            .split_off(deployed.replicas.len().min(after as usize));
+        for running in surplus {
+            self.ports.release(running.plan.ports.all());
+            running.stop(Pace::CAREFUL, &self.context).await;
+        }
+        self.context.board.declare(name, workload.port);
+        if restart {
+            self.restart(name).await?;
+        }
+        for index in before..after {
+            let running = self.launch(name, &workload, index)?;
+            if let Some(deployed) = self.workloads.get_mut(name) {
+                deployed.replicas.push(running);
+            }
+        }
+        Ok(match (restart, before == after) {
+            (true, _) => Some(format!("{name} restarted")),
+            (false, false) => Some(format!("{name} scaled from {before} to {after}")),
+            (false, true) => None,
+        })
+    }
+
+    /// Replaces the replicas of `name` one after the other.
+    pub(crate) async fn restart(&mut self, name: &str) -> Result<()> {
+        let count = match self.workloads.get(name) {
+            Some(deployed) => deployed.replicas.len(),
+            None if self.adhoc.contains_key(name) => {
+                bail!("`{name}` was started by `mesh run`; restart it there")
+            }
+            None => {
+                let hint = super::config::did_you_mean(name, self.workloads.keys());
+                bail!("there is no workload `{name}`{hint}");
+            }
+        };
+        for _ in 0..count {
+            let Some(deployed) = self.workloads.get_mut(name) else {
+                return Ok(());
+            };
+            let workload = deployed.workload.clone();
+            let old = deployed.replicas.remove(0);
+            let index = old.plan.index;
+            self.ports.release(old.plan.ports.all());
+            old.stop(Pace::CAREFUL, &self.context).await;
+            let running = self.launch(name, &workload, index)?;
+            let pod = running.plan.pod.clone();
+            if let Some(deployed) = self.workloads.get_mut(name) {
+                deployed.replicas.push(running);
+            }
+            let ready = self.context.board.ready_pod(name, &pod);
+            if timeout(REPLACEMENT, ready).await.is_err() {
+                let tail = self.context.logs.tail(&pod).join("; ");
+                bail!("{pod} does not become ready, the others were left alone: {tail}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the gateway serve `services`; says whether that was a change.
+    async fn serve_host_ports(&mut self, services: BTreeMap<u16, String>) -> Result<bool> {
+        let current = self.gateway.as_ref().map(|it| &it.services);
+        if current.unwrap_or(&BTreeMap::new()) == &services {
+            return Ok(false);
+        }
+        if let Some(old) = self.gateway.take() {
+            self.ports
+                .release(old.services.keys().copied().chain([old.admin]));
+            old.kept.stop(LAST).await;
+            self.context.board.set_gateway(None);
+        }
+        self.ports.reserve_all(services.keys().copied());
+        let admin = self.ports.next()?;
+        if let Some(spec) = plan::gateway(&self.around, admin, &services) {
+            let kept = replica::sidecar("gateway", &spec, admin, &self.context);
+            self.context.board.set_gateway(Some(admin));
+            self.gateway = Some(Gateway {
+                kept,
+                admin,
+                services,
+            });
+        }
+        Ok(true)
+    }
+
+    /// Gives a program that somebody else starts a sidecar and a place in the mesh.
+    pub(crate) fn run(&mut self, request: RunRequest) -> Result<RunTicket> {
+        if self.workloads.contains_key(&request.name) {
+            bail!(
+                "there is a workload `{}` already; choose another --name",
+                request.name
+            );
+        }
+        super::adhoc::start(self, request)
+    }
+
+    /// What tells that every process that was started is of use.
+    pub(crate) fn is_ready(&self) -> bool {
+        let controller = self.controller.status().borrow().is_ready();
+        let gateway = self.gateway.as_ref();
+        let gateway = gateway.is_none_or(|it| it.kept.status().borrow().is_ready());
+        let mut names = self.workloads.keys();
+        controller && gateway && names.all(|name| self.context.board.is_ready(name))
+    }
+
+    /// What waits for a change of [`is_ready`](Self::is_ready).
+    pub(crate) async fn changed(&self) {
+        let mut board = self.context.board.changes();
+        let mut controller = self.controller.status();
+        let gateway = self.gateway.as_ref().map(|it| it.kept.status());
+        let gateway = async {
+            match gateway {
+                Some(mut gateway) => gateway.changed().await.is_ok(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = board.changed() => {}
+            _ = controller.changed() => {}
+            _ = gateway => {}
+        }
+    }
+
+    /// The namespace, and the file it is all about.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A line for each service that has a port on the host.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        let services = self.gateway.iter().flat_map(|it| &it.services);
+        services
+            .map(|(port, service)| {
+                let name = service.split('.').next().unwrap_or(service);
+                format!("{name}: http://127.0.0.1:{port}/")
+            })
+            .collect()
+    }
+
+    /// Ends everything, in time for a person who waits.
+    pub(crate) async fn stop(self) {
+        let mut stopping = JoinSet::new();
+        if let Some(gateway) = self.gateway {
+            stopping.spawn(gateway.kept.stop(LAST));
+        }
+        for deployed in self.workloads.into_values() {
+            for running in deployed.replicas {
+                let context = self.context.clone();
+                stopping.spawn(async move { running.stop(Pace::ALL, &context).await });
+            }
+        }
+        for adhoc in self.adhoc.into_values() {
+            for replica in adhoc.into_replicas() {
+                stopping.spawn(replica.stop(LAST));
+            }
+        }
+        stopping.join_all().await;
+        self.controller.stop(LAST).await;
+    }
+}
+
+/// The workloads, each after what it depends on.
+fn in_order(config: &Config) -> Vec<String> {
+    let edges = config.workloads.iter().map(|(name, workload)| {
+        let on = workload.depends_on.iter().map(String::as_str);
+        (name.as_str(), on.collect())
+    });
+    // A circle was refused when the file was read.
+    let sorted =
+        order::sort(&edges.collect()).map(|names| names.into_iter().map(str::to_owned).collect());
+    sorted.unwrap_or_default()
+}
+
+/// What can be seen to be wrong before anything starts: programs that are not there, manifests
+/// that are not good.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    for manifest in manifests::read(&config.manifests)? {
+        let source = manifest.file.display().to_string();
+        crate::cmd::manifest::check(&manifest.text, &source)?;
+    }
+    let path = std::env::var_os("PATH");
+    for (name, workload) in &config.workloads {
+        let own = workload.env.get("PATH").map(std::ffi::OsStr::new);
+        let program = workload.command.first().map_or("", String::as_str);
+        let place = &workload.place;
+        if !workload.dir.is_dir() {
+            bail!(
+                "{place}: workload `{name}`: there is no folder {}",
+                workload.dir.display()
+            );
+        }
+        if program::find(program, &workload.dir, own.or(path.as_deref())).is_none() {
+            bail!(
+                "{place}: workload `{name}`: there is no program `{program}`{}",
+                if program.contains('/') {
+                    format!(
+                        " in {}; does it have to be built first?",
+                        workload.dir.display()
+                    )
+                } else {
+                    " in the PATH; is it installed?".to_owned()
+                }
+            );
+        }
+    }
+    Ok(())
+}
+
+fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
+    let path = std::env::var_os("PATH");
+    let program = workload.command.first()?;
+    program::fingerprint(&program::find(program, &workload.dir, path.as_deref())?)
+}
+
+/// Runs the `build` of `config` in the foreground.
+pub(crate) fn build(config: &Config) -> Result<()> {
+    let Some(build) = &config.build else {
+        return Ok(());
+    };
+    let status = std::process::Command::new("sh")
+        .args(["-c", build])
+        .current_dir(config.dir())
+        .status()
+        .context("running sh")?;
+    if !status.success() {
+        let ended = super::process::Ended::from(status);
+        bail!("{}: the build `{build}` {ended}", config.file.display());
+    }
+    Ok(())
+}
