@@ -62,25 +62,26 @@ impl<S: Send + 'static> Cache<S> {
 
     /// The destination called `authority`; `follow` starts the task that makes and updates it.
     ///
-    /// `None` when there are too many, and all of them in use.
+    /// When there are too many, another is forgotten for it, at best one that is not in use;
+    /// requests under way to it go on.
     pub(crate) fn get(
         &self,
         authority: &str,
         follow: impl FnOnce(Arc<Entry<S>>) -> JoinHandle<()>,
-    ) -> Option<Arc<Entry<S>>> {
+    ) -> Arc<Entry<S>> {
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(authority) {
             if !slot.entry.used.load(Relaxed) {
                 slot.entry.used.store(true, Relaxed);
             }
-            return Some(slot.entry.clone());
+            return slot.entry.clone();
         }
         if slots.len() >= self.limit {
-            let unused = slots
-                .iter()
-                .find(|(_, slot)| !slot.entry.used.load(Relaxed))
-                .map(|(authority, _)| authority.clone())?;
-            slots.remove(&unused);
+            let unused = |(_, slot): &(&Box<str>, &Slot<S>)| !slot.entry.used.load(Relaxed);
+            let victim = slots.iter().find(unused).or_else(|| slots.iter().next());
+            if let Some(authority) = victim.map(|(authority, _)| authority.clone()) {
+                slots.remove(&authority);
+            }
         }
         let entry = Arc::new(Entry {
             stack: watch::Sender::new(State::Waiting),
@@ -92,7 +93,7 @@ impl<S: Send + 'static> Cache<S> {
             follower,
         };
         slots.insert(authority.into(), slot);
-        Some(entry)
+        entry
     }
 }
 
@@ -183,5 +184,45 @@ impl Error for Unresolved {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // No connection could be made.
         Some(&Fault::Refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(cache: &Cache<()>, authority: &str) -> Arc<Entry<()>> {
+        cache.get(authority, |_| tokio::spawn(std::future::pending()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_used_is_forgotten_and_its_follower_ends() {
+        let cache = Cache::new(10, Duration::from_secs(60));
+        let (followed, follower) = tokio::sync::oneshot::channel::<()>();
+        let first = cache.get("a", |_| {
+            tokio::spawn(async move {
+                std::future::pending::<()>().await;
+                drop(followed);
+            })
+        });
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        assert!(Arc::ptr_eq(&first, &get(&cache, "a")));
+        assert!(follower.await.is_err());
+        assert!(!Arc::ptr_eq(&first, &get(&cache, "a")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_never_too_many_and_one_in_use_goes_last() {
+        let cache = Cache::new(2, Duration::from_secs(60));
+        get(&cache, "unused");
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let used = get(&cache, "used");
+        get(&cache, "new");
+        assert_eq!(lock(&cache.slots).len(), 2);
+        assert!(Arc::ptr_eq(&used, &get(&cache, "used")));
+        for n in 0..10 {
+            get(&cache, &n.to_string());
+        }
+        assert_eq!(lock(&cache.slots).len(), 2);
     }
 }

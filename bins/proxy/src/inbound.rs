@@ -1,5 +1,6 @@
 use crate::{
     cache::{Cache, Entry},
+    config::Limits,
     discover::Discover,
     headers::{self, CANONICAL},
     pool::{Pool, Settings},
@@ -10,19 +11,26 @@ use bytes::Bytes;
 use http::{Request, Response, Version, header::HOST};
 use http_body::Body;
 use hyper::body::Incoming;
-use mesh_core::{BoxError, Conn, Direction, Fault, Head};
+use mesh_core::{BoxError, Conn, Direction, Head};
 use mesh_discover::{Destination, Watch};
 use mesh_profile::{
     Profile, ProfileHandle, ProfileLayer, Profiled,
     stats::{Counted, Stats},
 };
 use mesh_tap::{Tap, Tapped};
-use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc};
 use tower::ServiceBuilder;
 
-/// The inbound side of one worker: from the mesh to the local application.
+/// The inbound side of one worker and listener: from the mesh to the local application.
 pub(crate) struct Inbound {
-    pub(crate) cache: Cache<Stack>,
+    cache: Cache<Stack>,
+    app: App,
+    shop: Workshop,
+}
+
+/// What the inbound side is made with.
+#[derive(Clone)]
+pub(crate) struct Workshop {
     pub(crate) worker: usize,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,
@@ -30,58 +38,62 @@ pub(crate) struct Inbound {
     pub(crate) labels: Arc<[(String, String)]>,
     pub(crate) connections: Arc<Settings>,
     pub(crate) discover: Option<Arc<dyn Discover>>,
-    pub(crate) first_answer: Duration,
+    pub(crate) limits: Limits,
 }
 
 /// The connections to the application, shared by all names it is called by.
-pub(crate) type App = Tapped<Counted<Pool<Incoming>>>;
+type App = Tapped<Counted<Pool<Incoming>>>;
 
 type Stack = Profiled<Counted<App>>;
 
 impl Inbound {
     /// The way to the application at `addr`.
-    pub(crate) fn app(&self, addr: SocketAddr) -> App {
-        let held = self
+    pub(crate) fn new(shop: Workshop, addr: SocketAddr) -> Self {
+        let held = shop
             .registry
-            .endpoint(self.worker, Direction::Inbound, None, addr, []);
+            .endpoint(shop.worker, Direction::Inbound, None, addr, []);
         let stats = held.stats.clone();
-        ServiceBuilder::new()
+        let app = ServiceBuilder::new()
             // Shows the request, whose it is and what came of it.
             .layer(
-                self.tap
+                shop.tap
                     .layer()
                     .direction(Direction::Inbound)
-                    .endpoint(addr, self.labels.clone()),
+                    .endpoint(addr, shop.labels.clone()),
             )
             // What the application got and answered.
             .layer(stats.endpoint())
             // The connection, HTTP/1 or 2.
-            .service(Pool::new(addr, self.connections.clone(), held))
+            .service(Pool::new(addr, shop.connections.clone(), held));
+        Self {
+            cache: Cache::new(shop.limits.destinations, shop.limits.destination_idle),
+            app,
+            shop,
+        }
     }
 
     /// Routes are for counting here; retries and timeouts are the caller's business.
-    fn stack(&self, profile: ProfileHandle, stats: &Stats, app: App) -> Stack {
+    fn stack(&self, profile: ProfileHandle, stats: &Stats) -> Stack {
         ServiceBuilder::new()
             // Which route is this?
             .layer(ProfileLayer::watch(profile))
             // What the caller's proxy sees of each attempt.
             .layer(stats.effective())
-            // The application: see `app`.
-            .service(app)
+            // The application: see `new`.
+            .service(self.app.clone())
     }
 
     /// The line from `respond` to `find`.
     pub(crate) async fn handle(
         self: Arc<Self>,
         conn: Arc<Conn>,
-        app: App,
         req: Request<Incoming>,
     ) -> Response<impl Body<Data = Bytes, Error = Broken> + Send> {
         let asked = Asked {
             grpc: Head::is_grpc(&req),
             http1: req.version() != Version::HTTP_2,
         };
-        match self.send(&conn, app, req).await {
+        match self.send(&conn, req).await {
             Ok(mut rsp) => {
                 headers::strip_hop_by_hop(rsp.headers_mut());
                 rsp.map(|body| ResponseBody::Stream { body })
@@ -93,67 +105,61 @@ impl Inbound {
     async fn send(
         self: &Arc<Self>,
         conn: &Conn,
-        app: App,
         mut req: Request<Incoming>,
     ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
         let canonical = req.headers_mut().remove(CANONICAL);
         headers::strip_application(req.headers_mut());
         headers::strip_hop_by_hop(req.headers_mut());
-        if self.tap.subscriptions() > 0 {
+        if self.shop.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
         }
         // The apex that the caller's proxy found, else the name the request itself says.
-        let name = canonical.or_else(|| req.headers().get(HOST).cloned());
-        let name = name.as_ref().and_then(|name| name.to_str().ok());
-        let name = name
-            .or_else(|| req.uri().authority().map(|authority| authority.as_str()))
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let entry = self.entry(&name, app).ok_or(Fault::Overloaded)?;
+        let host = canonical.as_ref().or_else(|| req.headers().get(HOST));
+        let name = match (host, req.uri().authority()) {
+            (Some(host), _) => host.to_str().unwrap_or_default(),
+            (None, Some(authority)) => authority.as_str(),
+            (None, None) => "",
+        };
+        let entry = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            self.entry(&name.to_ascii_lowercase())
+        } else {
+            self.entry(name)
+        };
         entry.call(req).await
     }
 
-    fn entry(self: &Arc<Self>, name: &str, app: App) -> Option<Arc<Entry<Stack>>> {
+    fn entry(self: &Arc<Self>, name: &str) -> Arc<Entry<Stack>> {
         self.cache.get(name, |entry| {
-            let watch = match name {
-                "" => None,
-                name => self
-                    .discover
-                    .as_ref()
-                    .map(|discover| discover.destination(name)),
-            };
-            tokio::spawn(self.clone().follow(app, watch, entry))
+            let discover = self.shop.discover.as_ref().filter(|_| !name.is_empty());
+            let watch = discover.map(|discover| discover.destination(name));
+            tokio::spawn(self.clone().follow(watch, entry))
         })
     }
 
     /// Makes the stack for one name of the application, and keeps its profile up to date.
-    async fn follow(
-        self: Arc<Self>,
-        app: App,
-        watch: Option<Watch<Destination>>,
-        entry: Arc<Entry<Stack>>,
-    ) {
+    async fn follow(self: Arc<Self>, watch: Option<Watch<Destination>>, entry: Arc<Entry<Stack>>) {
         let profile = ProfileHandle::new(Profile::default());
         let Some(mut watch) = watch else {
-            entry.serve(self.stack(profile, &Stats::new(), app));
+            entry.serve(self.stack(profile, &Stats::new()));
             return;
         };
-        let first = tokio::time::timeout(self.first_answer, watch.ready()).await;
+        let first = tokio::time::timeout(self.shop.limits.fail_fast, watch.ready()).await;
         let mut current = first.ok().flatten();
         loop {
             let name = current.as_ref().and_then(|known| known.name.clone());
             // A name that the mesh does not know has no series: anybody could invent one.
-            let held: Option<Held> = name
-                .as_deref()
-                .map(|name| self.registry.routes(self.worker, Direction::Inbound, name));
+            let held: Option<Held> = name.as_deref().map(|name| {
+                let (worker, inbound) = (self.shop.worker, Direction::Inbound);
+                self.shop.registry.routes(worker, inbound, name)
+            });
             let stats = held
                 .as_ref()
                 .map_or_else(Stats::new, |held| held.stats.clone());
             if let Some(known) = &current {
                 profile.set(compile(known));
             }
-            entry.serve(self.stack(profile.clone(), &stats, app.clone()));
+            entry.serve(self.stack(profile.clone(), &stats));
             current = loop {
                 match watch.changed().await {
                     Some(next) if next.name == name => profile.set(compile(&next)),

@@ -17,7 +17,7 @@ use http::{
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use mesh_core::{BoxError, Conn, Fault, Head};
+use mesh_core::{BoxError, Conn, Head};
 use mesh_discover::{Destination, Endpoint, Leaf, Watch};
 use std::{
     future::pending,
@@ -160,10 +160,10 @@ impl Outbound {
                 }
             }
         };
-        entry.ok_or_else(|| Fault::Overloaded.into())
+        Ok(entry)
     }
 
-    fn entry(self: &Arc<Self>, authority: &str) -> Option<Arc<Entry<Stack>>> {
+    fn entry(self: &Arc<Self>, authority: &str) -> Arc<Entry<Stack>> {
         self.cache.get(authority, |entry| {
             let watch = self
                 .discover

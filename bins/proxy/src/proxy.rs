@@ -124,7 +124,7 @@ impl Proxy {
     }
 
     async fn serve(mut self, ask: Ask, mut shutdown: Shutdown) -> anyhow::Result<()> {
-        let own = self
+        let own: Arc<[_]> = self
             .addrs()
             .into_iter()
             .chain([self.admin_addr()])
@@ -151,7 +151,7 @@ impl Proxy {
             joints: Arc::<Joints>::default(),
             discover: discover.clone(),
             standalone,
-            own,
+            own: own.clone(),
         };
 
         let (drain, draining) = drain::channel();
@@ -177,6 +177,7 @@ impl Proxy {
         let admin = tokio::spawn(admin::serve(Arc::new(admin), self.admin));
         drop(common);
 
+        tracing::info!(listening = ?own, "ready");
         shutdown.asked().await;
         tracing::info!("draining");
         stopping.store(true, Relaxed);

@@ -5,7 +5,7 @@ use crate::{
     detect::{self, Protocol},
     discover::Discover,
     drain::Draining,
-    inbound::Inbound,
+    inbound::{self, Inbound},
     joint::Joints,
     opaque,
     outbound::Outbound,
@@ -51,7 +51,7 @@ pub(crate) struct Common {
 /// request is born, routed and answered here.
 struct Worker {
     outbound: Arc<Outbound>,
-    inbound: Arc<Inbound>,
+    inbound: inbound::Workshop,
     /// Accepted connections.
     outer: [Arc<Meter>; 2],
     detect: Duration,
@@ -65,6 +65,10 @@ pub(crate) struct Running {
 
 /// A worker's deepest stack is that of one poll; measured, with room to spare.
 const STACK: usize = 512 * 1024;
+
+/// Once the drain has begun, a connection on which nothing was ever said is kept for this long:
+/// its first request may be under way.
+const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// How long to pause when accepting fails, which it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -162,19 +166,18 @@ impl Worker {
             own: common.own.clone(),
             turns: AtomicUsize::new(0),
         };
-        let inbound = Inbound {
-            cache: Cache::new(limits.destinations, limits.destination_idle),
+        let inbound = inbound::Workshop {
             worker: index,
             registry: registry.clone(),
             tap: common.tap.clone(),
             labels: common.labels.clone(),
             connections: settings(Direction::Inbound),
             discover: common.discover.clone(),
-            first_answer: limits.fail_fast,
+            limits: *limits,
         };
         Self {
             outbound: Arc::new(outbound),
-            inbound: Arc::new(inbound),
+            inbound,
             outer: [Direction::Inbound, Direction::Outbound]
                 .map(|direction| registry.meter(direction, Peer::Source)),
             detect: limits.detect,
@@ -185,6 +188,7 @@ impl Worker {
     async fn serve(
         self: Arc<Self>,
         role: Arc<Role>,
+        inbound: Option<Arc<Inbound>>,
         socket: TcpStream,
         peer: SocketAddr,
         mut draining: Draining,
@@ -206,18 +210,19 @@ impl Worker {
         let protocol = tokio::select! {
             biased;
             protocol = detect::detect(&mut io, self.detect) => protocol?,
-            // Nothing has been asked on it yet.
-            () = draining.started() => None,
+            // Nothing has been asked on it yet, and nothing seems to be on its way.
+            () = async {
+                draining.started().await;
+                tokio::time::sleep(LAST_WORD).await;
+            } => None,
         };
         let protocol = match protocol {
             None => return Ok(()),
             Some(Protocol::Opaque) => return self.carry(&role, io, peer).await,
             Some(protocol) => protocol,
         };
-        if let Role::Inbound(app) = *role {
-            let app = self.inbound.app(app);
-            let inbound = self.inbound.clone();
-            let handle = move |req| inbound.clone().handle(conn.clone(), app.clone(), req);
+        if let Some(inbound) = inbound {
+            let handle = move |req| inbound.clone().handle(conn.clone(), req);
             serve::http(io, protocol, handle, draining).await;
         } else {
             let outbound = self.outbound.clone();
@@ -255,16 +260,16 @@ impl Worker {
 }
 
 /// Accepts connections until the drain.
-async fn accept(
-    worker: Arc<Worker>,
-    role: Arc<Role>,
-    listener: TcpListener,
-    mut draining: Draining,
-) {
+async fn accept(worker: Arc<Worker>, role: Arc<Role>, listener: TcpListener, draining: Draining) {
+    let inbound = match *role {
+        Role::Inbound(app) => Some(Arc::new(Inbound::new(worker.inbound.clone(), app))),
+        _ => None,
+    };
     let serve = |(socket, peer), draining: &Draining| {
+        let (role, inbound) = (role.clone(), inbound.clone());
         let serving = worker
             .clone()
-            .serve(role.clone(), socket, peer, draining.clone());
+            .serve(role, inbound, socket, peer, draining.clone());
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::debug!(%error, %peer, "connection ended");
@@ -292,5 +297,4 @@ async fn accept(
     while let Some(Ok(accepted)) = listener.accept().now_or_never() {
         serve(accepted, &draining);
     }
-    let _ = &mut draining;
 }
