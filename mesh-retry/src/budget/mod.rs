@@ -63,8 +63,12 @@ const MAX_SHARDS: usize = 8;
 impl Budget {
     /// A budget of `declared`, whose minimum is there from the start.
     pub fn new(declared: RetryBudget) -> Self {
-        let shards = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_shards(declared, shards.min(MAX_SHARDS))
+        // Two for each core, as two of its threads may well have got the same one.
+        let shards = match std::thread::available_parallelism().map_or(1, usize::from) {
+            1 => 1,
+            cores => (2 * cores).min(MAX_SHARDS),
+        };
+        Self::with_shards(declared, shards)
     }
 
     fn with_shards(declared: RetryBudget, shards: usize) -> Self {

@@ -10,10 +10,10 @@
 //! Originals need no such care, as missing one only refuses a retry.
 
 #[cfg(loom)]
-use loom::sync::atomic::AtomicU64;
-#[cfg(not(loom))]
-use std::sync::atomic::AtomicU64;
+use loom::{hint, sync::atomic::AtomicU64};
 use std::{array, sync::atomic::Ordering};
+#[cfg(not(loom))]
+use std::{hint, sync::atomic::AtomicU64};
 
 /// Slots in which originals are counted. It divides every `ttl` of whole microseconds.
 #[cfg(not(loom))]
@@ -139,7 +139,8 @@ impl Window {
             let slot = self.grants.at(head);
             let word = Word(slot.load(Ordering::Acquire));
             if word.key() > head {
-                continue; // `head` has moved on
+                hint::spin_loop(); // `head` has moved on, or is about to
+                continue;
             }
             if word.key() == head && word.is_sealed() {
                 // Somebody is moving `head`, to a time that has therefore come. Go ahead.
@@ -176,7 +177,9 @@ impl Window {
         grant_slots: u64,
         owed: impl Fn(u64, u64) -> u64,
     ) {
+        let slot = self.grants.at(key);
         loop {
+            let before = slot.load(Ordering::Acquire);
             let head = self.newest.head.load(Ordering::Acquire);
             if head >= key {
                 return;
@@ -188,10 +191,12 @@ impl Window {
             self.seal(head);
             let (originals, grants) = self.counted(head, grant_slots);
             let owed = owed(originals, grants + self.grants.load(head).count(head));
-            // Written before `head` arrives there, so that nobody sees the slot empty.
+            // Written before `head` arrives there, so that nobody sees the slot empty; and only
+            // over what was counted, for `head` may have moved into this very word meanwhile.
             let word = Word::new(key, owed.min(Word::MAX_COUNT));
-            self.grants.at(key).store(word.0, Ordering::Release);
-            if self.move_head(head, key) {
+            let written =
+                slot.compare_exchange(before, word.0, Ordering::AcqRel, Ordering::Relaxed);
+            if written.is_ok() && self.move_head(head, key) {
                 return;
             }
         }
@@ -281,10 +286,18 @@ mod tests {
 
     const FIRST: u64 = 2 * RING;
 
-    /// Every interleaving of two threads whose clocks differ by a slot.
+    /// Every interleaving with at most two preemptions:
+    /// `RUSTFLAGS="--cfg loom" cargo test --release -p mesh-retry --lib budget::window`.
+    fn model(run: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(run);
+    }
+
+    /// Two threads whose clocks differ by a slot.
     #[test]
     fn no_interleaving_grants_more_than_the_law() {
-        loom::model(|| {
+        model(|| {
             let window = Arc::new(Window::new(1));
             window.deposit(0, FIRST);
             let law = |originals, grants| grants <= originals;
@@ -302,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_original_counted_meanwhile_is_never_lost_for_good() {
-        loom::model(|| {
+        model(|| {
             let window = Arc::new(Window::new(1));
             let law = |originals, grants| grants <= originals;
             let depositor = {
@@ -318,7 +331,7 @@ mod tests {
 
     #[test]
     fn no_interleaving_of_a_new_ttl_forgets_a_grant() {
-        loom::model(|| {
+        model(|| {
             let window = Arc::new(Window::new(1));
             let law = |_, grants| grants <= 1;
             let withdrawer = {
