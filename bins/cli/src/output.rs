@@ -32,10 +32,44 @@ impl FromStr for Format {
     }
 }
 
-/// Says that a command was used wrongly.
-pub(crate) fn usage(reason: impl fmt::Display) -> Result<ExitCode> {
-    eprintln!("Error: {reason}");
-    Ok(ExitCode::from(2))
+/// Why a command does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It was used wrongly.
+    Usage(String),
+    /// It names what does not exist.
+    Unknown(String),
+}
+
+impl From<&str> for Refusal {
+    fn from(reason: &str) -> Self {
+        Self::Usage(reason.to_owned())
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self::Usage(reason)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(reason) | Self::Unknown(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Says why a command does nothing, with the exit code for it.
+pub(crate) fn refuse(refusal: impl Into<Refusal>) -> Result<ExitCode> {
+    match refusal.into() {
+        Refusal::Usage(reason) => {
+            eprintln!("Error: {reason}");
+            Ok(ExitCode::from(2))
+        }
+        Refusal::Unknown(reason) => Err(anyhow::Error::msg(reason)),
+    }
 }
 
 /// JSON as it is printed: indented by two, with a line end.

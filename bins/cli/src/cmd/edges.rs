@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::Client,
-    output::{Align, Format, NONE, Table, json, usage},
+    output::{Align, Format, NONE, Refusal, Table, json, refuse},
     resources::{Query, resource},
 };
 use anyhow::Result;
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let (format, query) = match args.check(global) {
         Ok(checked) => checked,
-        Err(reason) => return usage(reason),
+        Err(reason) => return refuse(reason),
     };
     let query: Vec<_> = query
         .iter()
@@ -51,19 +51,16 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 impl Args {
-    fn check(&self, global: &Global) -> Result<(Format, Query), String> {
-        let format = self.output.parse()?;
+    fn check(&self, global: &Global) -> Result<(Format, Query), Refusal> {
+        let format = self.output.parse::<Format>()?;
         if self.all_namespaces && global.namespace.is_some() {
             let reason = "--all-namespaces and --namespace flags are mutually exclusive";
-            return Err(reason.to_owned());
+            return Err(reason.into());
         }
         let resource = resource(&self.kind)?;
         if resource.name.is_some() {
-            return Err(
-                "Edges cannot be returned for a specific resource name; remove it and \
-                        ask for the whole type"
-                    .to_owned(),
-            );
+            let reason = "edges are of a whole type: leave the name out";
+            return Err(reason.into());
         }
         let mut query = vec![("resource", resource.to_string())];
         query.extend(global.namespace.clone().map(|name| ("namespace", name)));

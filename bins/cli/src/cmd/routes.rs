@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::Client,
-    output::{Align, Format, Table, cell, json, ms, percent, rps, usage},
+    output::{Align, Format, Refusal, Table, cell, json, ms, percent, refuse, rps},
     resources::{self, Query, check_filter_namespace, filter, resource},
 };
 use anyhow::Result;
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let (format, query) = match args.check(global) {
         Ok(checked) => checked,
-        Err(reason) => return usage(reason),
+        Err(reason) => return refuse(reason),
     };
     let query: Vec<_> = query
         .iter()
@@ -57,10 +57,10 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 impl Args {
     /// The format and the question, or what is wrong with it.
-    fn check(&self, global: &Global) -> Result<(Format, Query), String> {
-        let format = self.output.parse()?;
+    fn check(&self, global: &Global) -> Result<(Format, Query), Refusal> {
+        let format = self.output.parse::<Format>()?;
         if format == Format::Wide && self.to.is_none() {
-            return Err("wide output is only available when --to is specified".to_owned());
+            return Err("wide output is only available when --to is specified".into());
         }
         let resource = resource(&self.resource)?;
         resources::window(&self.time_window)?;
@@ -103,7 +103,8 @@ fn table(of: &RouteTable, format: Format) -> Table {
 
     let mut table = Table::new(columns);
     for row in &of.rows {
-        let mut cells = vec![row.route.clone(), service(row).to_owned()];
+        let service = Some(service(row)).filter(|service| !service.is_empty());
+        let mut cells = vec![row.route.clone(), cell(service, str::to_owned)];
         let rate = |rate: Rate| [cell(rate.success, percent), cell(rate.rps, rps)];
         cells.extend(rate(row.effective));
         if format == Format::Wide {
@@ -173,7 +174,7 @@ mod tests {
         global: Global,
     }
 
-    fn check(line: &str) -> Result<(Format, Query), String> {
+    fn check(line: &str) -> Result<(Format, Query), Refusal> {
         let line = Line::try_parse_from(format!("routes {line}").split_whitespace()).unwrap();
         line.args.check(&line.global)
     }
@@ -241,7 +242,10 @@ mod tests {
             ),
             ("deploy/a -t 1", "invalid time window: "),
         ] {
-            assert!(check(line).unwrap_err().starts_with(reason), "{line}");
+            assert!(
+                check(line).unwrap_err().to_string().starts_with(reason),
+                "{line}"
+            );
         }
     }
 

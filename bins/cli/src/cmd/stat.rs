@@ -3,7 +3,9 @@
 use crate::{
     args::Global,
     client::Client,
-    output::{Align, Format, Table, bytes_per_second, cell, json, ms, percent, rps, usage},
+    output::{
+        Align, Format, Refusal, Table, bytes_per_second, cell, json, ms, percent, refuse, rps,
+    },
     resources::{self, Query, check_filter_namespace, filter, resources},
 };
 use anyhow::Result;
@@ -53,7 +55,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let (format, query) = match args.check(global) {
         Ok(checked) => checked,
-        Err(reason) => return usage(reason),
+        Err(reason) => return refuse(reason),
     };
     let query: Vec<_> = query
         .iter()
@@ -73,23 +75,23 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 impl Args {
     /// The format and the question, or what is wrong with it.
-    fn check(&self, global: &Global) -> Result<(Format, Query), String> {
-        let format = self.output.parse()?;
+    fn check(&self, global: &Global) -> Result<(Format, Query), Refusal> {
+        let format = self.output.parse::<Format>()?;
         if self.to.is_some() && self.from.is_some() {
-            return Err("--to and --from flags are mutually exclusive".to_owned());
+            return Err("--to and --from flags are mutually exclusive".into());
         }
         if self.to_namespace.is_some() && self.from_namespace.is_some() {
             let reason = "--to-namespace and --from-namespace flags are mutually exclusive";
-            return Err(reason.to_owned());
+            return Err(reason.into());
         }
         if self.all_namespaces && global.namespace.is_some() {
             let reason = "--all-namespaces and --namespace flags are mutually exclusive";
-            return Err(reason.to_owned());
+            return Err(reason.into());
         }
         let resources = resources(&self.resources)?;
         if self.all_namespaces && resources.iter().any(|resource| resource.name.is_some()) {
             let reason = "stats for a resource cannot be retrieved by name across all namespaces";
-            return Err(reason.to_owned());
+            return Err(reason.into());
         }
         resources::window(&self.time_window)?;
         let names: Vec<_> = resources.iter().map(ToString::to_string).collect();
@@ -194,7 +196,7 @@ mod tests {
         global: Global,
     }
 
-    fn check(line: &str) -> Result<(Format, Query), String> {
+    fn check(line: &str) -> Result<(Format, Query), Refusal> {
         let line = Line::try_parse_from(format!("stat {line}").split_whitespace()).unwrap();
         line.args.check(&line.global)
     }
@@ -319,7 +321,7 @@ mod tests {
                 "resource type 'all' is not supported as a filter",
             ),
         ] {
-            assert_eq!(check(line).unwrap_err(), reason, "{line}");
+            assert_eq!(check(line).unwrap_err().to_string(), reason, "{line}");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::{Client, Lines},
-    output::usage,
+    output::{Refusal, refuse},
     resources::{self, Query, check_filter_namespace, resource},
 };
 use anyhow::{Context, Result};
@@ -58,12 +58,12 @@ pub(super) struct Filter {
 
 impl Filter {
     /// The question, or what is wrong with it.
-    pub(super) fn query(&self, global: &Global) -> Result<Query, String> {
+    pub(super) fn query(&self, global: &Global) -> Result<Query, Refusal> {
         let resource = resource(&self.resource)?;
         let to = self.to.as_deref().map(resources::filter).transpose()?;
         check_filter_namespace("to", to.as_ref(), self.to_namespace.as_deref())?;
         if !self.max_rps.is_finite() || self.max_rps < 0.0 {
-            return Err("--max-rps needs to be a rate".to_owned());
+            return Err("--max-rps needs to be a rate".into());
         }
         let mut query = vec![
             ("resource", resource.to_string()),
@@ -114,12 +114,12 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         "json" => Format::Json,
         other => {
             let reason = format!("unsupported output format \"{other}\"; use wide or json");
-            return usage(reason);
+            return refuse(reason);
         }
     };
     let mut query = match args.filter.query(global) {
         Ok(query) => query,
-        Err(reason) => return usage(reason),
+        Err(reason) => return refuse(reason),
     };
     if format == Format::Json {
         query.push(("headers", "true".to_owned()));
@@ -167,7 +167,7 @@ mod tests {
         global: Global,
     }
 
-    fn query(line: &str) -> Result<String, String> {
+    fn query(line: &str) -> Result<String, Refusal> {
         let line = Line::try_parse_from(format!("tap {line}").split_whitespace()).unwrap();
         let query = line.args.filter.query(&line.global)?;
         let query = query.iter().map(|(name, value)| format!("{name}={value}"));
@@ -197,9 +197,12 @@ mod tests {
                 "resource=deploy/webapp&max_rps=100&namespace=shop&to=svc/books&method=POST&path=/books"
             )
         );
-        assert_eq!(query("").unwrap_err(), "No resource arguments provided");
         assert_eq!(
-            query("deploy/webapp --to all").unwrap_err(),
+            query("").unwrap_err().to_string(),
+            "No resource arguments provided"
+        );
+        assert_eq!(
+            query("deploy/webapp --to all").unwrap_err().to_string(),
             "resource type 'all' is not supported as a filter"
         );
         assert!(query("deploy/webapp --max-rps NaN").is_err());

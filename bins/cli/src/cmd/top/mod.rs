@@ -6,7 +6,7 @@ mod screen;
 
 use self::{board::Board, screen::Key};
 use super::tap::{Filter, event, events};
-use crate::{args::Global, client::Lines, output::usage};
+use crate::{args::Global, client::Lines, output::refuse};
 use anyhow::Result;
 use std::{
     io::{self, IsTerminal, Write},
@@ -46,11 +46,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let query = match args.filter.query(global) {
         Ok(query) => query,
-        Err(reason) => return usage(reason),
+        Err(reason) => return refuse(reason),
     };
     let is_screen = args.once.is_none() && io::stdout().is_terminal() && io::stdin().is_terminal();
     let Ok(once) = Duration::try_from_secs_f64(args.once.unwrap_or(ONCE)) else {
-        return usage("--once needs a number of seconds");
+        return refuse("--once needs a number of seconds");
     };
     let mut board = Board::new(args.routes, args.hide_sources);
     let mut lines = events(global, &query).await?;

@@ -297,9 +297,11 @@ fn routes_to_a_service_show_what_retries_did() {
 
 #[test]
 fn without_a_profile_there_is_one_default_row() {
-    let rows = booksapp().routes("deploy/webapp", None).unwrap();
-    let routes: Vec<_> = rows.iter().map(|row| &*row.route).collect();
-    assert_eq!(routes, [DEFAULT_ROUTE]);
+    for workload in ["deploy/webapp", "deploy/legacy"] {
+        let rows = booksapp().routes(workload, None).unwrap();
+        let routes: Vec<_> = rows.iter().map(|row| &*row.route).collect();
+        assert_eq!(routes, [DEFAULT_ROUTE]);
+    }
 }
 
 #[test]
