@@ -1,8 +1,9 @@
 use super::matches;
 use linkerd2_proxy_api::destination as api;
-use mesh_core::{RetryBudget, Route};
+
 use mesh_profile::{
-    ProfileSpec, ResponseClassSpec, RetryBudgetSpec, RouteSpec, Weight, WeightedDst, duration,
+    ProfileSpec, ResponseClassSpec, RetryBudget, RetryBudgetSpec, Route, RouteSpec, Weight,
+    WeightedDst, duration,
 };
 use std::time::Duration;
 

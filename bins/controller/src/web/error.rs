@@ -1,6 +1,7 @@
 use axum::{
     Json,
-    http::{Method, StatusCode, Uri},
+    body::to_bytes,
+    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use std::fmt;
@@ -70,4 +71,22 @@ pub(super) async fn no_such_path(uri: Uri) -> ApiError {
 pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     let reason = format!("{} does not take {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, reason)
+}
+
+/// The longest reason that is passed on.
+const MAX_REASON: usize = 4 << 10;
+
+/// Gives our form to what axum itself refuses: a query, path or body that cannot be read.
+pub(super) async fn in_json(response: Response) -> Response {
+    let status = response.status();
+    let is_plain = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !is_plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let reason = to_bytes(response.into_body(), MAX_REASON).await;
+    let reason = String::from_utf8_lossy(&reason.unwrap_or_default()).into_owned();
+    ApiError { status, reason }.into_response()
 }

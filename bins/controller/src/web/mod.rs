@@ -56,6 +56,7 @@ pub fn router(app: App, access: Access) -> Router {
         .merge(check::routes())
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::map_response(error::in_json))
         .with_state(app);
     match access {
         Access::Owner => router,
