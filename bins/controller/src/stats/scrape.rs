@@ -1,18 +1,18 @@
 //! Reads every sidecar's metrics, once a second.
 
 use super::{Reading, Source, Store};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use std::{
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -23,8 +23,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long a sidecar may take to answer; below the interval, so that readings do not pile up.
 const PATIENCE: Duration = Duration::from_millis(900);
 
-/// How many sidecars are read at once.
-const AT_ONCE: usize = 32;
+/// How many sidecars are read at once, each into a buffer that is kept: they are next door, and
+/// texts of a few hundred kilobytes that come and go every second are how a small heap gets big.
+const AT_ONCE: usize = 8;
 
 /// The longest text that is read: beyond any sidecar's bound on its own series.
 const MAX_TEXT: usize = 16 << 20;
@@ -36,22 +37,26 @@ pub type Target = (Source, SocketAddr);
 ///
 /// One that does not answer keeps its history until that ages out.
 pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
-    let scraper = Scraper::new();
+    let client = client();
+    let buffers = Mutex::new(Vec::with_capacity(AT_ONCE));
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         stream::iter(targets())
             .for_each_concurrent(AT_ONCE, |(source, admin)| {
-                let scraper = &scraper;
+                let (client, buffers) = (&client, &buffers);
                 async move {
-                    match timeout(PATIENCE, scraper.fetch(admin)).await {
-                        Ok(Ok(text)) => ingest(store, &source, &text),
+                    let mut buffer = lock(buffers).pop().unwrap_or_default();
+                    match timeout(PATIENCE, fetch(client, admin, &mut buffer)).await {
+                        Ok(Ok(())) => ingest(store, &source, &buffer),
                         Ok(Err(error)) => {
                             tracing::debug!(pod = %source.pod, "not read: {error:#}");
                         }
                         Err(_) => tracing::debug!(pod = %source.pod, "not read in time"),
                     }
+                    buffer.clear();
+                    lock(buffers).push(buffer);
                 }
             })
             .await;
@@ -59,7 +64,11 @@ pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
     }
 }
 
-fn ingest(store: &Mutex<Store>, source: &Source, text: &str) {
+fn ingest(store: &Mutex<Store>, source: &Source, text: &[u8]) {
+    let Ok(text) = str::from_utf8(text) else {
+        tracing::debug!(pod = %source.pod, "not text");
+        return;
+    };
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let reading = Reading {
         text,
@@ -70,35 +79,40 @@ fn ingest(store: &Mutex<Store>, source: &Source, text: &str) {
 }
 
 /// A panic elsewhere leaves a store that is at worst short of one reading.
-fn lock(store: &Mutex<Store>) -> std::sync::MutexGuard<'_, Store> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Http = Client<HttpConnector, Empty<Bytes>>;
+
 /// Keeps one connection to each sidecar.
-struct Scraper(Client<HttpConnector, Empty<Bytes>>);
+fn client() -> Http {
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(1)
+        .pool_idle_timeout(10 * EVERY)
+        .build_http()
+}
 
-impl Scraper {
-    fn new() -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(10 * EVERY)
-            .build_http();
-        Self(client)
+async fn fetch(client: &Http, admin: SocketAddr, into: &mut Vec<u8>) -> Result<()> {
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(admin.to_string())
+        .path_and_query("/metrics")
+        .build()?;
+    let response = client.get(uri).await?;
+    let status = response.status();
+    ensure!(status == StatusCode::OK, "answered {status}");
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            ensure!(
+                into.len() + data.len() <= MAX_TEXT,
+                "longer than {MAX_TEXT} bytes"
+            );
+            into.extend_from_slice(&data);
+        }
     }
-
-    async fn fetch(&self, admin: SocketAddr) -> Result<String> {
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(admin.to_string())
-            .path_and_query("/metrics")
-            .build()?;
-        let response = self.0.get(uri).await?;
-        let status = response.status();
-        ensure!(status == StatusCode::OK, "answered {status}");
-        let body = Limited::new(response.into_body(), MAX_TEXT).collect().await;
-        let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
-        String::from_utf8(body.into()).context("not text")
-    }
+    Ok(())
 }
 
 #[cfg(test)]
