@@ -161,7 +161,10 @@ impl Inner {
     fn look_for_removed(&self, known: &mut Known, entries: &[Entry], trust: Trust) {
         let mut gone = Vec::new();
         for (path, seen) in &mut known.files {
-            if entries.iter().any(|entry| entry.path == *path) {
+            if entries
+                .binary_search_by(|entry| entry.path.cmp(path))
+                .is_ok()
+            {
                 continue;
             }
             let was_missing = seen.stamp.take().is_none();
