@@ -141,6 +141,11 @@ impl PathRegex {
         }
     }
 
+    /// Whether it runs as a table of its own, and could be joined with others.
+    pub(crate) fn is_dfa(&self) -> bool {
+        matches!(self.matcher, PathMatcher::Dfa(_))
+    }
+
     /// Segments that every matching path begins with, each followed by a slash.
     pub(crate) fn prefix(&self) -> &[Segment] {
         &self.prefix

@@ -151,7 +151,7 @@ fn check(conditions: &[RequestMatchSpec], requests: &[(String, String)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn the_answer_is_that_of_trying_the_routes_in_order(
@@ -224,15 +224,16 @@ fn routes_overlap_in_the_order_of_the_profile() {
 
 #[test]
 fn more_methods_than_bits_are_still_told_apart() {
-    let conditions: Vec<_> = (0..80)
-        .map(|i| RequestMatchSpec {
+    let of = |pattern: &'static str| {
+        (0..80).map(move |i| RequestMatchSpec {
             method: Some(format!("M{i}")),
-            path_regex: Some("/[^/]*".to_owned()),
+            path_regex: Some(pattern.to_owned()),
             ..RequestMatchSpec::default()
         })
-        .collect();
+    };
+    let conditions: Vec<_> = of("/[^/]*").chain(of("/(a|b)/c")).collect();
     let requests: Vec<_> = (0..82)
-        .map(|i| (format!("M{i}"), "/a".to_owned()))
+        .flat_map(|i| ["/a", "/b/c"].map(|path| (format!("M{i}"), path.to_owned())))
         .collect();
     check(&conditions, &requests);
 }

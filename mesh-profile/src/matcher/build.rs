@@ -1,6 +1,7 @@
 use super::{
     Entry, Matcher, MethodSet, NONE, Node, NodeId, RouteId, Span,
     literals::Literals,
+    set,
     template::{Mixed, Segment, Tail, Template},
     terms::{self, Term},
 };
@@ -17,7 +18,7 @@ impl Matcher {
                 trie.insert(route as RouteId, &term);
             }
         }
-        trie.compile()
+        trie.compile(conditions)
     }
 }
 
@@ -118,7 +119,7 @@ impl Trie {
 
     /// Lays the lists of all nodes end to end. A child has a higher number than its parent, so
     /// what is known of it is complete when the parent's turn comes, from the back.
-    fn compile(self) -> Matcher {
+    fn compile(self, conditions: &[RequestMatch]) -> Matcher {
         let mut matcher = Matcher {
             extension_methods: self.extension_methods,
             nodes: Vec::with_capacity(self.nodes.len()),
@@ -126,8 +127,10 @@ impl Trie {
             mixed: Vec::new(),
             ends: Vec::new(),
             tails: Vec::new(),
+            sets: Vec::new(),
             hard: Vec::new(),
         };
+        let mut joining = set::Joining::new();
         let mut literals = Vec::new();
         for (id, mut growing) in self.nodes.into_iter().enumerate() {
             growing.tails.sort_by_key(|(_, entry)| entry.route);
@@ -143,8 +146,13 @@ impl Trie {
                 mixed: Span(0, 0),
                 ends: append(&mut matcher.ends, growing.ends),
                 tails: append(&mut matcher.tails, growing.tails),
-                hard: append(&mut matcher.hard, growing.hard),
+                is_easy: growing.hard.is_empty(),
+                sets: Span(0, 0),
+                hard: Span(0, 0),
             };
+            let (sets, hard) = joining.join(growing.hard, conditions);
+            node.sets = append(&mut matcher.sets, sets);
+            node.hard = append(&mut matcher.hard, hard);
             let mixed = growing.mixed.into_iter().map(|(m, c)| (m, c as NodeId));
             node.mixed = append(&mut matcher.mixed, mixed);
             matcher.nodes.push(node);

@@ -78,16 +78,22 @@ fn hash(parent: NodeId, bytes: &[u8]) -> u64 {
     const A: u64 = 0x9e37_79b9_7f4a_7c15;
     const B: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
-    let mut state = A ^ u64::from(parent);
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for chunk in chunks {
-        state = fold(state ^ u64::from_le_bytes(*chunk), B);
-    }
-    let mut last = [0; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    fold(state ^ u64::from_le_bytes(last), A ^ (bytes.len() as u64))
+    let start = A ^ u64::from(parent);
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let state = chunks.iter().fold(start, |state, chunk| {
+        fold(state ^ u64::from_le_bytes(*chunk), B)
+    });
+    // The last bytes, if need be together with some that were seen already.
+    let last = if let Some(last) = bytes.last_chunk::<8>() {
+        u64::from_le_bytes(*last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+    } else {
+        bytes
+            .iter()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte))
+    };
+    fold(state ^ last, A ^ (bytes.len() as u64))
 }
 
 fn fold(a: u64, b: u64) -> u64 {

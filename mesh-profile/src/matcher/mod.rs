@@ -5,15 +5,17 @@
 //! trie over path segments, at the end of which stands the lowest number of a route. What is not
 //! (a real regex, a `not`) hangs in the same trie where its leading segments end, and is
 //! evaluated only for requests that get there, and only while its number is below the best so
-//! far. Every node knows the lowest number and the methods below it, so that a walk skips what
+//! far. Regexes that hang at one place are joined into one automaton, which runs once for all. Every node knows the lowest number and the methods below it, so that a walk skips what
 //! cannot win. A walk allocates nothing.
 
 mod build;
 mod literals;
+mod set;
 pub(crate) mod template;
 mod terms;
 
 use self::literals::Literals;
+use self::set::RegexSet;
 use self::template::{Mixed, Tail};
 use crate::request::RequestMatch;
 use http::Method;
@@ -29,6 +31,7 @@ pub(crate) struct Matcher {
     mixed: Vec<(Mixed, NodeId)>,
     ends: Vec<Entry>,
     tails: Vec<(Tail, Entry)>,
+    sets: Vec<RegexSet>,
     hard: Vec<Entry>,
 }
 
@@ -51,12 +54,16 @@ struct Node {
     empty: NodeId,
     any: [NodeId; 2],
     has_literals: bool,
+    /// Whether there are neither sets nor hard routes.
+    is_easy: bool,
     mixed: Span,
     /// Routes of the paths that end here, by route.
     ends: Span,
     /// Routes of the paths that go on from here in any way, by route.
     tails: Span,
-    /// Routes to be tried on the paths that go on from here, by route.
+    /// Regexes to be tried together on the paths that go on from here.
+    sets: Span,
+    /// Routes to be tried one by one on the paths that go on from here, by route.
     hard: Span,
 }
 
@@ -194,6 +201,14 @@ impl Matcher {
             }
         }
 
+        if node.is_easy {
+            return;
+        }
+        for set in &self.sets[node.sets.range()] {
+            if search.wants(set.lowest, set.methods) {
+                set.search(search);
+            }
+        }
         for entry in &self.hard[node.hard.range()] {
             if entry.route >= search.best {
                 break;

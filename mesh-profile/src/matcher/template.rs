@@ -65,10 +65,29 @@ impl Template {
 
 /// The segment that `path` begins with, and what follows its slash.
 pub(crate) fn split(path: &str) -> (&str, Option<&str>) {
-    match path.split_once('/') {
-        Some((segment, rest)) => (segment, Some(rest)),
+    match find_slash(path.as_bytes()) {
+        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
         None => (path, None),
     }
+}
+
+/// Eight bytes at a time: segments are too short for what a general search sets up.
+fn find_slash(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    const SLASHES: u64 = u64::from_le_bytes([b'/'; 8]);
+
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (i, chunk) in chunks.iter().enumerate() {
+        // A byte is zero where the chunk has a slash; the lowest of these is found exactly.
+        let zero_at_slash = u64::from_le_bytes(*chunk) ^ SLASHES;
+        let found = zero_at_slash.wrapping_sub(LOW) & !zero_at_slash & HIGH;
+        if found != 0 {
+            return Some(8 * i + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let slash = rest.iter().position(|byte| *byte == b'/')?;
+    Some(8 * chunks.len() + slash)
 }
 
 impl Tail {

@@ -18,15 +18,14 @@ pub(super) fn regex(path: &str) -> String {
     while let Some(c) = rest.chars().next() {
         rest = &rest[c.len_utf8()..];
         // A group has no braces within; one that is never closed is literal.
-        let group = rest
-            .find(['{', '}'])
-            .filter(|end| rest[*end..].starts_with('}'));
-        match (c, group) {
-            ('{', Some(end)) => {
+        let group = (c == '{').then(|| rest.find(['{', '}'])).flatten();
+        let group = group.filter(|end| rest[*end..].starts_with('}'));
+        match group {
+            Some(end) => {
                 regex.push_str("[^/]*");
                 rest = &rest[end + 1..];
             }
-            _ => {
+            None => {
                 if r"\.+*?()|[]{}^$".contains(c) {
                     regex.push('\\');
                 }

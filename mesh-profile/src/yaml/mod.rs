@@ -156,6 +156,9 @@ pub(crate) fn options() -> Options {
             max_merge_keys: 10_000,
             max_total_scalar_bytes: 128 << 20,
         },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 200_000,
+        },
         duplicate_keys: DuplicateKeyPolicy::Error,
         with_snippet: false,
     }
