@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     )
     .await?;
     for rejected in &list.rejected {
-        eprintln!("Warning: {}", describe(rejected)?);
+        eprintln!("Warning: {rejected}");
     }
     let text = match args.output {
         None if list.items.is_empty() => {
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         None => table(&list.items, args.all_namespaces),
-        Some(format) => print(list.items, format, name.is_some())?,
+        Some(format) => print(&list.items, format, name.is_some())?,
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -85,22 +85,6 @@ pub(crate) fn path(kind: Kind, namespace: Option<&str>, name: Option<&str>) -> S
         crate::client::encode(&mut path, part);
     }
     path
-}
-
-/// Why a file was refused, in a line.
-pub(crate) fn describe(rejection: &impl serde::Serialize) -> Result<String> {
-    let rejection = serde_json::to_value(rejection)?;
-    let part = |name: &str| match &rejection[name] {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    Ok(format!(
-        "{}:{}: {}",
-        part("file"),
-        part("line"),
-        part("reason")
-    ))
 }
 
 fn table(items: &[Value], with_namespace: bool) -> String {
@@ -133,30 +117,19 @@ fn table(items: &[Value], with_namespace: bool) -> String {
     lines.collect()
 }
 
-fn print(items: Vec<Value>, format: Format, one: bool) -> Result<String> {
-    let value = match <[Value; 1]>::try_from(items) {
-        Ok([item]) if one => item,
-        Ok(items) => list(items.into()),
-        Err(items) if format == Format::Yaml => {
-            // As documents, which is what `mesh apply` takes.
+/// Several are documents in YAML, which is what `mesh apply` takes, and a list in JSON.
+fn print(items: &[Value], format: Format, one: bool) -> Result<String> {
+    Ok(match (format, items) {
+        (Format::Yaml, items) => {
             let texts: Result<Vec<_>, _> = items.iter().map(serde_yaml::to_string).collect();
-            return Ok(texts?.join("---\n"));
-        }
-        Err(items) => list(items),
-    };
-    Ok(match format {
-        Format::Json => serde_json::to_string_pretty(&value)? + "\n",
-        Format::Yaml if value["kind"] == "List" => {
-            let items = value["items"].as_array().into_iter().flatten();
-            let texts: Result<Vec<_>, _> = items.map(serde_yaml::to_string).collect();
             texts?.join("---\n")
         }
-        Format::Yaml => serde_yaml::to_string(&value)?,
+        (Format::Json, [item]) if one => serde_json::to_string_pretty(item)? + "\n",
+        (Format::Json, items) => {
+            let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
+            serde_json::to_string_pretty(&list)? + "\n"
+        }
     })
-}
-
-fn list(items: Vec<Value>) -> Value {
-    serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
 #[cfg(test)]
@@ -180,13 +153,13 @@ mod tests {
 
     #[test]
     fn several_are_documents_in_yaml_and_a_list_in_json() {
-        let items = || vec![item("a"), item("b")];
-        let yaml = print(items(), Format::Yaml, false).unwrap();
+        let items = [item("a"), item("b")];
+        let yaml = print(&items, Format::Yaml, false).unwrap();
         assert_eq!(yaml.matches("kind: ServiceProfile").count(), 2);
         assert_eq!(yaml.matches("---\n").count(), 1);
-        let json = print(items(), Format::Json, false).unwrap();
+        let json = print(&items, Format::Json, false).unwrap();
         assert!(json.contains(r#""kind": "List""#));
-        let one = print(vec![item("a")], Format::Json, true).unwrap();
+        let one = print(&[item("a")], Format::Json, true).unwrap();
         assert!(
             one.starts_with("{\n  \"kind\": \"ServiceProfile\""),
             "{one}"

@@ -51,7 +51,10 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     // Each begins with its time in RFC 3339, so that texts sort as times do.
     lines.sort_by(|a, b| time_of(a).cmp(time_of(b)));
     printer.print(&lines[lines.len().saturating_sub(args.tail)..])?;
-    while args.follow {
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         sleep(TICK).await;
         for (path, file) in open(&dir, &args.names).unwrap_or_default() {
             files.entry(path).or_insert(file);
@@ -64,7 +67,6 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         lines.sort_by(|a, b| time_of(a).cmp(time_of(b)));
         printer.print(&lines)?;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The files of `names`, or all.

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let global = cli.global;
     match cli.command {
-        Command::Profile(args) => profile::run(args, &global),
+        Command::Profile(args) => profile::run(&args, &global),
         Command::Completion(args) => completion::run(&args, &global),
         Command::Proxy(args) => proxy::run(args),
         Command::Controller(args) => controller::run(args),

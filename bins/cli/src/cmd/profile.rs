@@ -54,7 +54,7 @@ const CLUSTER_DOMAIN: &str = "cluster.local";
 const MAX_INPUT: u64 = 128 << 20;
 
 #[expect(clippy::needless_pass_by_value, reason = "as all commands take them")]
-pub(crate) fn run(args: Args, global: &Global) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let namespace = match &global.namespace {
         Some(namespace) => namespace.clone(),
         None => running_namespace(global).unwrap_or_else(|| "default".to_owned()),
@@ -65,7 +65,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<ExitCode> {
         Some(file) => read(file)?,
         None => String::new(),
     };
-    let (text, notes) = print(&args, source, &namespace, &input)?;
+    let (text, notes) = print(args, source, &namespace, &input)?;
     io::stderr().write_all(notes.as_bytes())?;
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

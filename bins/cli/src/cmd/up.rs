@@ -127,7 +127,7 @@ async fn wait(
         if let Some((child, log)) = &mut child
             && child.try_wait()?.is_some()
         {
-            let said = fs::read_to_string(&log).unwrap_or_default();
+            let said = fs::read_to_string(log).unwrap_or_default();
             let said = said.trim().trim_start_matches("Error: ");
             bail!(
                 "{}",

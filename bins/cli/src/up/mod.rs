@@ -84,7 +84,7 @@ pub(crate) async fn run(config: Config, state: StateDir, _lock: Lock, terse: boo
     let logs = Logs::new(&state.root().join("logs"), terse)?;
     if leftovers > 0 {
         logs.say(&format!(
-            "ended {leftovers} processes that the last mesh left behind"
+            "the last mesh left processes behind, which were ended: {leftovers}"
         ));
     }
     let record = Record::new(&state.run())?;

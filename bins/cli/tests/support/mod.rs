@@ -1,6 +1,10 @@
 //! A real mesh of real processes in a folder of its own, ended when the test ends.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test uses a part of it, as a module of its own"
+)]
 
 use serde_json::Value;
 use std::{
@@ -133,7 +137,7 @@ impl Mesh {
     /// As [`ok`](Self::ok), with `input` on standard input.
     pub fn feed(&self, args: &[&str], input: &str) -> String {
         let mut command = self.command(args);
-        let mut child = command
+        let child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
