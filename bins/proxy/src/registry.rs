@@ -271,3 +271,64 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> Registry {
+        Registry::new(&[("pod".to_owned(), "web-0".to_owned())])
+    }
+
+    fn route(held: &Held) {
+        held.stats.retryable(None, None);
+    }
+
+    fn retryable(registry: &Registry, now: Instant) -> Option<String> {
+        let text = registry.render(now);
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("route_retryable_total"));
+        line.map(str::to_owned)
+    }
+
+    #[test]
+    fn workers_add_up_and_whoever_comes_back_goes_on_counting() {
+        let registry = registry();
+        let now = Instant::now();
+        for worker in [0, 1, 0] {
+            // Dropped each time, as when a destination is forgotten.
+            route(&registry.routes(worker, Direction::Outbound, "books:7002"));
+        }
+        assert_eq!(
+            retryable(&registry, now).unwrap(),
+            r#"route_retryable_total{pod="web-0",direction="outbound",dst="books:7002"} 3"#
+        );
+    }
+
+    #[test]
+    fn what_nobody_uses_disappears_after_a_while() {
+        let registry = registry();
+        let now = Instant::now();
+        let held = registry.routes(0, Direction::Outbound, "books:7002");
+        route(&held);
+        let later = |times: u32| now + (RETAIN_IDLE + Duration::from_secs(1)) * times;
+        assert!(retryable(&registry, later(1)).is_some(), "still held");
+        drop(held);
+        assert!(
+            retryable(&registry, later(2)).is_some(),
+            "not yet idle for long"
+        );
+        assert!(retryable(&registry, later(3)).is_none());
+    }
+
+    #[test]
+    fn past_the_bound_everything_counts_together() {
+        let registry = registry();
+        for n in 0..MAX_SERIES + 10 {
+            registry.routes(0, Direction::Inbound, &n.to_string());
+        }
+        let known = registry.known.lock().unwrap();
+        assert!(known.series.len() <= MAX_SERIES + 1);
+    }
+}

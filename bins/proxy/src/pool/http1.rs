@@ -23,7 +23,7 @@ use std::{
     task::{Context, Waker},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 /// A connection between requests.
 pub(super) struct Idle<B> {
@@ -189,8 +189,11 @@ where
             since: Instant::now(),
         });
         drop(idle);
-        if !self.reaping.swap(true, AcqRel) {
-            tokio::spawn(reap(Arc::downgrade(self), self.settings.idle));
+        // Bodies are also dropped while the runtime ends, when nothing can be spawned any more.
+        if !self.reaping.swap(true, AcqRel)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(reap(Arc::downgrade(self), self.settings.idle));
         }
     }
 
@@ -300,8 +303,10 @@ where
             }
             return;
         }
-        if !self.conn.sender.is_closed() {
-            tokio::spawn(async move {
+        if !self.conn.sender.is_closed()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move {
                 if self.conn.sender.ready().await.is_ok() {
                     self.pool.put_idle(self.conn);
                 }

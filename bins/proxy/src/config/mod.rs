@@ -1,212 +1,16 @@
+mod args;
+
+pub use self::args::{Args, Fixed, Label};
+
 use anyhow::{Context as _, bail};
 use clap::Args as _;
 use std::{
     ffi::OsString,
-    fmt,
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
-
-/// The flags of `mesh-proxy` and of `mesh proxy`. Each has an environment variable that it
-/// wins over.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// Capture listener of the application's calls: the `http_proxy` of its environment
-    #[arg(long, value_name = "ADDR", env = "MESH_PROXY_OUTBOUND")]
-    pub outbound: Vec<SocketAddr>,
-
-    /// A listener whose requests all go to AUTHORITY, which also becomes their Host
-    #[arg(
-        long,
-        value_name = "ADDR=AUTHORITY",
-        env = "MESH_PROXY_UPSTREAM",
-        value_delimiter = ','
-    )]
-    pub upstream: Vec<Fixed>,
-
-    /// A listener whose requests all go to AUTHORITY and keep their Host
-    #[arg(
-        long,
-        value_name = "ADDR=AUTHORITY",
-        env = "MESH_PROXY_GATEWAY",
-        value_delimiter = ','
-    )]
-    pub gateway: Vec<Fixed>,
-
-    /// A listener for calls into the local application at HOST:PORT
-    #[arg(
-        long,
-        value_name = "ADDR=HOST:PORT",
-        env = "MESH_PROXY_INBOUND",
-        value_delimiter = ','
-    )]
-    pub inbound: Vec<Fixed>,
-
-    /// Standalone: listen here, send everything to --forward
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "MESH_PROXY_LISTEN",
-        requires = "forward"
-    )]
-    pub listen: Option<SocketAddr>,
-
-    /// Standalone: where requests go; names are resolved again every 30 s
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        env = "MESH_PROXY_FORWARD",
-        value_delimiter = ',',
-        requires = "listen"
-    )]
-    pub forward: Vec<String>,
-
-    /// Standalone: a ServiceProfile manifest, read again when it changes
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "MESH_PROXY_PROFILE",
-        requires = "listen"
-    )]
-    pub profile: Option<PathBuf>,
-
-    /// Where /metrics, /live, /ready, /shutdown and the tap service are
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "MESH_PROXY_ADMIN",
-        default_value = "127.0.0.1:4191"
-    )]
-    pub admin: SocketAddr,
-
-    /// The controller's gRPC address
-    #[arg(long, value_name = "HOST:PORT", env = "MESH_PROXY_CONTROL")]
-    pub control: Option<String>,
-
-    /// The namespace in which short names are looked up
-    #[arg(
-        long,
-        value_name = "NS",
-        env = "MESH_PROXY_NAMESPACE",
-        default_value = "default"
-    )]
-    pub namespace: String,
-
-    /// A label of every metric and of tap: namespace, pod, deployment...
-    #[arg(
-        long = "label",
-        value_name = "KEY=VALUE",
-        env = "MESH_PROXY_LABELS",
-        value_delimiter = ','
-    )]
-    pub labels: Vec<Label>,
-
-    /// Threads that carry requests [default: the number of cores]
-    #[arg(long, value_name = "N", env = "MESH_PROXY_WORKERS",
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub workers: Option<u16>,
-
-    /// Drain and exit when standard input reaches its end
-    #[arg(long, env = "MESH_PROXY_LIFELINE")]
-    pub lifeline: bool,
-
-    /// How long requests in flight may take to finish after SIGTERM
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_DRAIN_LIMIT",
-          default_value = "120s", value_parser = duration)]
-    pub drain_limit: Duration,
-
-    /// How long connecting to an endpoint may take
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_CONNECT_TIMEOUT",
-          default_value = "1s", value_parser = duration)]
-    pub connect_timeout: Duration,
-
-    /// How long a request waits for a usable endpoint, and for the controller's first answer
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_FAIL_FAST",
-          default_value = "3s", value_parser = duration)]
-    pub fail_fast: Duration,
-
-    /// How long an unused connection to an endpoint is kept; shorter than the peer's own limit
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
-          default_value = "3s", value_parser = duration)]
-    pub pool_idle: Duration,
-
-    /// How many destinations are remembered at once by each worker
-    #[arg(
-        long,
-        value_name = "N",
-        env = "MESH_PROXY_MAX_DESTINATIONS",
-        default_value_t = 1024
-    )]
-    pub max_destinations: usize,
-
-    /// What is logged, as in RUST_LOG
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "MESH_PROXY_LOG",
-        default_value = "warn"
-    )]
-    pub log: String,
-}
-
-/// `ADDR=TARGET`: a listener and the one place its requests go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fixed {
-    /// Where to listen.
-    pub addr: SocketAddr,
-    /// The authority, or the address of the application.
-    pub target: String,
-}
-
-impl FromStr for Fixed {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (addr, target) = text
-            .split_once('=')
-            .context("expected ADDR=HOST:PORT, with an equals sign")?;
-        target
-            .parse::<http::uri::Authority>()
-            .with_context(|| format!("`{target}` is not HOST:PORT"))?;
-        Ok(Self {
-            addr: addr
-                .parse()
-                .with_context(|| format!("`{addr}` is not IP:PORT"))?,
-            target: target.into(),
-        })
-    }
-}
-
-/// `KEY=VALUE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
-    /// The name, as Prometheus spells label names.
-    pub key: String,
-    /// The value, anything.
-    pub value: String,
-}
-
-impl FromStr for Label {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (key, value) = text.split_once('=').context("expected KEY=VALUE")?;
-        let mut chars = key.chars();
-        let starts = chars
-            .next()
-            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            bail!("`{key}` is not a label name: letters, digits and underscores");
-        }
-        Ok(Self {
-            key: key.into(),
-            value: value.into(),
-        })
-    }
-}
 
 /// What a listener does with the requests it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -398,49 +202,6 @@ fn has_port(target: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `1m30s`, `300ms`, `2s`.
-fn duration(text: &str) -> Result<Duration, InvalidDuration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or(InvalidDuration)?;
-        let count: u32 = rest[..digits].parse().map_err(|_| InvalidDuration)?;
-        rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let unit = match &rest[..letters] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            _ => return Err(InvalidDuration),
-        };
-        rest = &rest[letters..];
-        total = unit
-            .checked_mul(count)
-            .and_then(|more| total.checked_add(more))
-            .ok_or(InvalidDuration)?;
-    }
-    if text.is_empty() {
-        return Err(InvalidDuration);
-    }
-    Ok(total)
-}
-
-#[derive(Debug)]
-struct InvalidDuration;
-
-impl fmt::Display for InvalidDuration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected a duration such as 300ms, 2s or 1m30s")
-    }
-}
-
-impl std::error::Error for InvalidDuration {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,8 +254,5 @@ mod tests {
                 .to_string()
                 .contains("--outbound")
         );
-        assert!(Fixed::from_str("127.0.0.1:1").is_err());
-        assert!(Label::from_str("a-b=c").is_err());
-        assert!(duration("10").is_err() && duration("").is_err() && duration("1d").is_err());
     }
 }
