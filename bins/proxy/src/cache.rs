@@ -77,8 +77,9 @@ impl<S: Send + 'static> Cache<S> {
             return slot.entry.clone();
         }
         if slots.len() >= self.limit {
-            let unused = |(_, slot): &(&Box<str>, &Slot<S>)| !slot.entry.used.load(Relaxed);
-            let victim = slots.iter().find(unused).or_else(|| slots.iter().next());
+            let mut all = slots.iter();
+            let unused = all.clone().find(|(_, s)| !s.entry.used.load(Relaxed));
+            let victim = unused.or_else(|| all.next());
             if let Some(authority) = victim.map(|(authority, _)| authority.clone()) {
                 slots.remove(&authority);
             }

@@ -59,6 +59,7 @@ impl Inbound {
                 shop.tap
                     .layer()
                     .direction(Direction::Inbound)
+                    .source_labels([("tls".to_owned(), "no_identity".to_owned())])
                     .endpoint(addr, shop.labels.clone()),
             )
             // What the application got and answered.
