@@ -25,7 +25,10 @@ const PATIENCE: Duration = Duration::from_millis(900);
 
 /// How many sidecars are read at once, each into a buffer that is kept: they are next door, and
 /// texts of a few hundred kilobytes that come and go every second are how a small heap gets big.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
+
+/// What is read at once of a connection; hyper would go up to 400 KiB for each.
+const READ: usize = 16 << 10;
 
 /// The longest text that is read: beyond any sidecar's bound on its own series.
 const MAX_TEXT: usize = 16 << 20;
@@ -90,6 +93,7 @@ fn client() -> Http {
     Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(1)
         .pool_idle_timeout(10 * EVERY)
+        .http1_max_buf_size(READ)
         .build_http()
 }
 
