@@ -12,9 +12,6 @@ mod up;
 use clap::Parser;
 use std::{io, process::ExitCode};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Before anything else: a shim is one small blocking process per replica.
     if let Some(command) = up::shim::invoked() {

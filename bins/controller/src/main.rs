@@ -4,9 +4,6 @@ use clap::Parser;
 use mesh_controller::{Args, start};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The control plane of a mesh: keeps its resources and tells its sidecars.
 #[derive(clap::Parser)]
 #[command(
