@@ -131,7 +131,7 @@ fn loom() -> anyhow::Result<()> {
         "mesh-retry",
         "--release",
         "--lib",
-        "loom",
+        "budget::window",
     ];
     run_with(
         &arguments,
