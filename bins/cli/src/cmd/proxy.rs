@@ -30,6 +30,7 @@ struct Program {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    crate::up::without_huge_pages(true);
     let name = OsString::from("mesh proxy");
     let program = Program::parse_from([name].into_iter().chain(args.rest));
     let config = match mesh_proxy::Config::try_from(program.proxy) {

@@ -25,7 +25,7 @@ pub(crate) use self::{
     adhoc::{RunRequest, RunTicket},
     api::{ApplyRequest, Problem, Status},
     board::Row,
-    process::{own_program, pid_of},
+    process::{own_program, pid_of, without_huge_pages},
     supervisor::{build, check},
 };
 
@@ -53,7 +53,7 @@ use tokio::{
 };
 
 /// By when everything that was started has ended, or is killed.
-const STOP: Duration = Duration::from_millis(4_300);
+const STOP: Duration = Duration::from_millis(3_800);
 /// What killed processes get to be reaped.
 const REAP: Duration = Duration::from_millis(400);
 
@@ -79,6 +79,7 @@ pub(crate) fn lock(state: &StateDir) -> Result<Option<Lock>> {
 
 /// Runs the mesh of `config` until it is told to stop.
 pub(crate) async fn run(config: Config, state: StateDir, _lock: Lock, terse: bool) -> Result<()> {
+    process::without_huge_pages(true);
     let mut signals = Signals::new()?;
     let leftovers = record::end_leftovers(&state.run());
     let logs = Logs::new(&state.root().join("logs"), terse)?;

@@ -251,6 +251,15 @@ async fn listen(stream: UnixStream, tell: watch::Sender<Said>, name: String, rec
     }
 }
 
+/// Keeps huge pages away from this process and from all it starts, or allows them again.
+///
+/// Where they are always on, as in Debian's kernels, a heap or stack of half a megabyte occupies
+/// at least two. Programs of others are given back what they would have had.
+pub(crate) fn without_huge_pages(without: bool) {
+    // Where the kernel knows nothing of it, there is nothing to save.
+    let _ = rustix::thread::disable_transparent_huge_pages(without);
+}
+
 /// Kills every process of the group that `pid` leads.
 pub(crate) fn kill_group(pid: Option<u32>) {
     if let Some(pid) = pid.and_then(pid_of) {

@@ -59,6 +59,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     };
     // Programs that daemonise are reparented to the shim, not to init, and so end with it.
     let _ = process::set_child_subreaper(Some(process::getpid()));
+    super::process::without_huge_pages(false);
     let started = Command::new(program)
         .args(rest)
         .stdin(Stdio::null())
