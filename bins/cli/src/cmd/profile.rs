@@ -53,7 +53,6 @@ const CLUSTER_DOMAIN: &str = "cluster.local";
 /// The largest document that is read: ten times the largest we know of.
 const MAX_INPUT: u64 = 128 << 20;
 
-#[expect(clippy::needless_pass_by_value, reason = "as all commands take them")]
 pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let namespace = match &global.namespace {
         Some(namespace) => namespace.clone(),
