@@ -3,14 +3,14 @@
 use crate::cmd;
 use clap::{Parser, Subcommand};
 
-/// A service mesh on your laptop and in your cluster, as one program.
+/// A service mesh on one machine, as one program.
 #[derive(Debug, Parser)]
 #[command(
     name = "mesh",
     version,
     propagate_version = false,
-    disable_help_subcommand = true,
-    after_help = "Example:\n  mesh up examples/booksapp\n  mesh stat deploy"
+    after_help = "Examples:\n  mesh up examples/booksapp\n  mesh stat deploy\n\n\
+                  Exit status: 0 for done, 1 for an error or a \"no\", 2 for wrong usage."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -21,13 +21,20 @@ pub(crate) struct Cli {
 
 /// The flags every command takes, before or after its name.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The namespace; without it, that of the running mesh.
     #[arg(short = 'n', long, global = true, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
     /// The mesh to talk to: a state folder, a socket, or http://HOST:PORT (read-only);
     /// without it, the nearest `.mesh` folder upward.
-    #[arg(long, global = true, env = "MESH_API", value_name = "MESH")]
+    #[arg(
+        long,
+        global = true,
+        env = "MESH_API",
+        hide_env_values = true,
+        value_name = "MESH"
+    )]
     pub(crate) api: Option<String>,
 }
 
@@ -42,7 +49,11 @@ pub(crate) enum Command {
     #[command(flatten)]
     Watch(Watch),
     /// The same commands as Linkerd's extension spells them.
-    #[command(subcommand, after_help = "Example:\n  mesh viz stat deploy")]
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        after_help = "Example:\n  mesh viz stat deploy"
+    )]
     Viz(Watch),
     Profile(cmd::profile::Args),
     Explain(cmd::explain::Args),

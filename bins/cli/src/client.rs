@@ -335,13 +335,13 @@ pub(crate) async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
 fn unreachable(path: &Path, error: io::Error) -> anyhow::Error {
     let dir = path.parent().unwrap_or(path).display();
     let what = if path.ends_with(SUPERVISOR_SOCKET) {
-        "mesh up"
+        "the mesh"
     } else {
         "the controller"
     };
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow!(
-            "{what} of {dir} is not running ({error}); start the mesh with `mesh up`, or look at \
+            "{what} of {dir} is not running; start the mesh with `mesh up`, or look at \
              `mesh check`"
         ),
         _ => anyhow!(error).context(format!("cannot reach {what} at {}", path.display())),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 #[command(
     name = "mesh-controller",
     version,
+    long_about = None,
     after_help = "Example:\n  mesh-controller --state-dir .mesh"
 )]
 struct Program {

@@ -31,7 +31,7 @@ struct Row {
     close: bool,
 }
 
-/// Files 03 of the behaviour notes, section 3.6, with our reasons.
+/// Linkerd's table of statuses and codes, with our reasons.
 fn row(fault: Fault) -> Row {
     let (status, grpc, close) = match fault {
         Fault::Elapsed => (StatusCode::GATEWAY_TIMEOUT, 4, true),

@@ -22,13 +22,15 @@ use tokio::time::{Instant, sleep};
 const TICK: Duration = Duration::from_millis(250);
 
 /// Check that the mesh is well
+///
+/// Exits with 1 if a check failed; warnings do not count.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mesh check\n  mesh check --wait 30 -o short")]
 pub(crate) struct Args {
-    /// How to print; `short` leaves out what is well
-    #[arg(short = 'o', long, default_value = "table")]
+    /// How to print it; `short` leaves out what is well
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// Look again for so many seconds while something is not well
+    /// Look again while something is not well, for so long
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
 }

@@ -20,6 +20,7 @@ pub(crate) struct Args {
 #[command(
     name = "mesh controller",
     about = "Run the control plane in the foreground, as `mesh-controller` does",
+    long_about = None,
     after_help = "Example:\n  mesh controller --state-dir .mesh"
 )]
 struct Program {

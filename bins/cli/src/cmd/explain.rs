@@ -39,8 +39,8 @@ pub(crate) struct Args {
     /// A ServiceProfile to ask, instead of the running mesh
     #[arg(short = 'f', long, value_name = "FILE")]
     filename: Option<PathBuf>,
-    /// How to print
-    #[arg(short = 'o', long, default_value = "table")]
+    /// How to print it
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
 

@@ -15,15 +15,15 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mesh get sp\n  mesh get sp books -o yaml")]
 pub(crate) struct Args {
-    /// The kind of the resources, or KIND/NAME
+    /// The kind, or KIND/NAME; kinds are sp (ServiceProfile)
     kind: String,
     /// The one to print; without it, all
     name: Option<String>,
-    /// In all namespaces
+    /// Look at every namespace
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Print the manifests
-    #[arg(short = 'o', long)]
+    /// Print whole manifests instead of a table
+    #[arg(short = 'o', long, value_name = "FORMAT")]
     output: Option<Format>,
 }
 

@@ -11,9 +11,11 @@ use std::{
 };
 
 /// Print the service profile that an OpenAPI or protobuf document describes
+///
+/// Exactly one of --open-api, --proto and --template is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  mesh profile --open-api books.swagger books | mesh apply -f -
+  mesh profile --open-api swagger/books.yaml books | mesh apply -f -
   mesh profile --proto voting.proto voting-svc
   mesh profile --template books > books.profile.yaml")]
 pub(crate) struct Args {
@@ -35,8 +37,15 @@ pub(crate) struct Args {
     /// Fail if anything in the OpenAPI document cannot be used
     #[arg(long, requires = "open_api")]
     strict: bool,
-    /// The output's format
-    #[arg(short, long, value_enum, default_value_t, conflicts_with = "template")]
+    /// How to print it
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        conflicts_with = "template"
+    )]
     output: Format,
 }
 

@@ -12,8 +12,8 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mesh ps\n  mesh ps -o json")]
 pub(crate) struct Args {
-    /// How to print
-    #[arg(short = 'o', long, default_value = "table")]
+    /// How to print it; `wide` adds the ports of the sidecars
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
 

@@ -27,19 +27,21 @@ const SIDECAR: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Mesh one command into the running mesh, for as long as it runs
+///
+/// Exits as the command did.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     mesh run --name web --port 8080 -- sh -c 'python3 -m http.server $PORT'\n  \
     mesh run -- curl http://books:7002/books.json")]
 pub(crate) struct Args {
     /// The name of the workload [default: that of the program]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The service port; the program itself listens on 127.0.0.1:$PORT
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Where a program listens that does not take $PORT
-    #[arg(long, requires = "port", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", requires = "port", value_parser = clap::value_parser!(u16).range(1..))]
     listen: Option<u16>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]

@@ -22,8 +22,14 @@ use std::{
 pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,
-    /// How to print it: wide, with every label, or json, with headers.
-    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "")]
+    /// How to print it: wide, with every label, or json, with headers; else a line each.
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FORMAT",
+        default_value = "",
+        hide_default_value = true
+    )]
     output: String,
 }
 

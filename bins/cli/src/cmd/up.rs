@@ -25,9 +25,10 @@ const TICK: Duration = Duration::from_millis(25);
 /// Start the workloads of a mesh.yaml, each with its sidecar
 ///
 /// Against a mesh that is running already, changes it to what the file says now, restarts only
-/// what changed, and returns.
+/// what changed, and returns. Otherwise it stays until Ctrl-C, which stops everything within five
+/// seconds; a second Ctrl-C kills.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mesh up examples/booksapp\n  mesh up -d")]
+#[command(after_help = "Examples:\n  mesh up examples/booksapp\n  mesh up -d examples/booksapp")]
 pub(crate) struct Args {
     /// The folder of a mesh.yaml, or such a file
     #[arg(default_value = ".")]
@@ -48,17 +49,14 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         // A session of its own: the terminal may close.
         let _ = rustix::process::setsid();
     }
-    let mut config = Config::read(&args.path)?;
-    if let Some(namespace) = &global.namespace {
-        config.namespace.clone_from(namespace);
-    }
+    let config = Config::read(&args.path)?.in_namespace(global.namespace.as_deref());
     let state = match &args.state_dir {
         Some(dir) => std::path::absolute(dir)?,
         None => config.dir().join(STATE_DIR),
     };
     let state = StateDir::new(state);
     let Some(lock) = up::lock(&state)? else {
-        return change(&config, &state).await;
+        return change(&config, &state, global).await;
     };
     if !args.detached {
         up::build(&config)?;
@@ -73,11 +71,13 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 /// Makes a running mesh follow `config`.
-async fn change(config: &Config, state: &StateDir) -> Result<ExitCode> {
+async fn change(config: &Config, state: &StateDir, global: &Global) -> Result<ExitCode> {
     up::build(config)?;
     let client = Client::supervisor_in(state.root());
-    let file = config.file.clone();
-    let body = serde_json::to_vec(&ApplyRequest { file })?;
+    let body = serde_json::to_vec(&ApplyRequest {
+        file: config.file.clone(),
+        namespace: global.namespace.clone(),
+    })?;
     let changes: Vec<String> = client.post("/v1/apply", &[], body).await?;
     let mut out = io::stdout().lock();
     if changes.is_empty() {
@@ -168,8 +168,8 @@ async fn wait(
 
 fn print(status: &Status) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for url in &status.urls {
-        writeln!(out, "{url}")?;
+    for line in status.notes.iter().chain(&status.urls) {
+        writeln!(out, "{line}")?;
     }
     writeln!(out, "everything is ready (process {})", status.pid)
 }

@@ -70,6 +70,9 @@ pub(crate) struct Status {
     pub(crate) ready: bool,
     /// A line for each service with a port on the host.
     pub(crate) urls: Vec<String>,
+    /// A line for each service that would have one, and why it has none.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
     /// Why not.
     #[serde(default)]
     pub(crate) problems: Vec<Problem>,
@@ -90,6 +93,9 @@ pub(crate) struct Problem {
 pub(crate) struct ApplyRequest {
     /// The `mesh.yaml` to follow from now on.
     pub(crate) file: PathBuf,
+    /// The namespace, if it is not the file's.
+    #[serde(default)]
+    pub(crate) namespace: Option<String>,
 }
 
 impl Shared {
@@ -186,8 +192,8 @@ async fn respond(
 }
 
 async fn apply(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> Result<Answer> {
-    let ApplyRequest { file } = read(request).await?;
-    let config = Box::new(Config::read(&file)?);
+    let ApplyRequest { file, namespace } = read(request).await?;
+    let config = Box::new(Config::read(&file)?.in_namespace(namespace.as_deref()));
     let changes = ask(commands, |reply| Command::Apply(config, reply)).await?;
     json(&changes)
 }

@@ -105,6 +105,15 @@ impl Config {
         .check(document)
     }
 
+    /// The same in another namespace, if one is given.
+    #[must_use]
+    pub(crate) fn in_namespace(mut self, namespace: Option<&str>) -> Self {
+        if let Some(namespace) = namespace {
+            self.namespace = namespace.to_owned();
+        }
+        self
+    }
+
     /// The folder that relative paths start from.
     pub(crate) fn dir(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("/"))

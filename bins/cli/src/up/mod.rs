@@ -145,6 +145,7 @@ async fn watch(
         shared.set_status(|status| {
             status.ready = ready;
             status.urls = supervisor.urls();
+            status.notes = supervisor.notes().to_vec();
             status.file.clone_from(&supervisor.config().file);
         });
         if ready && !announced {

@@ -38,6 +38,8 @@ pub(crate) struct Supervisor {
     config: Config,
     workloads: BTreeMap<String, Deployed>,
     gateway: Option<Gateway>,
+    /// Which services have no port on the host, and why.
+    notes: Vec<String>,
     controller: Kept,
 }
 
@@ -104,6 +106,7 @@ impl Supervisor {
             state,
             workloads: BTreeMap::new(),
             gateway: None,
+            notes: Vec::new(),
             controller,
             config: Config {
                 workloads: BTreeMap::new(),
@@ -184,9 +187,10 @@ impl Supervisor {
         if self.serve_host_ports(host_ports.services).await? {
             changes.push("host ports changed".to_owned());
         }
-        for note in host_ports.notes {
-            self.context.logs.say(&note);
+        for note in &host_ports.notes {
+            self.context.logs.say(note);
         }
+        self.notes = host_ports.notes;
         self.config = config;
         Ok(changes)
     }
@@ -384,6 +388,11 @@ impl Supervisor {
                 format!("{name}: http://127.0.0.1:{port}/")
             })
             .collect()
+    }
+
+    /// A line for each service that has none although it would, and why.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Ends everything, in time for a person who waits.

@@ -6,7 +6,12 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Capture listener of the application's calls: the `http_proxy` of its environment
-    #[arg(long, value_name = "ADDR", env = "MESH_PROXY_OUTBOUND")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MESH_PROXY_OUTBOUND",
+        value_delimiter = ','
+    )]
     pub outbound: Vec<SocketAddr>,
 
     /// A listener whose requests all go to AUTHORITY, which also becomes their Host

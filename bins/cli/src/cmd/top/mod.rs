@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Group by route instead of by method and path.
     #[arg(long)]
     routes: bool,
-    /// Watch for so long, print one table, and end; without a terminal, 5 seconds.
+    /// Watch for so long, print one table, and end; without a terminal it is 5 s.
     #[arg(long, value_name = "SECONDS")]
     once: Option<f64>,
 }
