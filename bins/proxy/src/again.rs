@@ -1,5 +1,5 @@
-use crate::pool::SendError;
-use http::Request;
+use crate::pool::{SendError, Unsent};
+use http::{Request, Response};
 use mesh_balance::Balance;
 use mesh_core::{Attempt, BoxError};
 use pin_project_lite::pin_project;
@@ -13,8 +13,8 @@ use tower_service::Service;
 /// Other endpoints that a request is offered to after the first could not be reached.
 const MAX_OFFERS: u8 = 2;
 
-/// Offers a request that never left, because its endpoint could not be reached, to another
-/// endpoint of the leaf.
+/// Offers a request that reached nobody, because its endpoint could not be connected to, by this
+/// proxy or by the one there, to another endpoint of the leaf.
 ///
 /// Nobody has seen it, so this is safe for every method, no attempt, and free of the budget. It
 /// is what makes an endpoint's end harmless to requests that were on their way to it.
@@ -41,12 +41,12 @@ impl<S> Clone for Again<S> {
     }
 }
 
-impl<S, B> Service<Request<B>> for Again<S>
+impl<S, B, B2> Service<Request<B>> for Again<S>
 where
-    Balance<S>: Service<Request<B>, Error = BoxError>,
+    Balance<S>: Service<Request<B>, Response = Response<B2>, Error = BoxError>,
     B: Send + 'static,
 {
-    type Response = <Balance<S> as Service<Request<B>>>::Response;
+    type Response = Response<B2>;
     type Error = BoxError;
     type Future = ResponseFuture<S, <Balance<S> as Service<Request<B>>>::Future, B>;
 
@@ -75,10 +75,10 @@ pin_project! {
     }
 }
 
-impl<S, F, B> Future for ResponseFuture<S, F, B>
+impl<S, F, B, B2> Future for ResponseFuture<S, F, B>
 where
-    Balance<S>: Service<Request<B>, Error = BoxError, Future = F>,
-    F: Future<Output = Result<<Balance<S> as Service<Request<B>>>::Response, BoxError>>,
+    Balance<S>: Service<Request<B>, Response = Response<B2>, Error = BoxError, Future = F>,
+    F: Future<Output = Result<Response<B2>, BoxError>>,
     B: Send + 'static,
 {
     type Output = F::Output;
@@ -92,19 +92,19 @@ where
                     this.sent.set(this.balance.call(req));
                 }
             }
-            let mut error = match ready!(this.sent.as_mut().poll(cx)) {
-                Ok(rsp) => return Poll::Ready(Ok(rsp)),
-                Err(error) => error,
+            let mut answer = ready!(this.sent.as_mut().poll(cx));
+            let unsent = match &mut answer {
+                Ok(rsp) => Unsent::take_from(rsp),
+                Err(error) => error
+                    .downcast_mut::<SendError>()
+                    .and_then(SendError::take_unsent),
             };
-            let unsent = error
-                .downcast_mut::<SendError>()
-                .and_then(SendError::take_unsent);
             let Some((mut req, tried)) = unsent else {
-                return Poll::Ready(Err(error));
+                return Poll::Ready(answer);
             };
             // An only endpoint has had its chance.
             if *this.offers == 0 || this.balance.endpoints().len() < 2 {
-                return Poll::Ready(Err(error));
+                return Poll::Ready(answer);
             }
             *this.offers -= 1;
             // The balancer avoids what was tried.

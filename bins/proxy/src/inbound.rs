@@ -97,6 +97,8 @@ impl Inbound {
         match self.send(&conn, req).await {
             Ok(mut rsp) => {
                 headers::strip_hop_by_hop(rsp.headers_mut());
+                // Only a proxy may say what a proxy says.
+                headers::strip_application(rsp.headers_mut());
                 rsp.map(|body| ResponseBody::Stream { body })
             }
             Err(error) => respond::error(&error, asked),

@@ -110,6 +110,100 @@ async fn nothing_listening_is_a_502_that_names_the_address() {
     );
 }
 
+/// Answers the first request of its first connection, and not the second: when `go` says so, it
+/// utters its `last_words` and is gone. Other connections are served until then.
+async fn die(listener: TcpListener, last_words: &[u8], arrived: Arc<Notify>, go: Arc<Notify>) {
+    let (mut first, _) = listener.accept().await.unwrap();
+    read_head(&mut first).await.unwrap();
+    first.write_all(OK).await.unwrap();
+    read_head(&mut first).await.unwrap();
+    arrived.notify_one();
+    let mut others = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            () = go.notified() => break,
+            accepted = listener.accept() => {
+                let (mut socket, _) = accepted.unwrap();
+                others.spawn(async move {
+                    while read_head(&mut socket).await.is_some() {
+                        socket.write_all(OK).await.unwrap();
+                    }
+                });
+            }
+        }
+    }
+    drop(listener);
+    first.write_all(last_words).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_its_endpoint_died_with_goes_to_another() {
+    // Its process is gone; or only the application is, and its proxy says so.
+    const REFUSED: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\
+        l5d-proxy-error: cannot connect\r\nmesh-reason: connect-refused\r\n\r\n";
+    for last_words in [&b""[..], REFUSED] {
+        let dying = TcpListener::bind(any()).await.unwrap();
+        let addr = dying.local_addr().unwrap();
+        let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let death = tokio::spawn(die(dying, last_words, arrived.clone(), go.clone()));
+        let discovery = Discovery::default();
+        let at = |addrs: &[_]| destination("books.shop:80", profile(|_| {}), addrs);
+        discovery.set("books:80", at(&[addr]));
+        let proxy = Running::discovering(config([Role::Outbound]), &discovery);
+        let mut client = Client::http1(proxy.addr()).await;
+        assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+        let sent = tokio::spawn(async move { client.get("books:80", "/books").await });
+        arrived.notified().await;
+
+        let other = Upstream::answering(|_| 200).await;
+        discovery.set("books:80", at(&[addr, other.addr()]));
+        let mut client = Client::http1(proxy.addr()).await;
+        while other.seen().is_empty() {
+            assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+        }
+        go.notify_one();
+        death.await.unwrap();
+        assert_eq!(sent.await.unwrap().unwrap().status, 200);
+        assert_eq!(other.seen().last().unwrap().uri, "/books");
+        // To be offered to another endpoint is no attempt.
+        let metrics = proxy.metrics().await;
+        let books = [r#"rt_route="GET /books""#];
+        assert_eq!(metrics.sum("route_actual_request_total", &books), 1.0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_flight_on_a_shared_connection_that_broke_is_sent_again_if_that_is_safe() {
+    for (method, safe) in [("GET", true), ("POST", false)] {
+        let arrived = Arc::new(Notify::new());
+        let told = arrived.clone();
+        let upstream = Upstream::start(move |_, number| {
+            let told = told.clone();
+            async move {
+                if number == 1 {
+                    told.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                answer(200, "")
+            }
+        })
+        .await;
+        let proxy = Running::start(standalone(&[&upstream]));
+        let mut client = Client::http2(proxy.addr()).await;
+        assert_eq!(client.get("any", "/").await.unwrap().status, 200);
+        let req = client.request(method, "any", "/", "");
+        let sent = tokio::spawn(async move { client.send(req).await.unwrap() });
+        arrived.notified().await;
+        upstream.cut();
+        let reply = sent.await.unwrap();
+        if safe {
+            assert_eq!(reply.status, 200);
+        } else {
+            assert_eq!(reply.header("mesh-reason"), Some("maybe-processed"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_drain_finishes_what_is_in_flight_and_then_ends() {
     let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

@@ -1,5 +1,6 @@
 use super::http1::Lease;
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use mesh_core::BoxError;
@@ -143,28 +144,28 @@ pub(super) struct Upload<B> {
     sending: Option<Sending>,
 }
 
-/// Whether an upload has ended, one way or another.
-#[derive(Clone)]
-pub(super) struct Uploaded(Option<Arc<AtomicBool>>);
+/// What there was to upload, and whether that is over.
+pub(super) enum Uploaded<B> {
+    /// Nothing; the empty body waits here, should the request have to go elsewhere.
+    Nothing(B),
+    /// Something, which has ended, one way or another, when this is set.
+    Body(Arc<AtomicBool>),
+}
 
 /// Sets the flag when dropped.
 struct Sending(Arc<AtomicBool>);
 
 impl<B: HttpBody> Upload<B> {
-    pub(super) fn new(body: B) -> (Self, Uploaded) {
+    pub(super) fn new(body: B) -> (Self, Uploaded<B>) {
         if body.is_end_stream() {
-            let upload = Self {
-                inner: Some(body),
-                sending: None,
-            };
-            return (upload, Uploaded(None));
+            return (Self::empty(), Uploaded::Nothing(body));
         }
         let flag = Arc::new(AtomicBool::new(false));
         let upload = Self {
             inner: Some(body),
             sending: Some(Sending(flag.clone())),
         };
-        (upload, Uploaded(Some(flag)))
+        (upload, Uploaded::Body(flag))
     }
 
     pub(super) fn empty() -> Self {
@@ -173,21 +174,29 @@ impl<B: HttpBody> Upload<B> {
             sending: None,
         }
     }
-
-    /// The body, of which nothing has been read.
-    pub(super) fn into_inner(self) -> Option<B> {
-        self.inner
-    }
 }
 
-impl Uploaded {
+impl<B> Uploaded<B> {
     pub(super) fn is_done(&self) -> bool {
-        self.0.as_ref().is_none_or(|flag| flag.load(Relaxed))
+        match self {
+            Self::Nothing(_) => true,
+            Self::Body(flag) => flag.load(Relaxed),
+        }
     }
 
     /// Whether there was nothing to upload.
     pub(super) fn was_empty(&self) -> bool {
-        self.0.is_none()
+        matches!(self, Self::Nothing(_))
+    }
+
+    /// `req` as it came, if none of its body was read.
+    pub(super) fn unsent(self, req: Request<Upload<B>>) -> Option<Request<B>> {
+        let (parts, upload) = req.into_parts();
+        let body = match self {
+            Self::Nothing(body) => body,
+            Self::Body(_) => upload.inner?,
+        };
+        Some(Request::from_parts(parts, body))
     }
 }
 

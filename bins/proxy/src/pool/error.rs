@@ -118,7 +118,7 @@ impl Error for SendError {
 }
 
 /// Whether the peer, or the network, broke the exchange off.
-fn is_reset(error: &hyper::Error) -> bool {
+pub(super) fn is_reset(error: &hyper::Error) -> bool {
     error.is_incomplete_message()
         || error.is_canceled()
         || error.is_closed()

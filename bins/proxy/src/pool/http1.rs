@@ -77,21 +77,28 @@ where
                 Some(conn) => conn,
                 None => match self.open(false).await {
                     Ok(conn) => conn,
-                    Err(error) => return Err(error.with_unsent(not_uploaded(req))),
+                    Err(error) => return Err(error.with_unsent(uploaded.unsent(req))),
                 },
             };
-            let spare = (reused && idempotent && uploaded.was_empty()).then(|| Spare::of(&req));
+            let again = reused && idempotent && uploaded.was_empty();
+            let spare = again.then(|| Spare::of(&mut req));
             let mut error = match conn.send(req).await {
-                Ok(rsp) => return Ok(self.answered(rsp, conn, &uploaded)),
+                Ok(rsp) => {
+                    let refused = spare.filter(|_| self.is_refusal(&rsp));
+                    let mut rsp = self.answered(rsp, conn, &uploaded);
+                    self.give_back(&mut rsp, refused, uploaded);
+                    return Ok(rsp);
+                }
                 Err(error) => error,
             };
             let unsent = error.take_message();
             let error = error.into_error();
             req = match (unsent, spare) {
-                (Some(req), _) if reused => req,
-                (Some(req), _) => {
+                (Some(_), Some(spare)) => spare.into_request(Upload::empty()),
+                (Some(req), None) if reused => req,
+                (Some(req), None) => {
                     let error = SendError::new(Fault::NeverSent, self.addr, error);
-                    return Err(error.with_unsent(not_uploaded(req)));
+                    return Err(error.with_unsent(uploaded.unsent(req)));
                 }
                 (None, Some(spare)) if is_closed(&error) => {
                     fresh_only = true;
@@ -108,7 +115,7 @@ where
         self: &Arc<Self>,
         rsp: Response<Incoming>,
         mut conn: Conn<B>,
-        uploaded: &Uploaded,
+        uploaded: &Uploaded<B>,
     ) -> Response<Body<B>> {
         conn.peer_limit = keep_alive_timeout(rsp.headers()).or(conn.peer_limit);
         if !uploaded.is_done() {
@@ -313,12 +320,6 @@ where
             });
         }
     }
-}
-
-/// The request as it came, none of whose body was read.
-pub(super) fn not_uploaded<B: HttpBody>(req: Request<Upload<B>>) -> Option<Request<B>> {
-    let (parts, body) = req.into_parts();
-    Some(Request::from_parts(parts, body.into_inner()?))
 }
 
 /// Whether the connection ended before any answer, as happens when the peer closes an idle one.

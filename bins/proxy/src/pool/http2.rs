@@ -1,8 +1,7 @@
 use super::{
     Inner, SendError, Spare,
     body::{Body, Upload},
-    error::is_unprocessed,
-    http1::not_uploaded,
+    error::{is_reset, is_unprocessed},
     is_idempotent,
 };
 use http::{
@@ -30,52 +29,59 @@ where
         mut req: Request<B>,
     ) -> Result<Response<Body<B>>, SendError> {
         self.to_absolute_form(&mut req);
-        let safe = is_idempotent(req.method()) || Route::of(&req).is_some_and(Route::is_retryable);
+        let idempotent = is_idempotent(req.method());
+        let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
 
         let (parts, body) = req.into_parts();
         let (body, uploaded) = Upload::new(body);
         let mut req = Request::from_parts(parts, body);
         let mut resends = 0;
         loop {
-            let mut sender = match self.sender().await {
+            let (mut sender, reused) = match self.sender().await {
                 Ok(sender) => sender,
-                Err(error) => return Err(error.with_unsent(not_uploaded(req))),
+                Err(error) => return Err(error.with_unsent(uploaded.unsent(req))),
             };
-            let spare = uploaded.was_empty().then(|| Spare::of(&req));
+            let spare = uploaded.was_empty().then(|| Spare::of(&mut req));
             let mut error = match sender.try_send_request(req).await {
-                Ok(rsp) => return Ok(rsp.map(|body| Body::new(body, None))),
+                Ok(rsp) => {
+                    let refused = spare.filter(|_| self.is_refusal(&rsp));
+                    let mut rsp = rsp.map(|body| Body::new(body, None));
+                    self.give_back(&mut rsp, refused, uploaded);
+                    return Ok(rsp);
+                }
                 Err(error) => error,
             };
             let unsent = error.take_message();
             let error = error.into_error();
-            if resends == MAX_RESENDS {
-                let error = SendError::new(Fault::NeverSent, self.addr, error);
-                return Err(error.with_unsent(unsent.and_then(not_uploaded)));
-            }
+            let unprocessed = unsent.is_some() || is_unprocessed(&error);
+            // As over HTTP/1, a broken connection is survived once.
+            let again = reused && idempotent && resends == 0 && is_reset(&error);
             req = match (unsent, spare) {
-                (Some(req), _) => req,
-                (None, Some(spare)) if is_unprocessed(&error) => {
-                    spare.into_request(Upload::empty())
-                }
-                (None, None) if is_unprocessed(&error) => {
-                    // Its body is gone; a retry layer may have kept it.
+                (_, Some(spare)) if unprocessed || again => spare.into_request(Upload::empty()),
+                (Some(req), None) => req,
+                // Its body is gone; a retry layer may have kept it.
+                (None, None) if unprocessed => {
                     return Err(SendError::new(Fault::NeverSent, self.addr, error));
                 }
                 _ => return Err(SendError::broken(&error, self.addr, safe)),
             };
+            if resends == MAX_RESENDS {
+                let error = SendError::new(Fault::NeverSent, self.addr, error);
+                return Err(error.with_unsent(uploaded.unsent(req)));
+            }
             resends += 1;
             self.note_resent();
         }
     }
 
-    /// The connection that all requests share, opened if there is none.
-    async fn sender(&self) -> Result<SendRequest<Upload<B>>, SendError> {
+    /// The connection that all requests share, opened if there is none, and whether there was.
+    async fn sender(&self) -> Result<(SendRequest<Upload<B>>, bool), SendError> {
         if let Some(sender) = self.open_sender() {
-            return Ok(sender);
+            return Ok((sender, true));
         }
         let _opening = self.opening.lock().await;
         if let Some(sender) = self.open_sender() {
-            return Ok(sender);
+            return Ok((sender, true));
         }
         let io = self.connect().await?;
         let (sender, conn) = http2::Builder::new(TokioExecutor::new())
@@ -85,7 +91,7 @@ where
             .map_err(|error| SendError::new(Fault::Protocol, self.addr, error))?;
         tokio::spawn(conn);
         *self.shared() = Some(sender.clone());
-        Ok(sender)
+        Ok((sender, false))
     }
 
     fn open_sender(&self) -> Option<SendRequest<Upload<B>>> {

@@ -4,7 +4,8 @@
 //! once on another connection: not an attempt, no budget. That is so when hyper hands the request
 //! back, when HTTP/2 says that the stream was refused, and for an idempotent request without a
 //! body also when a connection that had been used before broke before any answer: the peer was
-//! closing it (RFC 9110, 9.2.2).
+//! closing it (RFC 9110, 9.2.2). If there is nobody to connect to, or the proxy there says so of
+//! its application, the request is given back, for another endpoint.
 
 mod body;
 mod error;
@@ -13,17 +14,21 @@ mod http2;
 
 pub(crate) use self::{body::Body, error::SendError};
 
-use self::{body::Upload, http1::Idle};
+use self::{
+    body::{Upload, Uploaded},
+    http1::Idle,
+};
 use crate::{
     headers::CANONICAL,
     opaque,
     registry::Held,
+    respond::{ERROR, REASON},
     transport::{Io, Meter},
 };
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
-use mesh_core::BoxError;
+use mesh_core::{BoxError, Fault};
 use std::{
     fmt,
     net::SocketAddr,
@@ -109,6 +114,30 @@ impl<B> Inner<B> {
             .map(TokioIo::new)
     }
 
+    /// Whether the peer's proxy says that its application cannot be reached: nobody has seen the
+    /// request. It is believed because a proxy lets no application say so.
+    fn is_refusal<B2>(&self, rsp: &Response<B2>) -> bool {
+        let reason = rsp.headers().get(&REASON);
+        self.canonical.is_some()
+            && rsp.headers().contains_key(&ERROR)
+            && reason.is_some_and(|reason| reason == Fault::Refused.as_str())
+    }
+
+    /// Lets the request, which was refused, go along with the answer, for another endpoint.
+    fn give_back<B2>(&self, rsp: &mut Response<B2>, spare: Option<Spare>, uploaded: Uploaded<B>)
+    where
+        B: HttpBody + Send + 'static,
+    {
+        let Some(spare) = spare else { return };
+        if let Some(req) = uploaded.unsent(spare.into_request(Upload::empty())) {
+            let unsent = Unsent {
+                req: Arc::new(Mutex::new(Some(req))),
+                endpoint: self.addr,
+            };
+            rsp.extensions_mut().insert(unsent);
+        }
+    }
+
     fn note_resent(&self) {
         self.settings.resent.fetch_add(1, Relaxed);
     }
@@ -156,6 +185,31 @@ impl<B> fmt::Debug for Pool<B> {
     }
 }
 
+/// A request that the endpoint's proxy could not pass on, in the extensions of its answer.
+#[derive(Debug)]
+pub(crate) struct Unsent<B> {
+    req: Arc<Mutex<Option<Request<B>>>>,
+    endpoint: SocketAddr,
+}
+
+impl<B: Send + 'static> Unsent<B> {
+    /// The request, and where it did not get to.
+    pub(crate) fn take_from<B2>(rsp: &mut Response<B2>) -> Option<(Request<B>, SocketAddr)> {
+        let Self { req, endpoint } = rsp.extensions_mut().remove()?;
+        let req = req.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Some((req?, endpoint))
+    }
+}
+
+impl<B> Clone for Unsent<B> {
+    fn clone(&self) -> Self {
+        Self {
+            req: self.req.clone(),
+            endpoint: self.endpoint,
+        }
+    }
+}
+
 /// RFC 9110, 9.2.2.
 pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(
@@ -170,15 +224,18 @@ struct Spare {
     uri: http::Uri,
     version: Version,
     headers: http::HeaderMap,
+    extensions: http::Extensions,
 }
 
 impl Spare {
-    fn of<B>(req: &Request<B>) -> Self {
+    /// Takes the extensions along: they mean nothing to hyper.
+    fn of<B>(req: &mut Request<B>) -> Self {
         Self {
             method: req.method().clone(),
             uri: req.uri().clone(),
             version: req.version(),
             headers: req.headers().clone(),
+            extensions: std::mem::take(req.extensions_mut()),
         }
     }
 
@@ -189,6 +246,7 @@ impl Spare {
         *req.uri_mut() = self.uri;
         *req.version_mut() = self.version;
         *req.headers_mut() = self.headers;
+        *req.extensions_mut() = self.extensions;
         req
     }
 }

@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 pub type Body = BoxBody<Bytes, Infallible>;
 
@@ -34,6 +34,7 @@ pub struct Upstream {
     addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
+    cut: Arc<Notify>,
     tasks: Option<tokio::task::AbortHandle>,
 }
 
@@ -49,11 +50,20 @@ impl Upstream {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let connections = Arc::<AtomicUsize>::default();
         let (script, log, count) = (Arc::new(script), seen.clone(), connections.clone());
+        let cut = Arc::new(Notify::new());
+        let cutting = cut.clone();
         let accepting = tokio::spawn(async move {
             // Dropped with the task, so that its connections end with it.
             let mut serving = JoinSet::new();
             loop {
-                let (socket, _) = listener.accept().await.unwrap();
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = cutting.notified() => {
+                        serving.abort_all();
+                        continue;
+                    }
+                };
+                let (socket, _) = accepted.unwrap();
                 count.fetch_add(1, SeqCst);
                 let (script, log) = (script.clone(), log.clone());
                 let service = service_fn(move |req| {
@@ -80,6 +90,7 @@ impl Upstream {
             addr,
             seen,
             connections,
+            cut,
             tasks: Some(accepting.abort_handle()),
         }
     }
@@ -103,6 +114,11 @@ impl Upstream {
 
     pub fn connections(&self) -> usize {
         self.connections.load(SeqCst)
+    }
+
+    /// Closes every connection.
+    pub fn cut(&self) {
+        self.cut.notify_one();
     }
 
     /// Closes the listener and every connection.
