@@ -17,9 +17,6 @@ mod webapp;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Debug, Parser)]
 #[command(version, about = "The bookshop demo application")]
 struct Args {

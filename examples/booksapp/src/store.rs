@@ -46,6 +46,8 @@ impl Store {
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        // In KiB, when negative: these tables are small, and so should the program be.
+        connection.pragma_update(None, "cache_size", -256)?;
         connection.execute_batch(schema.create)?;
         let empty = format!("SELECT count(*) = 0 FROM {}", schema.table);
         if connection.query_row(&empty, [], |row| row.get(0))? {
