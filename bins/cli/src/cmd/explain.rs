@@ -177,6 +177,9 @@ async fn live(
     answer.profile = destination
         .resource
         .map(|resource| format!("{}/{}", resource.namespace, resource.name));
+    if answer.profile.is_none() {
+        answer.reason = "there is no profile".to_owned();
+    }
     let total: u64 = destination
         .leaves
         .iter()

@@ -18,6 +18,8 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// What programs reach without the mesh: themselves and their neighbours on this machine.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+/// What the gateway is called where workloads are, as in `mesh edges`.
+const GATEWAY: &str = mesh_controller::stats::GATEWAY;
 /// Every name in the mesh ends so, fully qualified.
 const DOMAIN: &str = "svc.cluster.local";
 
@@ -192,7 +194,7 @@ pub(crate) fn gateway(
     if services.is_empty() {
         return None;
     }
-    let mut args = proxy(around, "gateway", "gateway", admin);
+    let mut args = proxy(around, GATEWAY, GATEWAY, admin);
     for (port, authority) in services {
         let gateway = format!("{}={authority}", loopback(*port));
         args.extend(["--gateway".to_owned(), gateway]);
