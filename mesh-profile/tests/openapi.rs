@@ -56,6 +56,31 @@ fn a_swagger_document_becomes_what_linkerd_makes_of_it() {
 }
 
 #[test]
+fn what_swagger_does_not_know_leaves_linkerds_profile_as_it_is() {
+    let import = read(include_str!("golden/odd.swagger.yaml"));
+    assert_eq!(
+        diagnostics(&import),
+        [
+            "api:2:1: warning: \"basepath\" is read as `basePath`",
+            "api:5:5: warning: \"GET\" is read as `get`",
+            "api:7:7: warning: unknown extension `X-Linkerd-Timeout`, did you mean `x-linkerd-timeout`?",
+            "api:8:65: warning: response `5XX` counts in OpenAPI 3 only",
+            "api:19:3: warning: method `trace` counts in OpenAPI 3 only",
+            "api:19:32: warning: the operation is null, not an object, and was left out",
+            "api:20:3: warning: `x-linkerd-retryable` of a path counts in OpenAPI 3 only",
+            "api:20:3: warning: `x-linkerd-timeout` of a path counts in OpenAPI 3 only",
+            "api:23:17: warning: `servers` counts in OpenAPI 3 only",
+            "api:24:14: warning: `x-linkerd-retryable` is neither true nor false and was left out",
+            "api:24:43: warning: `x-linkerd-timeout` is no text like 300ms and was left out",
+            "api:26:5: warning: `$ref` of a path counts in OpenAPI 3 only",
+            "api:27:3: warning: path \"no/slash\" does not begin with a slash",
+            "api:30:3: warning: `servers` counts in OpenAPI 3 only",
+        ]
+    );
+    golden("odd.profile.yaml", &manifest("odd", "zoo", import));
+}
+
+#[test]
 fn json_and_yaml_say_the_same() {
     let yaml = include_str!("golden/pets.swagger.yaml");
     let value: serde_json::Value = serde_yaml::from_str(yaml).unwrap();
@@ -121,7 +146,7 @@ fn a_base_path_from_the_command_line_wins() {
 #[test]
 fn every_loss_has_its_place() {
     let text = r##"{
-  "swagger": "1.2",
+  "openapi": "1.2",
   "paths": {
     "x-note": {},
     "no-slash": {},
@@ -149,7 +174,7 @@ fn every_loss_has_its_place() {
             r#"api:2:4: warning: version "1.2" is read as if it were 2.0 or 3.1"#,
             r#"api:5:6: warning: path "no-slash" does not begin with a slash"#,
             r#"api:7:8: warning: "gett" is no method we know, did you mean `get`?"#,
-            r#"api:8:8: warning: method "POST" should be in lower case"#,
+            r#"api:8:8: warning: "POST" is read as `post`"#,
             "api:9:8: warning: the operation is null, not an object, and was left out",
             "api:11:10: warning: `x-linkerd-retryable` is neither true nor false and was left out",
             "api:12:10: warning: `x-linkerd-timeout` is no text like 300ms and was left out",

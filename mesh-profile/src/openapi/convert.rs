@@ -2,7 +2,7 @@ use super::{
     Options,
     diagnostic::{Diagnostics, Place, Refused},
     document::{Document, Failures, Key, METHODS, Operation, PathItem, Response, Server},
-    path, reference,
+    path, reference, swagger,
 };
 use crate::{
     ProfileSpec, RequestMatchSpec, ResponseClassSpec, ResponseMatchSpec, RouteSpec,
@@ -17,6 +17,9 @@ pub(super) fn convert<'t>(
     options: &Options,
     diagnostics: &Diagnostics<'t>,
 ) -> Result<ProfileSpec, Refused> {
+    if document.is_swagger {
+        swagger::restrict(&mut document, diagnostics);
+    }
     reference::resolve(text, &mut document, diagnostics)?;
     check_version(&document, diagnostics);
     let base = Base::of(&document, options, diagnostics);
@@ -218,7 +221,7 @@ impl Converter<'_, '_> {
 }
 
 /// A code, as Go's `Atoi` reads one, or a range like `4XX`.
-fn status(key: &str) -> Option<StatusRangeSpec> {
+pub(super) fn status(key: &str) -> Option<StatusRangeSpec> {
     if let Ok(code) = key.parse::<u32>() {
         return (100..=599).contains(&code).then_some(StatusRangeSpec {
             min: code,

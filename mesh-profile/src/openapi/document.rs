@@ -6,6 +6,8 @@ use std::borrow::Cow;
 pub(super) struct Document<'t> {
     /// The value of `swagger` or `openapi`.
     pub(super) version: Option<(Place, Scalar<'t>)>,
+    /// Whether the version was called `swagger`: a document of before OpenAPI 3.
+    pub(super) is_swagger: bool,
     pub(super) base_path: Option<(Place, Scalar<'t>)>,
     pub(super) server: Option<Server<'t>>,
     /// Absent if the document has no `paths`.

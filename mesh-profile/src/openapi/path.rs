@@ -17,9 +17,8 @@ pub(super) fn regex(path: &str) -> String {
     let mut rest = path;
     while let Some(c) = rest.chars().next() {
         rest = &rest[c.len_utf8()..];
-        // A group has no braces within; one that is never closed is literal.
-        let group = (c == '{').then(|| rest.find(['{', '}'])).flatten();
-        let group = group.filter(|end| rest[*end..].starts_with('}'));
+        // A group ends at the first closing brace; one that is never closed is literal.
+        let group = (c == '{').then(|| rest.find('}')).flatten();
         match group {
             Some(end) => {
                 regex.push_str("[^/]*");
@@ -74,7 +73,8 @@ mod tests {
             ("/a-b_c~d#e&f", "/a-b_c~d#e&f"),
             (r"/\.+*?()|[]^$", r"/\\\.\+\*\?\(\)\|\[\]\^\$"),
             ("/{}", "/[^/]*"),
-            ("/{a{b}", r"/\{a[^/]*"),
+            ("/{a{b}", "/[^/]*"),
+            ("/{a{b}}", r"/[^/]*\}"),
             ("/{a", r"/\{a"),
             ("/a}", r"/a\}"),
             ("/{a/b}/c", "/[^/]*/c"),

@@ -121,8 +121,12 @@ impl<'t> Members<'t> for Document<'t> {
         map: &mut A,
         diagnostics: &Diagnostics<'t>,
     ) -> Result<(), A::Error> {
-        match &*key.text {
-            "openapi" | "swagger" => {
+        match known(&key, &DOCUMENT, diagnostics) {
+            "openapi" => {
+                self.version = Some((key.place, map.next_value_seed(ScalarSeed)?));
+            }
+            "swagger" => {
+                self.is_swagger = true;
                 self.version = Some((key.place, map.next_value_seed(ScalarSeed)?));
             }
             "basePath" => self.base_path = Some((key.place, map.next_value_seed(ScalarSeed)?)),
@@ -219,14 +223,8 @@ impl<'t> Members<'t> for PathItem<'t> {
         map: &mut A,
         diagnostics: &Diagnostics<'t>,
     ) -> Result<(), A::Error> {
-        if let Some(method) = METHODS
-            .iter()
-            .position(|m| key.text.eq_ignore_ascii_case(m))
-        {
-            if key.text != METHODS[method] {
-                let message = format!("method {:?} should be in lower case", key.text);
-                diagnostics.warn(key.place, message);
-            }
+        let name = known(&key, &METHODS, diagnostics);
+        if let Some(method) = METHODS.iter().position(|method| *method == name) {
             let operation = map.next_value_seed(Object::new(key.place, diagnostics))?;
             self.operations[method] = operation;
             return Ok(());
@@ -259,7 +257,7 @@ impl<'t> Members<'t> for Operation<'t> {
         map: &mut A,
         diagnostics: &Diagnostics<'t>,
     ) -> Result<(), A::Error> {
-        match &*key.text {
+        match known(&key, &["responses"], diagnostics) {
             "responses" => {
                 let responses = Object::<Responses<'_>>::new(key.place, diagnostics);
                 let responses = map.next_value_seed(responses)?;
@@ -396,9 +394,9 @@ impl<'t> Policy<'t> {
         {
             return Ok(false);
         }
-        match key.text[10..].to_ascii_lowercase().as_str() {
-            "retryable" => self.retryable = boolean(key, map, diagnostics)?,
-            "timeout" => match map.next_value_seed(ScalarSeed)? {
+        match &*key.text {
+            "x-linkerd-retryable" => self.retryable = boolean(key, map, diagnostics)?,
+            "x-linkerd-timeout" => match map.next_value_seed(ScalarSeed)? {
                 Scalar::Text(timeout) => self.timeout = Some((key.place, timeout)),
                 _ => diagnostics.warn(
                     key.place,
@@ -406,7 +404,7 @@ impl<'t> Policy<'t> {
                 ),
             },
             other => {
-                let meant = yaml::did_you_mean(other, &["retryable", "timeout"]);
+                let meant = yaml::did_you_mean(&other[10..], &["retryable", "timeout"]);
                 let meant = meant.map_or(String::new(), |m| {
                     format!(", did you mean `x-linkerd-{m}`?")
                 });
@@ -456,6 +454,33 @@ fn server<'t, A: MapAccess<'t>>(
     diagnostics: &Diagnostics<'t>,
 ) -> Result<Option<Server<'t>>, A::Error> {
     map.next_value_seed(FirstOf(Object::new(key.place, diagnostics)))
+}
+
+/// The members that matter of those a document may begin with.
+const DOCUMENT: [&str; 7] = [
+    "openapi",
+    "swagger",
+    "basePath",
+    "servers",
+    "paths",
+    "components",
+    "responses",
+];
+
+/// The member that `key` names, whatever its case: Linkerd's reader does not care either, and a
+/// document without routes would help nobody.
+fn known<'k>(key: &'k Key<'_>, members: &[&'k str], diagnostics: &Diagnostics<'_>) -> &'k str {
+    let text = &*key.text;
+    match members.iter().find(|m| text.eq_ignore_ascii_case(m)) {
+        Some(member) => {
+            if *member != text {
+                let message = format!("{text:?} is read as `{member}`");
+                diagnostics.warn(key.place, message);
+            }
+            member
+        }
+        None => text,
+    }
 }
 
 fn is_extension(key: &Key<'_>) -> bool {
