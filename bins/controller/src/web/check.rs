@@ -25,7 +25,7 @@ async fn check(State(app): State<App>) -> Json<CheckReport> {
 fn control_plane(app: &App) -> CheckCategory {
     let about = &app.about;
     let running = format!(
-        "controller {} is running (process {})",
+        "the controller is running (version {}, process {})",
         about.version, about.pid
     );
     category(
@@ -33,7 +33,7 @@ fn control_plane(app: &App) -> CheckCategory {
         [
             finding(running, CheckResult::Error, vec![], ""),
             finding(
-                format!("controller tells sidecars on {}", about.grpc),
+                format!("the controller serves sidecars on {}", about.grpc),
                 CheckResult::Error,
                 vec![],
                 "",
@@ -64,19 +64,19 @@ fn data_plane(workloads: &Workloads) -> CheckCategory {
                 "workloads exist",
                 CheckResult::Warning,
                 none,
-                "start them with mesh up",
+                "start them with `mesh up`",
             ),
             finding(
                 "every replica has a sidecar",
                 CheckResult::Error,
                 unmeshed,
-                "see why with mesh logs",
+                "see why with `mesh logs`",
             ),
             finding(
                 "every replica is ready",
                 CheckResult::Error,
                 unready,
-                "see how they are with mesh ps, and why with mesh logs",
+                "see how they are with `mesh ps`, and why with `mesh logs`",
             ),
         ],
     )
@@ -122,13 +122,13 @@ fn resources(index: &Index) -> CheckCategory {
                 "every ServiceProfile is of a service that exists",
                 CheckResult::Warning,
                 strangers,
-                "compare the names with mesh ps, or delete them with mesh delete sp/NAME",
+                "compare the names with `mesh ps`, or delete them with `mesh delete sp/NAME`",
             ),
             finding(
-                "ServiceProfiles say what they mean",
+                "no ServiceProfile has a suspicious route or budget",
                 CheckResult::Warning,
                 odd,
-                "see what a request matches, and why, with mesh explain",
+                "see what a request matches, and why, with `mesh explain`",
             ),
         ],
     )
