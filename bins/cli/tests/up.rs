@@ -91,6 +91,29 @@ fn everything_ends_on_ctrl_c_and_nothing_is_left() {
 }
 
 #[test]
+fn a_mesh_in_which_nothing_happens_takes_next_to_no_time() {
+    let mut mesh = Mesh::up(TWO);
+    ready(&mesh);
+    let pid = mesh.process().id();
+    let ticks = || -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks();
+    // What is measured is what a while costs.
+    std::thread::sleep(Duration::from_secs(2));
+    let spent = ticks() - before;
+    assert!(spent <= 20, "{spent} hundredths of a second in two seconds");
+    mesh.down();
+}
+
+#[test]
 fn sidecars_and_programs_end_when_mesh_up_is_killed() {
     let mut mesh = Mesh::up(TWO);
     let processes = ready(&mesh);

@@ -357,13 +357,21 @@ impl Supervisor {
     }
 
     /// What waits for a change of [`is_ready`](Self::is_ready).
+    ///
+    /// A change from now on: what was asked before on this thread, without an await in between,
+    /// has seen all others. (The receivers are clones of ones that never look, and would call
+    /// everything since the start a change, for ever.)
     pub(crate) async fn changed(&self) {
         let mut board = self.context.board.changes();
         let mut controller = self.controller.status();
+        controller.mark_unchanged();
         let gateway = self.gateway.as_ref().map(|it| it.kept.status());
         let gateway = async {
             match gateway {
-                Some(mut gateway) => gateway.changed().await.is_ok(),
+                Some(mut gateway) => {
+                    gateway.mark_unchanged();
+                    gateway.changed().await.is_ok()
+                }
                 None => std::future::pending().await,
             }
         };
