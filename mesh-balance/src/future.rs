@@ -109,10 +109,8 @@ where
 
 fn choose<S: Clone, B>(shared: &Shared<S>, req: &Request<B>) -> Option<(S, Exchange)> {
     let attempt = Attempt::of(req);
-    let tried = match attempt {
-        Some(attempt) if attempt.is_retry() => attempt.tried(),
-        _ => Vec::new(),
-    };
+    // Even a first attempt has been somewhere if an endpoint turned out to be unreachable.
+    let tried = attempt.map(Attempt::tried).unwrap_or_default();
     let (endpoint, in_flight, addr): (_, InFlight, _) = shared.choose(&tried)?;
     if let Some(attempt) = attempt {
         attempt.note(addr);

@@ -239,6 +239,20 @@ async fn a_retry_goes_where_the_request_has_not_been() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_attempt_that_could_not_be_made_goes_elsewhere_too() {
+    let world = World::of([ok(0); 2]);
+    let mut balance = balance(&world, 2, &Config::default());
+    for _ in 0..50 {
+        let attempt = Attempt::first();
+        attempt.note(addr(0));
+        let mut req = get();
+        req.extensions_mut().insert(attempt);
+        balance.call(req).await.unwrap();
+    }
+    assert_eq!(world.take_calls(2), [0, 50]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_prefers_an_endpoint_that_was_tried_to_one_that_is_ejected() {
     let world = World::of([ok(1), Does::Refuses]);
     let mut balance = balance(&world, 2, &eager());

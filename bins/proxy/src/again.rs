@@ -102,8 +102,9 @@ where
             let Some((mut req, tried)) = unsent else {
                 return Poll::Ready(answer);
             };
-            // An only endpoint has had its chance.
-            if *this.offers == 0 || this.balance.endpoints().len() < 2 {
+            // An only endpoint has had its chance; one that was withdrawn meanwhile, too.
+            let mut endpoints = this.balance.endpoints().into_iter();
+            if *this.offers == 0 || !endpoints.any(|other| other.addr != tried) {
                 return Poll::Ready(answer);
             }
             *this.offers -= 1;

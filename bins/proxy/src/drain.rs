@@ -1,6 +1,11 @@
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long it takes until the others know. A mesh withdraws an endpoint before it ends its proxy,
+/// so that only the way from the controller to the other proxies is left; in Kubernetes both happen
+/// at once.
+const HEARSAY: Duration = Duration::from_millis(500);
+
 /// Tells everybody to finish, and waits until they have.
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -37,5 +42,12 @@ impl Draining {
     pub(crate) async fn started(&mut self) {
         // An error is a dropped `Drain`: the proxy is ending, too.
         let _ = self.phase.wait_for(|draining| *draining).await;
+    }
+
+    /// Resolves when everybody may be expected to have heard that this proxy is leaving, so that
+    /// nothing is under way any more on connections that are silent.
+    pub(crate) async fn heard(&mut self) {
+        self.started().await;
+        tokio::time::sleep(HEARSAY).await;
     }
 }

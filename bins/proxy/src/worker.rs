@@ -66,10 +66,6 @@ pub(crate) struct Running {
 /// A worker's deepest stack is that of one poll; measured, with room to spare.
 const STACK: usize = 512 * 1024;
 
-/// Once the drain has begun, a connection on which nothing was ever said is kept for this long:
-/// its first request may be under way.
-const LAST_WORD: Duration = Duration::from_millis(200);
-
 /// How long to pause when accepting fails, which it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -211,10 +207,7 @@ impl Worker {
             biased;
             protocol = detect::detect(&mut io, self.detect) => protocol?,
             // Nothing has been asked on it yet, and nothing seems to be on its way.
-            () = async {
-                draining.started().await;
-                tokio::time::sleep(LAST_WORD).await;
-            } => None,
+            () = draining.heard() => None,
         };
         let protocol = match protocol {
             None => return Ok(()),

@@ -141,7 +141,7 @@ async fn a_request_that_its_endpoint_died_with_goes_to_another() {
     // Its process is gone; or only the application is, and its proxy says so.
     const REFUSED: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\
         l5d-proxy-error: cannot connect\r\nmesh-reason: connect-refused\r\n\r\n";
-    for last_words in [&b""[..], REFUSED] {
+    for (last_words, withdrawn) in [(&b""[..], false), (REFUSED, false), (REFUSED, true)] {
         let dying = TcpListener::bind(any()).await.unwrap();
         let addr = dying.local_addr().unwrap();
         let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -160,6 +160,18 @@ async fn a_request_that_its_endpoint_died_with_goes_to_another() {
         let mut client = Client::http1(proxy.addr()).await;
         while other.seen().is_empty() {
             assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+        }
+        if withdrawn {
+            let next = Upstream::answering(|_| 200).await;
+            discovery.set("books:80", at(&[next.addr()]));
+            while next.seen().is_empty() {
+                assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+            }
+            discovery.set("books:80", at(&[other.addr()]));
+            let before = other.seen().len();
+            while other.seen().len() == before {
+                assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+            }
         }
         go.notify_one();
         death.await.unwrap();
@@ -241,6 +253,21 @@ async fn a_drain_finishes_what_is_in_flight_and_then_ends() {
         }
         proxy.ended().await;
     }
+}
+
+#[tokio::test]
+async fn who_has_not_heard_of_the_drain_is_still_served() {
+    let upstream = Upstream::answering(|_| 200).await;
+    let proxy = Running::start(standalone(&[&upstream]));
+    let mut client = Client::http1(proxy.addr()).await;
+    assert_eq!(client.get("any", "/").await.unwrap().status, 200);
+    proxy.shut_down();
+    while TcpStream::connect(proxy.addr()).await.is_ok() {}
+    // As if it had been under way: HTTP/1 cannot say on an idle connection that it will close.
+    let reply = client.get("any", "/").await.unwrap();
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("connection"), Some("close"));
+    proxy.ended().await;
 }
 
 #[tokio::test]

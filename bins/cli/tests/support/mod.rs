@@ -6,10 +6,13 @@
     reason = "each test uses a part of it, as a module of its own"
 )]
 
+pub mod load;
+
 use serde_json::Value;
 use std::{
     fs,
-    net::TcpListener,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -190,4 +193,15 @@ impl Drop for Mesh {
             eprintln!("mesh up printed:\n{}", self.log());
         }
     }
+}
+
+/// The body of `GET path` at `addr`.
+pub fn http_get(addr: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(addr).expect("it listens");
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {addr}\r\n\r\n");
+    socket.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers");
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    body.unwrap_or_default().to_owned()
 }

@@ -80,8 +80,10 @@ where
                     Err(error) => return Err(error.with_unsent(uploaded.unsent(req))),
                 },
             };
-            let again = reused && idempotent && uploaded.was_empty();
-            let spare = again.then(|| Spare::of(&mut req));
+            let again = reused && idempotent;
+            // A proxy at the other end may say that nobody has seen the request.
+            let spare = (uploaded.was_empty() && (again || self.canonical.is_some()))
+                .then(|| Spare::of(&mut req));
             let mut error = match conn.send(req).await {
                 Ok(rsp) => {
                     let refused = spare.filter(|_| self.is_refusal(&rsp));
@@ -94,13 +96,15 @@ where
             let unsent = error.take_message();
             let error = error.into_error();
             req = match (unsent, spare) {
-                (Some(_), Some(spare)) => spare.into_request(Upload::empty()),
-                (Some(req), None) if reused => req,
-                (Some(req), None) => {
-                    let error = SendError::new(Fault::NeverSent, self.addr, error);
-                    return Err(error.with_unsent(uploaded.unsent(req)));
+                (Some(req), spare) => {
+                    let req = spare.map_or(req, |spare| spare.into_request(Upload::empty()));
+                    if !reused {
+                        let error = SendError::new(Fault::NeverSent, self.addr, error);
+                        return Err(error.with_unsent(uploaded.unsent(req)));
+                    }
+                    req
                 }
-                (None, Some(spare)) if is_closed(&error) => {
+                (None, Some(spare)) if again && is_closed(&error) => {
                     fresh_only = true;
                     spare.into_request(Upload::empty())
                 }

@@ -1,0 +1,230 @@
+//! What a mesh under load loses when something dies, restarts or changes: with luck, nothing.
+
+mod support;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+use support::{
+    Mesh, free_port, http_get,
+    load::{Load, Tally, Target},
+    wait_for,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Long enough for some hundred requests, in each state of the mesh.
+const AWHILE: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_controller_dies_again_and_again_and_no_request_fails() {
+    let (mesh, targets) = echoing();
+    let load = Load::start(&targets);
+    for _ in 0..3 {
+        more(&load);
+        kill(&mesh, "controller");
+        more(&load);
+        wait_for(
+            "another controller serves",
+            PATIENCE,
+            || mesh.run(&["version"]).stdout,
+            |version| !String::from_utf8_lossy(version).contains("unavailable"),
+        );
+    }
+    // By themselves the sidecars follow the new one.
+    apply(&mesh, "after");
+    wait_for(
+        "every sidecar knows the route",
+        PATIENCE,
+        || strangers_to(&mesh, "after"),
+        Vec::is_empty,
+    );
+    nothing_failed(&load.stop());
+    mesh.down();
+}
+
+#[test]
+fn a_profile_reaches_every_sidecar_within_a_second_and_ends_no_connection() {
+    let (mesh, targets) = echoing();
+    let load = Load::start(&targets);
+    more(&load);
+    let before = closed(&mesh);
+    for n in 0..5 {
+        let route = format!("route-{n}");
+        apply(&mesh, &route);
+        let applied = SystemTime::now();
+        while !strangers_to(&mesh, &route).is_empty() {
+            let late = strangers_to(&mesh, &route);
+            let elapsed = applied.elapsed().unwrap_or_default();
+            assert!(elapsed < Duration::from_secs(1), "{late:?}");
+        }
+    }
+    assert_eq!(closed(&mesh), before);
+    let tally = load.stop();
+    nothing_failed(&tally);
+    assert_eq!(tally.connections, 4 * targets.len());
+    mesh.down();
+}
+
+#[test]
+fn a_rolling_restart_fails_nothing() {
+    let (mesh, targets) = echoing();
+    let load = Load::start(&targets);
+    more(&load);
+    for _ in 0..2 {
+        assert_eq!(mesh.ok(&["restart", "echo"]), "echo restarted\n");
+        more(&load);
+    }
+    nothing_failed(&load.stop());
+    mesh.down();
+}
+
+#[test]
+fn a_replica_that_is_killed_takes_only_what_may_not_be_sent_twice() {
+    let (mesh, targets) = echoing();
+    let load = Load::start(&targets);
+    for victim in ["echo-0", "echo-0/proxy"] {
+        more(&load);
+        kill(&mesh, victim);
+        wait_for(
+            "it is back",
+            PATIENCE,
+            || mesh.json(&["ps"]),
+            |rows| {
+                let mut rows = rows.as_array().into_iter().flatten();
+                rows.all(|row| row["state"] == "ready")
+            },
+        );
+    }
+    more(&load);
+    let tally = load.stop();
+    // A POST that may have been processed, or whose body has gone to a proxy without an
+    // application; a GET that was the first on its connection.
+    let honest = |failure: &&String| match failure.split(' ').next() {
+        Some("POST") => ["maybe-processed", "connect-refused"]
+            .iter()
+            .any(|reason| failure.contains(reason)),
+        _ => failure.contains("mesh-reason: reset"),
+    };
+    let others: Vec<_> = tally.failures.iter().filter(|it| !honest(it)).collect();
+    assert!(others.is_empty(), "{others:#?}");
+    assert!(tally.failures.len() <= 4 * targets.len(), "{tally:#?}");
+    mesh.down();
+}
+
+/// A service with two replicas, and the three ways to it: the gateway, an upstream, `http_proxy`.
+fn echoing() -> (Mesh, [Target; 3]) {
+    let script = support::root().join("bins/cli/tests/support/echo.py");
+    let gateway = free_port();
+    let mesh = Mesh::up(&format!(
+        r#"
+namespace: shop
+workloads:
+  echo:
+    command: exec python3 {}
+    port: 8080
+    host_port: {gateway}
+    replicas: 2
+  caller:
+    command: echo "$ECHO $http_proxy" > ports.tmp; mv ports.tmp ports; exec sleep 1000
+    upstreams: {{ ECHO: {{ to: "echo:8080", as: hostport }} }}
+    depends_on: [echo]
+"#,
+        script.display()
+    ));
+    wait_for(
+        "everything is ready",
+        PATIENCE,
+        || mesh.log(),
+        |log| log.contains("everything is ready"),
+    );
+    let ports = fs::read_to_string(mesh.folder().join("ports")).expect("the caller wrote it");
+    let (upstream, proxy) = ports.trim().split_once(' ').expect("two addresses");
+    let target = |addr: &str, url: &str| Target {
+        addr: addr.trim_start_matches("http://").to_owned(),
+        url: url.to_owned(),
+    };
+    let targets = [
+        target(&format!("127.0.0.1:{gateway}"), "/x"),
+        target(upstream, "/x"),
+        target(proxy, "http://echo:8080/x"),
+    ];
+    (mesh, targets)
+}
+
+/// Waits for more requests, and some time.
+fn more(load: &Load) {
+    let before = load.tally().sent;
+    std::thread::sleep(AWHILE);
+    wait_for(
+        "the load goes on",
+        PATIENCE,
+        || load.tally().sent,
+        |sent| *sent > before,
+    );
+}
+
+fn nothing_failed(tally: &Tally) {
+    assert!(tally.failures.is_empty(), "{tally:#?}");
+}
+
+fn kill(mesh: &Mesh, name: &str) {
+    let up = fs::read(mesh.folder().join(".mesh/run/up.json")).expect("the mesh runs");
+    let up: Value = serde_json::from_slice(&up).expect("JSON");
+    let processes = up["processes"].as_array().into_iter().flatten();
+    // Of a program and its shim, the program is the last.
+    let process = processes.filter(|it| it["name"] == name).last();
+    let pid = process.and_then(|it| i32::try_from(it["pid"].as_i64()?).ok());
+    let pid = pid.and_then(Pid::from_raw).expect("it runs");
+    kill_process(pid, Signal::KILL).expect("it is ours");
+}
+
+/// Applies a profile whose only route is called `route`.
+fn apply(mesh: &Mesh, route: &str) {
+    let manifest = format!(
+        "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\nmetadata:\n  \
+         name: echo.shop.svc.cluster.local\nspec:\n  routes:\n  - name: {route}\n    \
+         condition:\n      pathRegex: /x\n"
+    );
+    mesh.feed(&["apply", "-f", "-"], &manifest);
+}
+
+/// The sidecars that have not counted a request by `route`.
+fn strangers_to(mesh: &Mesh, route: &str) -> Vec<String> {
+    let label = format!("rt_route=\"{route}\"");
+    let all = metrics(mesh).into_iter();
+    all.filter(|(_, metrics)| !metrics.contains(&label))
+        .map(|(admin, _)| admin)
+        .collect()
+}
+
+/// How many connections of callers have ended, by sidecar.
+fn closed(mesh: &Mesh) -> Vec<(String, String)> {
+    let all = metrics(mesh).into_iter();
+    all.map(|(admin, metrics)| {
+        let lines = metrics
+            .lines()
+            .filter(|line| line.starts_with("tcp_close_total") && line.contains("peer=\"src\""));
+        (admin, lines.collect())
+    })
+    .collect()
+}
+
+/// What each sidecar says, by admin address.
+fn metrics(mesh: &Mesh) -> Vec<(String, String)> {
+    let workloads = fs::read(mesh.folder().join(".mesh/run/workloads.json")).expect("it runs");
+    let workloads: Value = serde_json::from_slice(&workloads).expect("JSON");
+    let of = |workload: &Value| workload["replicas"].as_array().cloned().unwrap_or_default();
+    let all = workloads["workloads"].as_array().into_iter().flatten();
+    let replicas = all.flat_map(of).chain([workloads["gateway"].clone()]);
+    let admins = replicas.filter_map(|it| Some(it["admin"].as_str()?.to_owned()));
+    admins
+        .map(|admin| {
+            let metrics = http_get(&admin, "/metrics");
+            (admin, metrics)
+        })
+        .collect()
+}
