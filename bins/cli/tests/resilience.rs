@@ -176,7 +176,7 @@ fn kill(mesh: &Mesh, name: &str) {
     let up: Value = serde_json::from_slice(&up).expect("JSON");
     let processes = up["processes"].as_array().into_iter().flatten();
     // Of a program and its shim, the program is the last.
-    let process = processes.filter(|it| it["name"] == name).last();
+    let process = processes.rev().find(|it| it["name"] == name);
     let pid = process.and_then(|it| i32::try_from(it["pid"].as_i64()?).ok());
     let pid = pid.and_then(Pid::from_raw).expect("it runs");
     kill_process(pid, Signal::KILL).expect("it is ours");

@@ -13,7 +13,7 @@ mod upstream;
 pub use self::{
     client::{Client, Reply, get},
     discovery::{Discovery, destination, endpoint, profile},
-    upstream::{Upstream, answer, grpc},
+    upstream::{Body, Upstream, answer, grpc},
 };
 
 use mesh_proxy::{Ask, Config, Limits, Listener, Proxy, Role, Shutdown, Standalone};
