@@ -53,7 +53,7 @@ where
                 .auto_date_header(false)
                 .serve_connection(io, service);
             let started = async { begins.started().await };
-            drained(conn, http2::Connection::graceful_shutdown, started).await
+            Box::pin(drained(conn, http2::Connection::graceful_shutdown, started)).await
         }
         _ => {
             let conn = http1::Builder::new()

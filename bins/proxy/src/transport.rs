@@ -96,6 +96,10 @@ impl AsyncRead for Io {
             let take = self.prefix.len().min(buf.remaining());
             buf.put_slice(&self.prefix[..take]);
             self.prefix.advance(take);
+            if self.prefix.is_empty() {
+                // Even an empty rest holds on to all of the memory.
+                self.prefix = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

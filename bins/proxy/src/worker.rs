@@ -211,16 +211,17 @@ impl Worker {
         };
         let protocol = match protocol {
             None => return Ok(()),
-            Some(Protocol::Opaque) => return self.carry(&role, io, peer).await,
+            Some(Protocol::Opaque) => return Box::pin(self.carry(&role, io, peer)).await,
             Some(protocol) => protocol,
         };
+        // In a box, so that a connection takes the memory of what it is, not of all it could be.
         if let Some(inbound) = inbound {
             let handle = move |req| inbound.clone().handle(conn.clone(), req);
-            serve::http(io, protocol, handle, draining).await;
+            Box::pin(serve::http(io, protocol, handle, draining)).await;
         } else {
             let outbound = self.outbound.clone();
             let handle = move |req| outbound.clone().handle(conn.clone(), role.clone(), req);
-            serve::http(io, protocol, handle, draining).await;
+            Box::pin(serve::http(io, protocol, handle, draining)).await;
         }
         Ok(())
     }
