@@ -15,8 +15,9 @@ pub struct ServiceProfileManifest {
     pub kind: String,
     /// Its name is the service's full one, `books.booksapp.svc.cluster.local`.
     pub metadata: Metadata,
-    /// The profile.
-    #[serde(default, deserialize_with = "crate::lenient::null_as_default")]
+    /// The profile. May be empty and may not be absent: a file that was cut off would otherwise
+    /// take all routes away.
+    #[serde(deserialize_with = "crate::lenient::null_as_default")]
     pub spec: ProfileSpec,
 }
 

@@ -80,9 +80,10 @@ impl fmt::Display for UnknownKind {
         write!(f, "unknown kind {:?}", self.0)?;
         let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.names().kind).collect();
         if let Some(meant) = yaml::did_you_mean(&self.0, &kinds) {
-            write!(f, ", did you mean {meant:?}?")?;
+            write!(f, ", did you mean {meant:?}? Known are")?;
+        } else {
+            f.write_str("; known are")?;
         }
-        f.write_str("; known are")?;
         for (i, kind) in Kind::ALL.iter().enumerate() {
             let names = kind.names();
             let comma = if i == 0 { "" } else { "," };
@@ -296,7 +297,7 @@ mod tests {
         }
         assert_eq!(
             Kind::parse("ServiceProfil").unwrap_err().to_string(),
-            "unknown kind \"ServiceProfil\", did you mean \"ServiceProfile\"?; known are \
+            "unknown kind \"ServiceProfil\", did you mean \"ServiceProfile\"? Known are \
              ServiceProfile (sp)"
         );
         assert_eq!(

@@ -22,11 +22,12 @@
 //! ```
 //!
 //! Each path and method becomes a route, in the order of the paths' bytes. Swagger 2.0 becomes, to
-//! the byte, what Linkerd's `profile --open-api` makes of it. Of OpenAPI 3, more counts: the path of the first server is put in front (`servers` of a path
-//! or operation win over the document's), `NXX` responses become ranges, TRACE is a method,
-//! `$ref`s of path items within the document are followed, `x-linkerd-retryable` and
-//! `x-linkerd-timeout` may stand on a path. In both, `x-linkerd-failure` on a response says what
-//! its status does not. A `default` response gives nothing: it says of no status what it means.
+//! the byte, what Linkerd's `profile --open-api` makes of it. Of OpenAPI 3, more counts: the path
+//! of the first server is put in front (`servers` of a path or operation win over the document's),
+//! `NXX` responses become ranges, TRACE is a method, `$ref`s of path items within the document are
+//! followed, and `x-linkerd-retryable` and `x-linkerd-timeout` may stand on a path. In both,
+//! `x-linkerd-failure` on a response says what its status does not. A `default` response gives
+//! nothing: it says of no status what it means.
 
 mod convert;
 mod diagnostic;

@@ -57,6 +57,24 @@ fn message(error: &Yaml) -> String {
             }
         },
         Yaml::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
+        Yaml::Unexpected {
+            expected: "mapping start",
+            ..
+        } => "an object was expected here, lines of KEY: VALUE".to_owned(),
+        Yaml::Unexpected {
+            expected: "sequence start",
+            ..
+        } => "a list was expected here, lines of - VALUE".to_owned(),
+        Yaml::Unexpected {
+            expected: "string scalar",
+            ..
+        } => "text was expected here".to_owned(),
+        Yaml::InvalidScalar { ty, .. } => match ty.as_bytes() {
+            [b'u', ..] => "a whole number, not below zero, was expected here".to_owned(),
+            [b'i', ..] => "a whole number was expected here".to_owned(),
+            [b'f', ..] => "a number was expected here".to_owned(),
+            _ => format!("a {ty} was expected here"),
+        },
         Yaml::SerdeMissingField { field, .. } => format!("missing field `{field}`"),
         other => UserMessageFormatter.format_message(other).into_owned(),
     }

@@ -204,7 +204,21 @@ mod tests {
             "{error}"
         );
         let error = from_str::<ProfileSpec>("routes: 7\n", "sp.yaml").unwrap_err();
-        assert!(error.to_string().starts_with("sp.yaml:1:9: "), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "sp.yaml:1:9: a list was expected here, lines of - VALUE"
+        );
+        let text = "retryBudget: {minRetriesPerSecond: -1, retryRatio: 1, ttl: 1s}\n";
+        let error = from_str::<ProfileSpec>(text, "sp.yaml").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sp.yaml:1:36: a whole number, not below zero, was expected here"
+        );
+        let error = from_str::<ProfileSpec>("text\n", "sp.yaml").unwrap_err();
+        assert!(
+            error.to_string().starts_with("sp.yaml:1:1: an object"),
+            "{error}"
+        );
     }
 
     #[test]

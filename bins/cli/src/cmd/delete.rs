@@ -7,6 +7,7 @@ use mesh_controller::resource::{Key, Kind};
 use mesh_profile::yaml;
 use serde::Deserialize;
 use std::{
+    collections::HashSet,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
@@ -29,8 +30,14 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let namespace = client.namespace(global).await?;
     let mut keys = named(&args.resources, &namespace)?;
     for source in apply::read(&args.filename)? {
-        keys.extend(in_manifest(&source, &namespace)?);
+        let found = in_manifest(&source, &namespace)?;
+        if found.is_empty() {
+            bail!("{}: there is no resource in it", source.name);
+        }
+        keys.extend(found);
     }
+    let mut seen = HashSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
     // Nothing is deleted when one of them is not there.
     for key in &keys {
         let list = get::fetch(&client, key.kind, Some(&key.namespace), Some(&key.name)).await?;

@@ -3,6 +3,7 @@
 use super::{apply, get, manifest};
 use crate::{args::Global, client::Client};
 use anyhow::{Context, Result, bail};
+use mesh_profile::yaml;
 use std::{
     ffi::OsString,
     fs,
@@ -32,7 +33,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             kind.names().singular
         );
     };
-    let original = serde_yaml::to_string(item)?;
+    let original = yaml::to_string(item)?;
     let file = Scratch::new(&original)?;
     let mut text = original.clone();
     loop {

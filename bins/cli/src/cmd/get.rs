@@ -1,10 +1,11 @@
 //! `mesh get`.
 
 use super::manifest;
-use crate::{args::Global, client::Client};
-use anyhow::{Result, bail};
+use crate::{args::Global, client::Client, output::refuse};
+use anyhow::Result;
 use clap::ValueEnum;
 use mesh_controller::{resource::Kind, web::api::ResourceList};
+use mesh_profile::yaml;
 use serde_json::Value;
 use std::{
     io::{self, Write},
@@ -35,13 +36,16 @@ enum Format {
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     if args.all_namespaces && global.namespace.is_some() {
-        bail!("--all-namespaces and --namespace flags are mutually exclusive");
+        return refuse("--all-namespaces and --namespace flags are mutually exclusive");
     }
-    let (kind, name) = match args.kind.split_once('/') {
-        Some((kind, name)) => (kind, Some(name)),
-        None => (args.kind.as_str(), args.name.as_deref()),
+    let (kind, name) = match (args.kind.contains('/'), args.name.as_deref()) {
+        (true, Some(_)) => return refuse("name the resource as KIND/NAME or as KIND NAME"),
+        (true, None) => {
+            let (kind, name) = manifest::kind_and_name(&args.kind, "mesh get sp/books")?;
+            (kind, Some(name))
+        }
+        (false, name) => (Kind::parse(&args.kind)?, name),
     };
-    let kind = Kind::parse(kind)?;
     let client = Client::find(global)?;
     let namespace = client.namespace(global).await?;
     let name = name.map(|name| manifest::name(kind, name, &namespace));
@@ -121,7 +125,7 @@ fn table(items: &[Value], with_namespace: bool) -> String {
 fn print(items: &[Value], format: Format, one: bool) -> Result<String> {
     Ok(match (format, items) {
         (Format::Yaml, items) => {
-            let texts: Result<Vec<_>, _> = items.iter().map(serde_yaml::to_string).collect();
+            let texts: Result<Vec<_>, _> = items.iter().map(yaml::to_string).collect();
             texts?.join("---\n")
         }
         (Format::Json, [item]) if one => serde_json::to_string_pretty(item)? + "\n",

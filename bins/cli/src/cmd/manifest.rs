@@ -25,10 +25,10 @@ pub(crate) fn name(kind: Kind, name: &str, namespace: &str) -> String {
 
 /// Splits `KIND/NAME`.
 pub(crate) fn kind_and_name<'a>(resource: &'a str, usage: &str) -> Result<(Kind, &'a str)> {
-    let Some((kind, name)) = resource.split_once('/') else {
-        bail!("`{resource}` is no resource; name it as KIND/NAME, as in {usage}");
-    };
-    Ok((Kind::parse(kind)?, name))
+    match resource.split_once('/') {
+        Some((kind, name)) if !name.is_empty() => Ok((Kind::parse(kind)?, name)),
+        _ => bail!("`{resource}` is no resource; name it as KIND/NAME, as in {usage}"),
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +52,8 @@ mod tests {
         assert!(bad.starts_with("sp.yaml:21:"), "{bad}");
         let bad = error(&GOOD.replace("condition", "conditon"));
         assert!(bad.contains("did you mean `condition`?"), "{bad}");
+        let bad = error(&GOOD[..GOOD.find("spec:").unwrap()]);
+        assert!(bad.ends_with("missing field `spec`"), "{bad}");
     }
 
     #[test]

@@ -138,7 +138,16 @@ fn print(
             }
             import.spec
         }
-        Source::Proto(file) => proto::import(input, called(file))?,
+        Source::Proto(file) => {
+            let spec = proto::import(input, called(file))?;
+            if spec.routes.is_empty() {
+                let file = called(file);
+                notes = format!(
+                    "{file}: warning: no service in it has a method, so the profile has no routes\n"
+                );
+            }
+            spec
+        }
     };
     let manifest = ServiceProfileManifest::new(&args.service, namespace, CLUSTER_DOMAIN, spec);
     let text = match args.output {
