@@ -1,0 +1,199 @@
+//! `mesh explain`: what a sidecar would do with a request, and why.
+
+mod known;
+mod offline;
+mod target;
+mod text;
+
+use crate::{args::Global, client::Client};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use http::Method;
+use known::Known;
+use mesh_controller::web::api::Destination;
+use mesh_profile::{PassedOver, Profile};
+use serde::Serialize;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+use target::Target;
+
+/// Say which destination and which route a request gets, and why
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  mesh explain PUT http://books:7002/books/1.json --from deploy/webapp\n  \
+    mesh explain GET /books.json -f books.yaml\n  \
+    mesh profile --open-api books.yaml books | mesh explain GET /books.json -f -"
+)]
+pub(crate) struct Args {
+    /// The method of the request
+    #[arg(value_parser = target::method)]
+    method: Method,
+    /// Its URL; with -f, a path is enough
+    url: Target,
+    /// A header of it; Host names the destination if the URL does not
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Who sends it, as in deploy/webapp
+    #[arg(long, value_name = "RESOURCE")]
+    from: Option<String>,
+    /// The ServiceProfile to ask, instead of the running mesh; - is standard input
+    #[arg(short = 'f', long, value_name = "FILE")]
+    filename: Option<PathBuf>,
+    /// How to print it
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// The whole answer; an interface.
+#[derive(Debug, Serialize)]
+struct Answer {
+    method: String,
+    path: String,
+    authority: Option<String>,
+    from: Option<String>,
+    /// Null if the mesh does not know it: passed through, by DNS.
+    destination: Option<String>,
+    /// What may have been meant, if the mesh does not know the destination.
+    hint: Option<String>,
+    /// Where the routes are declared.
+    profile: Option<String>,
+    route: String,
+    reason: String,
+    passed_over: Vec<PassedOver>,
+    timeout_ms: Option<u128>,
+    retryable: bool,
+    retry_budget: Budget,
+    split: Vec<Share>,
+}
+
+#[derive(Debug, Serialize)]
+struct Budget {
+    retry_ratio: f64,
+    min_retries_per_second: u32,
+    ttl_ms: u128,
+}
+
+#[derive(Debug, Serialize)]
+struct Share {
+    authority: String,
+    weight: u32,
+    /// Between 0 and 1.
+    share: f64,
+    endpoints: Vec<String>,
+    exists: bool,
+}
+
+pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let Target { path, .. } = &args.url;
+    let authority = args.url.authority(&args.headers)?;
+    let answer = if let Some(file) = &args.filename {
+        let (name, profile) = offline::profile(file, authority.as_deref())?;
+        let mut answer = explain(&args.method, path, &profile);
+        answer.profile = Some(name);
+        answer
+    } else {
+        let Some(authority) = &authority else {
+            bail!(
+                "{path} names no service; write http://SERVICE:PORT{path}, or add -H 'Host: SERVICE:PORT'"
+            );
+        };
+        let client = Client::find(global)?;
+        let namespace = client.namespace(global).await?;
+        let known = Known::read(&client)?;
+        if let Some(from) = &args.from {
+            known
+                .check_source(from, &namespace)
+                .with_context(|| format!("--from {from}"))?;
+        }
+        let mut answer = live(&client, &namespace, authority, &args.method, path).await?;
+        if answer.destination.is_none() {
+            answer.hint = known.hint(authority, &namespace);
+        }
+        answer
+    };
+    let answer = Answer {
+        authority,
+        from: args.from,
+        ..answer
+    };
+    let text = match args.output {
+        Format::Json => serde_json::to_string_pretty(&answer)? + "\n",
+        Format::Table => text::table(&answer),
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn live(
+    client: &Client,
+    namespace: &str,
+    authority: &str,
+    method: &Method,
+    path: &str,
+) -> Result<Answer> {
+    let query = [("authority", authority), ("namespace", namespace)];
+    let destination: Destination = client.get_json("/api/v1/destination", &query).await?;
+    let (profile, _) = Profile::salvage(destination.profile);
+    let mut answer = explain(method, path, &profile);
+    answer.destination = destination.name;
+    answer.profile = destination
+        .resource
+        .map(|resource| format!("{}/{}", resource.namespace, resource.name));
+    if answer.profile.is_none() {
+        answer.reason = "there is no profile".to_owned();
+    }
+    let total: u64 = destination
+        .leaves
+        .iter()
+        .map(|leaf| u64::from(leaf.weight))
+        .sum();
+    let shares = destination.leaves.into_iter().map(|leaf| Share {
+        #[allow(clippy::cast_precision_loss, reason = "a share is for people")]
+        share: f64::from(leaf.weight) / total.max(1) as f64,
+        weight: leaf.weight,
+        exists: leaf.exists,
+        endpoints: leaf
+            .endpoints
+            .iter()
+            .map(|it| it.addr.to_string())
+            .collect(),
+        authority: leaf.authority,
+    });
+    answer.split = shares.collect();
+    Ok(answer)
+}
+
+fn explain(method: &Method, path: &str, profile: &Profile) -> Answer {
+    let route = profile.route_for(method, path);
+    let explanation = profile.explain(method, path);
+    let budget = profile.budget();
+    Answer {
+        method: method.to_string(),
+        path: path.to_owned(),
+        authority: None,
+        from: None,
+        destination: None,
+        hint: None,
+        profile: None,
+        route: route.name().to_owned(),
+        reason: explanation.reason,
+        passed_over: explanation.passed_over,
+        timeout_ms: route.timeouts().head.map(|it| it.as_millis()),
+        retryable: route.is_retryable(),
+        retry_budget: Budget {
+            retry_ratio: budget.ratio(),
+            min_retries_per_second: budget.min_per_second(),
+            ttl_ms: budget.ttl().as_millis(),
+        },
+        split: Vec::new(),
+    }
+}

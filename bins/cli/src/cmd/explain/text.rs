@@ -1,0 +1,170 @@
+use super::{Answer, Share};
+use mesh_profile::{PassedOver, Route};
+use std::{fmt::Write as _, time::Duration};
+
+/// How many of the routes passed over are shown. The last ones: profiles are sorted by path as a
+/// rule, so those are the most like the chosen one.
+const MAX_PASSED_OVER: usize = 20;
+
+pub(super) fn table(answer: &Answer) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{name:<13} {value}");
+    };
+    let target = answer.authority.as_deref().unwrap_or_default();
+    line(
+        "REQUEST",
+        &format!("{} {target}{}", answer.method, answer.path),
+    );
+    if let Some(from) = &answer.from {
+        line("FROM", from);
+    }
+    match (&answer.destination, &answer.authority) {
+        (Some(destination), _) => line("DESTINATION", destination),
+        // Offline there is nobody to ask.
+        (None, _) if answer.split.is_empty() && answer.profile.is_some() => {}
+        (None, Some(authority)) => line(
+            "DESTINATION",
+            &format!("{authority}, which is not in the mesh: found by DNS and passed through"),
+        ),
+        (None, None) => {}
+    }
+    if let Some(hint) = &answer.hint {
+        line("  hint", hint);
+    }
+    line("PROFILE", answer.profile.as_deref().unwrap_or("-"));
+    line("ROUTE", &answer.route);
+    line("  because", &answer.reason);
+    let hidden = answer.passed_over.len().saturating_sub(MAX_PASSED_OVER);
+    if hidden > 0 {
+        let message = format!("{hidden} routes before the following; -o json says why");
+        line("  not", &message);
+    }
+    for PassedOver { route, reason } in &answer.passed_over[hidden..] {
+        line("  not", &format!("{route}: {reason}"));
+    }
+    let timeout = answer.timeout_ms.and_then(|it| u64::try_from(it).ok());
+    let timeout = timeout.map(|ms| format!("{:?}, retries included", Duration::from_millis(ms)));
+    line("TIMEOUT", timeout.as_deref().unwrap_or("-"));
+    line("RETRY", &retry(answer));
+    match answer.split.as_slice() {
+        [one] if Some(&one.authority) == answer.destination.as_ref() => {
+            line("ENDPOINTS", &endpoints(one));
+        }
+        shares => {
+            for share in shares {
+                let percent = share.share * 100.0;
+                let endpoints = endpoints(share);
+                let part = format!("{percent:.1}% to {} ({endpoints})", share.authority);
+                line("SPLIT", &part);
+            }
+        }
+    }
+    text
+}
+
+fn retry(answer: &Answer) -> String {
+    let budget = &answer.retry_budget;
+    let budget = format!(
+        "{}% of requests and {} a second, over {:?}",
+        budget.retry_ratio * 100.0,
+        budget.min_retries_per_second,
+        Duration::from_millis(u64::try_from(budget.ttl_ms).unwrap_or(u64::MAX)),
+    );
+    match (answer.retryable, answer.route == Route::DEFAULT_NAME) {
+        (true, _) => format!("failures, within the budget: {budget}"),
+        (false, true) => "never: no route says that it may be".to_owned(),
+        (false, false) => "never: the route is not `isRetryable`".to_owned(),
+    }
+}
+
+fn endpoints(share: &Share) -> String {
+    match share.endpoints.as_slice() {
+        [] if !share.exists => "there is no such service".to_owned(),
+        [] => "no endpoint is ready".to_owned(),
+        some => some.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::explain, *};
+    use http::Method;
+    use mesh_profile::Profile;
+
+    fn profile() -> Profile {
+        serde_json::from_str(
+            r#"{"routes": [
+                {"name": "list", "condition": {"method": "GET", "pathRegex": "/books.json"}},
+                {"name": "one", "condition": {"method": "GET", "pathRegex": "/books/[^/]*"},
+                 "isRetryable": true, "timeout": "25ms"}
+            ]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_answer_says_why_and_why_not() {
+        let mut answer = explain(&Method::GET, "/books/1", &profile());
+        answer.authority = Some("books:7002".into());
+        answer.destination = Some("books.shop.svc.cluster.local:7002".into());
+        answer.profile = Some("shop/books.shop.svc.cluster.local".into());
+        answer.split = vec![Share {
+            authority: "books.shop.svc.cluster.local:7002".into(),
+            weight: 1,
+            share: 1.0,
+            endpoints: vec!["127.0.0.1:1".into()],
+            exists: true,
+        }];
+        assert_eq!(
+            table(&answer),
+            "REQUEST       GET books:7002/books/1\n\
+             DESTINATION   books.shop.svc.cluster.local:7002\n\
+             PROFILE       shop/books.shop.svc.cluster.local\n\
+             ROUTE         one\n  \
+             because     method is GET and path matches /books/[^/]*\n  \
+             not         list: path does not match /books.json\n\
+             TIMEOUT       25ms, retries included\n\
+             RETRY         failures, within the budget: 20% of requests and 10 a second, over 10s\n\
+             ENDPOINTS     127.0.0.1:1\n"
+        );
+        answer.split = ["a:1", "b:1"]
+            .map(|authority| Share {
+                authority: authority.into(),
+                weight: 1,
+                share: 0.5,
+                endpoints: Vec::new(),
+                exists: authority == "a:1",
+            })
+            .into();
+        assert!(
+            table(&answer).ends_with(
+                "SPLIT         50.0% to a:1 (no endpoint is ready)\n\
+                 SPLIT         50.0% to b:1 (there is no such service)\n"
+            ),
+            "{}",
+            table(&answer)
+        );
+    }
+
+    #[test]
+    fn a_request_of_no_route_is_not_retried() {
+        let answer = explain(&Method::PUT, "/x", &profile());
+        assert_eq!(answer.route, "[DEFAULT]");
+        assert!(!answer.retryable);
+        assert_eq!(answer.passed_over.len(), 2);
+        assert!(table(&answer).contains("RETRY         never: no route says"));
+    }
+
+    #[test]
+    fn of_many_routes_the_nearest_are_shown() {
+        let route = |i| format!(r#"{{"name": "r{i}", "condition": {{"pathRegex": "/r{i}"}}}}"#);
+        let routes: Vec<_> = (0..100).map(route).collect();
+        let profile = format!(r#"{{"routes": [{}]}}"#, routes.join(","));
+        let profile = serde_json::from_str(&profile).unwrap();
+        let text = table(&explain(&Method::GET, "/r99", &profile));
+        assert!(text.contains("  not         79 routes before the following; -o json says why\n"));
+        assert!(text.contains("  not         r79: ") && !text.contains("r78: "));
+    }
+}
