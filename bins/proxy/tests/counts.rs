@@ -44,7 +44,7 @@ async fn respond(path: &str, flaky: usize) -> Response<Body> {
     match path {
         "/missing" => answer(404, ""),
         "/broken" => answer(503, "broken"),
-        "/flaky" => answer(if flaky % 2 == 0 { 503 } else { 200 }, "flaky"),
+        "/flaky" => answer(if flaky.is_multiple_of(2) { 503 } else { 200 }, "flaky"),
         "/slow" | "/gone" => pending().await,
         "/cut" => {
             let first = http_body::Frame::data(Bytes::from_static(b"first"));
