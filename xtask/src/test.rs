@@ -47,7 +47,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         )
     })?;
     step("loom", &loom)?;
-    step("programs", &|| cargo(&["build", "--workspace", "--bins"]))?;
+    step("programs", &|| cargo(&["build", "--package", "booksapp"]))?;
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
     })?;
