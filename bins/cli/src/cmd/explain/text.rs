@@ -53,9 +53,16 @@ pub(super) fn table(answer: &Answer) -> String {
             line("ENDPOINTS", &endpoints(one));
         }
         shares => {
+            // A leaf that cannot answer is skipped, unless none can.
+            let any = shares
+                .iter()
+                .any(|it| it.weight > 0 && !it.endpoints.is_empty());
             for share in shares {
                 let percent = share.share * 100.0;
-                let endpoints = endpoints(share);
+                let mut endpoints = endpoints(share);
+                if any && share.weight > 0 && share.endpoints.is_empty() {
+                    endpoints += ", so its share goes to the others";
+                }
                 let part = format!("{percent:.1}% to {} ({endpoints})", share.authority);
                 line("SPLIT", &part);
             }
@@ -138,14 +145,15 @@ mod tests {
                 exists: authority == "a:1",
             })
             .into();
-        assert!(
-            table(&answer).ends_with(
-                "SPLIT         50.0% to a:1 (no endpoint is ready)\n\
-                 SPLIT         50.0% to b:1 (there is no such service)\n"
-            ),
-            "{}",
-            table(&answer)
-        );
+        let text = table(&answer);
+        let none = "SPLIT         50.0% to a:1 (no endpoint is ready)\n\
+                    SPLIT         50.0% to b:1 (there is no such service)\n";
+        assert!(text.ends_with(none), "{text}");
+        answer.split[0].endpoints.push("127.0.0.1:1".into());
+        let text = table(&answer);
+        let one = "SPLIT         50.0% to a:1 (127.0.0.1:1)\nSPLIT         50.0% to b:1 \
+                   (there is no such service, so its share goes to the others)\n";
+        assert!(text.ends_with(one), "{text}");
     }
 
     #[test]
