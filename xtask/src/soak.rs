@@ -1,4 +1,5 @@
-//! An hour of booksapp: resident memory of each process at minute 10 and at the end.
+//! An hour of booksapp: resident memory of each process at minute 10 and at the end, and whether
+//! every replica had its share of the requests all the time.
 
 use anyhow::{Context, bail};
 use std::{
@@ -23,50 +24,79 @@ pub(crate) fn run(minutes: u64) -> anyhow::Result<()> {
     let mut up = Command::new("target/release/mesh")
         .args(["up", "examples/booksapp"])
         .spawn()?;
-    let readings = watch(&up, minutes);
+    let soak = watch(&up, minutes);
     let pid = up.id().to_string();
     let _ = Command::new("kill").args(["-INT", &pid]).status();
     let _ = up.wait();
-    report(&readings?)
+    report(soak?)
 }
 
-/// `(minute, what runs -> KiB)`, once a minute.
-type Readings = Vec<(u64, BTreeMap<String, u64>)>;
+struct Soak {
+    /// `(minute, what runs -> KiB)`, once a minute.
+    readings: Vec<(u64, BTreeMap<String, u64>)>,
+    /// Replicas without a request for a minute, and when.
+    starved: Vec<String>,
+}
 
-fn watch(up: &Child, minutes: u64) -> anyhow::Result<Readings> {
+fn watch(up: &Child, minutes: u64) -> anyhow::Result<Soak> {
     let mut readings = Vec::new();
+    let mut starved = Vec::new();
     for minute in 1..=minutes {
         thread::sleep(Duration::from_secs(60));
         let now = processes(up.id()).context("mesh up ended early")?;
         for (name, kib) in &now {
             println!("minute {minute:3}  {kib:8} KiB  {name}");
         }
+        let stat = stat().with_context(|| format!("minute {minute}"))?;
+        if let Some(row) = stat.lines().find(|line| starves(line)) {
+            starved.push(format!("minute {minute}: {row}"));
+        }
+        println!("{stat}");
         readings.push((minute, now));
     }
-    Ok(readings)
+    Ok(Soak { readings, starved })
 }
 
-fn report(readings: &Readings) -> anyhow::Result<()> {
+/// The last minute of every replica.
+fn stat() -> anyhow::Result<String> {
+    let out = Command::new(fs::canonicalize("target/release/mesh")?)
+        .args(["stat", "po", "-t", "1m"])
+        .current_dir("examples/booksapp")
+        .output()?;
+    if !out.status.success() {
+        bail!("mesh stat: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    Ok(String::from_utf8(out.stdout)?)
+}
+
+/// Whether a row of the table is of a replica that serves and has no success rate.
+fn starves(row: &str) -> bool {
+    let mut columns = row.split_whitespace();
+    let name = columns.next().unwrap_or_default();
+    name != "NAME" && !name.starts_with("traffic") && columns.nth(1) == Some("-")
+}
+
+fn report(Soak { readings, starved }: Soak) -> anyhow::Result<()> {
     let [first, .., last] = &readings[readings.len().min(10).saturating_sub(1)..] else {
         bail!("the soak needs more than ten minutes to say anything");
     };
     println!("\nfrom minute {} to minute {}:", first.0, last.0);
-    let mut grown = Vec::new();
+    let mut wrong = starved;
     for (name, end) in &last.1 {
         let Some(start) = first.1.get(name) else {
-            grown.push(format!("{name} was restarted"));
+            wrong.push(format!("{name} was restarted"));
             continue;
         };
         let ratio = *end as f64 / *start as f64;
         println!("{start:8} -> {end:8} KiB  {ratio:.3}  {name}");
         if ratio > GROWTH && end - start > GRAIN_KIB {
-            grown.push(format!("{name} grew {ratio:.3} times"));
+            wrong.push(format!("{name} grew {ratio:.3} times"));
         }
     }
-    if grown.is_empty() {
+    if wrong.is_empty() {
         Ok(())
     } else {
-        bail!("{}", grown.join("; "))
+        bail!("{}", wrong.join("; "))
     }
 }
 
