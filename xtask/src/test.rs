@@ -7,9 +7,10 @@ use std::{
 };
 
 /// The crates that people add to programs of their own, and how many crates each may bring along.
-const BILLS: [(&str, usize); 7] = [
+const BILLS: [(&str, usize); 8] = [
     ("mesh-split", 2 + 2),
     ("mesh-sdk-core", 3 + 2),
+    ("mesh-conformance", 5 + 2),
     ("mesh-balance", 7 + 2),
     ("mesh-timeout", 8 + 2),
     ("mesh-tap", 8 + 2),

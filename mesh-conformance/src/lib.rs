@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod body;
+mod conformance;
+mod drive;
+mod exchange;
+mod law;
+mod laws;
+mod mock;
+
+pub use self::{
+    body::{Shape, StrictBody},
+    conformance::Conformance,
+    exchange::{MockFuture, Seen},
+    law::{Broken, Law},
+    mock::{Answer, Mock},
+};
