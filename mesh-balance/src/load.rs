@@ -14,6 +14,12 @@ const TAU_MS: f32 = 10_000.0;
 /// What is believed of the latency of endpoints before the first sample of any.
 pub(crate) const START: Duration = Duration::from_millis(30);
 
+/// How much longer the latency of a busy endpoint is remembered.
+///
+/// One that answers nobody must not look faster by the second. But one that has had a stream open
+/// for hours, or owes one answer that will never come, must not be avoided for as long.
+const BUSY: f32 = 3.0;
+
 /// No latency: there has been no sample.
 const UNKNOWN: f32 = 0.0;
 
@@ -77,12 +83,8 @@ impl Load {
 
     /// Seconds, once there has been a sample.
     pub(crate) fn latency(&self, now: Nanos) -> Option<f32> {
-        // A busy endpoint that answers nobody must not look faster by the second.
-        let latency = if self.in_flight() == 0 {
-            self.latency.at(now)
-        } else {
-            self.latency.stored()
-        };
+        let slower = if self.in_flight() == 0 { 1.0 } else { BUSY };
+        let latency = self.latency.at(now, slower);
         (latency > UNKNOWN).then_some(latency)
     }
 
@@ -91,7 +93,7 @@ impl Load {
     }
 
     pub(crate) fn failure_ratio(&self, now: Nanos) -> f32 {
-        self.failures.at(now).min(0.999)
+        self.failures.at(now, 1.0).min(0.999)
     }
 
     pub(crate) fn begin(&self) {
@@ -171,20 +173,20 @@ impl Decaying {
         unpack(self.0.load(Relaxed)).0
     }
 
-    /// What is left of it now.
-    fn at(&self, now: Nanos) -> f32 {
+    /// What is left of it now, if it decays so many times `slower` than usual.
+    fn at(&self, now: Nanos, slower: f32) -> f32 {
         let (value, written) = unpack(self.0.load(Relaxed));
         if value == 0.0 {
             return 0.0; // no failures, most of the time: spares an exponential
         }
-        value * kept(written, now)
+        value * kept(written, now, slower)
     }
 
     /// Replaces it by a function of what was stored and of how much of it is left.
     fn update(&self, now: Nanos, change: impl Fn(f32, f32) -> f32) {
         let _ = self.0.fetch_update(Relaxed, Relaxed, |word| {
             let (value, written) = unpack(word);
-            let changed = pack(now, change(value, kept(written, now)));
+            let changed = pack(now, change(value, kept(written, now, 1.0)));
             // Many samples in one millisecond change nothing: spares the others a cache miss.
             (changed != word).then_some(changed)
         });
@@ -193,12 +195,12 @@ impl Decaying {
 
 /// Milliseconds wrap after 49 days. That is safe as long as only differences are used, and
 /// those beyond half the range, which a thread with an older clock reading sees, are none.
-fn kept(written: u32, now: Nanos) -> f32 {
+fn kept(written: u32, now: Nanos, slower: f32) -> f32 {
     let elapsed = millis(now).wrapping_sub(written);
     if elapsed == 0 || elapsed > u32::MAX / 2 {
         return 1.0;
     }
-    (-(elapsed as f32) / TAU_MS).exp()
+    (-(elapsed as f32) / (TAU_MS * slower)).exp()
 }
 
 fn millis(now: Nanos) -> u32 {
@@ -248,12 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_endpoint_looks_better_with_time_and_a_busy_one_does_not() {
+    fn an_idle_endpoint_looks_better_with_time_and_a_busy_one_too_but_slowly() {
         let load = Load::new(0);
         load.answered(0, 1.0);
         assert!(close(cost(&load, 10 * SECOND), (-1f32).exp()));
         load.begin();
-        assert!(close(cost(&load, 10 * SECOND), 2.0));
+        assert!(cost(&load, 10 * SECOND) > 1.4);
+        assert!(close(cost(&load, 30 * SECOND), 2.0 * (-1f32).exp()));
         load.end();
         assert!(close(cost(&load, 1_000 * SECOND), FLOOR));
     }

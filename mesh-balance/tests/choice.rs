@@ -187,6 +187,25 @@ async fn an_endpoint_that_hangs_is_shunned_as_its_callers_give_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_stays_open_does_not_keep_others_away_for_as_long() {
+    let world = World::of([ok(2_000), ok(5), ok(5)]);
+    let balance = balance(&world, 1, &Config::default());
+    let slow_start = balance.clone().oneshot(get()).await.unwrap();
+    slow_start.into_body().collect().await.unwrap();
+    let stream = balance.clone().oneshot(get()).await.unwrap();
+    world.tell(0, ok(5));
+    world.give(&balance.handle(), 0..3);
+
+    offer(&balance, 10, 300 * SECOND).await;
+    world.take_calls(3);
+    offer(&balance, 10, 60 * SECOND).await;
+    let calls = world.take_calls(3);
+    // Twice as expensive as the idle: asked when what it was seen to take fades to half.
+    assert!(calls[0] > 1, "{calls:?}");
+    drop(stream);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_endpoint_comes_to_its_share_slowly() {
     let world = World::of([ok(10), ok(10), ok(10)]);
     let balance = balance(&world, 2, &Config::default());
