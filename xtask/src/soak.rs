@@ -1,6 +1,7 @@
 //! An hour of booksapp: resident memory of each process at minute 10 and at the end, and whether
 //! every replica had its share of the requests all the time.
 
+use crate::process::{self, MESH, Memory};
 use anyhow::{Context, bail};
 use std::{
     collections::BTreeMap,
@@ -17,23 +18,18 @@ const GROWTH: f64 = 1.05;
 const GRAIN_KIB: u64 = 256;
 
 pub(crate) fn run(minutes: u64) -> anyhow::Result<()> {
-    let build = ["build", "--release", "--package", "mesh-cli"];
-    if !Command::new(env!("CARGO")).args(build).status()?.success() {
-        bail!("cannot build mesh");
-    }
-    let mut up = Command::new("target/release/mesh")
+    process::build()?;
+    let mut up = Command::new(MESH)
         .args(["up", "examples/booksapp"])
         .spawn()?;
     let soak = watch(&up, minutes);
-    let pid = up.id().to_string();
-    let _ = Command::new("kill").args(["-INT", &pid]).status();
-    let _ = up.wait();
+    process::interrupt(&mut up)?;
     report(soak?)
 }
 
 struct Soak {
-    /// `(minute, what runs -> KiB)`, once a minute.
-    readings: Vec<(u64, BTreeMap<String, u64>)>,
+    /// The minute, and what runs, once a minute.
+    readings: Vec<(u64, BTreeMap<String, Memory>)>,
     /// Replicas without a request for a minute, and when.
     starved: Vec<String>,
 }
@@ -43,9 +39,9 @@ fn watch(up: &Child, minutes: u64) -> anyhow::Result<Soak> {
     let mut starved = Vec::new();
     for minute in 1..=minutes {
         thread::sleep(Duration::from_secs(60));
-        let now = processes(up.id()).context("mesh up ended early")?;
-        for (name, kib) in &now {
-            println!("minute {minute:3}  {kib:8} KiB  {name}");
+        let now = process::tree(up.id()).context("mesh up ended early")?;
+        for (name, Memory { all, anonymous }) in &now {
+            println!("minute {minute:3}  {all:8} KiB, {anonymous:6} of its own  {name}");
         }
         let stat = stat().with_context(|| format!("minute {minute}"))?;
         if let Some(row) = stat.lines().find(|line| starves(line)) {
@@ -59,7 +55,7 @@ fn watch(up: &Child, minutes: u64) -> anyhow::Result<Soak> {
 
 /// The last minute of every replica.
 fn stat() -> anyhow::Result<String> {
-    let out = Command::new(fs::canonicalize("target/release/mesh")?)
+    let out = Command::new(fs::canonicalize(MESH)?)
         .args(["stat", "po", "-t", "1m"])
         .current_dir("examples/booksapp")
         .output()?;
@@ -87,9 +83,12 @@ fn report(Soak { readings, starved }: Soak) -> anyhow::Result<()> {
             wrong.push(format!("{name} was restarted"));
             continue;
         };
-        let ratio = *end as f64 / *start as f64;
-        println!("{start:8} -> {end:8} KiB  {ratio:.3}  {name}");
-        if ratio > GROWTH && end - start > GRAIN_KIB {
+        let ratio = end.all as f64 / start.all as f64;
+        println!(
+            "{:8} -> {:8} KiB  {ratio:.3}, {:6} -> {:6} of its own  {name}",
+            start.all, end.all, start.anonymous, end.anonymous
+        );
+        if ratio > GROWTH && end.all - start.all > GRAIN_KIB {
             wrong.push(format!("{name} grew {ratio:.3} times"));
         }
     }
@@ -97,58 +96,5 @@ fn report(Soak { readings, starved }: Soak) -> anyhow::Result<()> {
         Ok(())
     } else {
         bail!("{}", wrong.join("; "))
-    }
-}
-
-/// The processes below `root`, each by pid and command line, with their resident memory.
-fn processes(root: u32) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut parents = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        // A process may end while it is looked at.
-        if let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat"))
-            && let Some(parent) = stat
-                .rsplit(')')
-                .next()
-                .and_then(|rest| rest.split_whitespace().nth(1))
-        {
-            parents.insert(pid, parent.parse::<u32>().unwrap_or_default());
-        }
-    }
-    let below = |mut pid: u32| loop {
-        match parents.get(&pid) {
-            _ if pid == root => return true,
-            Some(parent) => pid = *parent,
-            None => return false,
-        }
-    };
-    let found = parents
-        .keys()
-        .copied()
-        .filter(|pid| below(*pid))
-        .filter_map(|pid| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-            let kib = status
-                .lines()
-                .find_map(|line| line.strip_prefix("VmRSS:"))?
-                .trim()
-                .strip_suffix(" kB")?;
-            let command = fs::read_to_string(format!("/proc/{pid}/cmdline"))
-                .ok()?
-                .replace('\0', " ");
-            let command: String = command.chars().take(90).collect();
-            Some((format!("{pid} {command}"), kib.trim().parse().ok()?))
-        });
-    let found: BTreeMap<_, _> = found.collect();
-    if found.is_empty() {
-        bail!("no process {root}")
-    } else {
-        Ok(found)
     }
 }

@@ -61,14 +61,22 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Says why a command does nothing, with the exit code for it.
+impl std::error::Error for Refusal {}
+
+/// Ends a command that does nothing.
+///
+/// # Errors
+///
+/// Always: the refusal.
 pub(crate) fn refuse(refusal: impl Into<Refusal>) -> Result<ExitCode> {
-    match refusal.into() {
-        Refusal::Usage(reason) => {
-            eprintln!("Error: {reason}");
-            Ok(ExitCode::from(2))
-        }
-        Refusal::Unknown(reason) => Err(anyhow::Error::msg(reason)),
+    Err(refusal.into().into())
+}
+
+/// The exit code of an error: 2 for wrong usage, 1 for all else.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(Refusal::Usage(_)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -91,6 +91,68 @@ fn everything_ends_on_ctrl_c_and_nothing_is_left() {
 }
 
 #[test]
+fn a_second_ctrl_c_kills_what_does_not_end() {
+    let mut mesh = Mesh::up(
+        r#"
+workloads:
+  deaf:
+    command: trap '' TERM; touch deaf; while :; do sleep 1000; done
+"#,
+    );
+    let processes = ready(&mesh);
+    // Until then it can hear.
+    wait_for(
+        "it is deaf",
+        PATIENCE,
+        || mesh.folder().join("deaf").exists(),
+        |it| *it,
+    );
+    let up = Pid::from_child(mesh.process());
+    kill_process(up, Signal::INT).unwrap();
+    wait_for(
+        "it stops",
+        PATIENCE,
+        || mesh.log(),
+        |log| log.contains("once more to kill"),
+    );
+    kill_process(up, Signal::INT).unwrap();
+    wait_for(
+        "mesh up ends",
+        Duration::from_secs(1),
+        || mesh.process().try_wait().unwrap(),
+        Option::is_some,
+    );
+    for pid in processes {
+        assert!(!is_alive(pid), "{pid} is left");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_from_a_no() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
+        command
+            .args(args)
+            .current_dir(&folder)
+            .env_remove("MESH_API");
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(code(&["stat", "deploy"]), Some(1));
+    for wrong in [
+        &["stat"][..],
+        &["stat", "deploy", "-t", "0s"],
+        &["nonsense"],
+        &["profile", "books"],
+        &["edit", "sp"],
+        &["delete", "sp"],
+        &["top", "--once", "x"],
+    ] {
+        assert_eq!(code(wrong), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_mesh_in_which_nothing_happens_takes_next_to_no_time() {
     let mut mesh = Mesh::up(TWO);
     ready(&mesh);

@@ -1,7 +1,7 @@
 //! `mesh delete`.
 
 use super::{apply, get, manifest};
-use crate::{args::Global, client::Client};
+use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Result, bail};
 use mesh_controller::resource::{Key, Kind};
 use mesh_profile::yaml;
@@ -26,9 +26,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
+    let named = named(&args.resources)?;
     let client = Client::find(global)?;
     let namespace = client.namespace(global).await?;
-    let mut keys = named(&args.resources, &namespace)?;
+    let key = |(kind, name)| Key::new(kind, &namespace, &manifest::name(kind, name, &namespace));
+    let mut keys: Vec<_> = named.into_iter().map(key).collect();
     for source in apply::read(&args.filename)? {
         let found = in_manifest(&source, &namespace)?;
         if found.is_empty() {
@@ -56,22 +58,23 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 /// `sp/a sp/b`, or `sp a b`.
-fn named(resources: &[String], namespace: &str) -> Result<Vec<Key>> {
-    let key = |kind, name: &str| Key::new(kind, namespace, &manifest::name(kind, name, namespace));
+fn named(resources: &[String]) -> Result<Vec<(Kind, &str)>> {
     if let [kind, names @ ..] = resources
         && !kind.contains('/')
     {
         let kind = Kind::parse(kind)?;
         if names.is_empty() {
-            bail!("name the resource: mesh delete {}/NAME", kind.names().short);
+            let kind = kind.names().short;
+            return Err(
+                Refusal::Usage(format!("name the resource: mesh delete {kind}/NAME")).into(),
+            );
         }
-        return Ok(names.iter().map(|name| key(kind, name)).collect());
+        return Ok(names.iter().map(|name| (kind, name.as_str())).collect());
     }
-    let keys = resources.iter().map(|resource| {
-        let (kind, name) = manifest::kind_and_name(resource, "mesh delete sp/books")?;
-        Ok(key(kind, name))
-    });
-    keys.collect()
+    let resources = resources.iter();
+    resources
+        .map(|resource| manifest::kind_and_name(resource, "mesh delete sp/books"))
+        .collect()
 }
 
 fn in_manifest(source: &apply::Source, namespace: &str) -> Result<Vec<Key>> {
@@ -100,15 +103,14 @@ mod tests {
 
     #[test]
     fn resources_are_named_in_both_ways() {
-        let key = |name| Key::new(Kind::ServiceProfile, "shop", name);
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let a = "a.shop.svc.cluster.local";
+        let sp = Kind::ServiceProfile;
         assert_eq!(
-            named(&words("sp/a sp/b.c"), "shop").unwrap(),
-            [key(a), key("b.c")]
+            named(&words("sp/a sp/b.c")).unwrap(),
+            [(sp, "a"), (sp, "b.c")]
         );
-        assert_eq!(named(&words("sp a"), "shop").unwrap(), [key(a)]);
-        assert!(named(&words("sp"), "shop").is_err());
-        assert!(named(&words("xy/a"), "shop").is_err());
+        assert_eq!(named(&words("sp a")).unwrap(), [(sp, "a")]);
+        assert!(named(&words("sp")).is_err());
+        assert!(named(&words("xy/a")).is_err());
     }
 }

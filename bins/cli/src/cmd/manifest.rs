@@ -1,6 +1,7 @@
 //! Manifests, as commands check and name them.
 
-use anyhow::{Result, bail};
+use crate::output::Refusal;
+use anyhow::Result;
 use mesh_controller::{admit, resource::Kind};
 
 /// Checks every document of `text`, in the controller's words: an error has the file, the line and
@@ -27,7 +28,10 @@ pub(crate) fn name(kind: Kind, name: &str, namespace: &str) -> String {
 pub(crate) fn kind_and_name<'a>(resource: &'a str, usage: &str) -> Result<(Kind, &'a str)> {
     match resource.split_once('/') {
         Some((kind, name)) if !name.is_empty() => Ok((Kind::parse(kind)?, name)),
-        _ => bail!("`{resource}` is no resource; name it as KIND/NAME, as in {usage}"),
+        _ => Err(Refusal::Usage(format!(
+            "`{resource}` is no resource; name it as KIND/NAME, as in {usage}"
+        ))
+        .into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `mesh profile`.
 
-use crate::{args::Global, client::Client};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::{args::Global, client::Client, output::Refusal};
+use anyhow::{Context, Result, anyhow, ensure};
 use mesh_profile::{ServiceProfileManifest, names, openapi, proto, template};
 use std::{
     fs,
@@ -93,7 +93,10 @@ impl Args {
             (true, None, None) => Ok(Source::Template),
             (false, Some(file), None) => Ok(Source::OpenApi(file)),
             (false, None, Some(file)) => Ok(Source::Proto(file)),
-            _ => bail!("You must specify exactly one of --template or --open-api or --proto"),
+            _ => Err(Refusal::from(
+                "You must specify exactly one of --template or --open-api or --proto",
+            )
+            .into()),
         }
     }
 }

@@ -93,7 +93,7 @@ fn call(target: &Target, over: &AtomicBool, tally: &Mutex<Tally>) {
             ("POST", "hello")
         };
         let request = format!(
-            "{method} {} HTTP/1.1\r\nhost: echo\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {} HTTP/1.1\r\nhost: echo:8080\r\ncontent-length: {}\r\n\r\n{body}",
             target.url,
             body.len()
         );

@@ -1,4 +1,4 @@
-use crate::client::Client;
+use crate::{client::Client, output::Refusal};
 use anyhow::{Result, bail};
 use mesh_controller::{source::workloads::Workloads, web::api::Resource};
 use std::fs;
@@ -19,7 +19,7 @@ impl Known {
     /// Refuses a source that there is not.
     pub(super) fn check_source(&self, from: &str, namespace: &str) -> Result<()> {
         if !from.contains('/') {
-            bail!("name it as KIND/NAME, as in deploy/webapp");
+            return Err(Refusal::from("name it as KIND/NAME, as in deploy/webapp").into());
         }
         let resource: Resource = from.parse().map_err(anyhow::Error::msg)?;
         let (Some(workloads), Some(name)) = (&self.0, &resource.name) else {

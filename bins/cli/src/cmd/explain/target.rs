@@ -1,4 +1,5 @@
-use anyhow::{Result, bail};
+use crate::output::Refusal;
+use anyhow::Result;
 use http::{Method, Uri};
 use std::str::FromStr;
 
@@ -46,7 +47,8 @@ impl Target {
         let mut host = None;
         for header in headers {
             let Some((name, value)) = header.split_once(':') else {
-                bail!("`{header}` is no header; write NAME: VALUE");
+                let reason = format!("`{header}` is no header; write NAME: VALUE");
+                return Err(Refusal::Usage(reason).into());
             };
             if name.trim().eq_ignore_ascii_case("host") {
                 host.get_or_insert(value.trim());
