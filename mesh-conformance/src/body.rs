@@ -1,7 +1,7 @@
 use crate::{
     Broken, Law,
     law::violated,
-    mock::{Permit, Token},
+    permit::{Permit, Token},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};

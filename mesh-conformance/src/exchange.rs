@@ -2,7 +2,7 @@ use crate::{
     Answer, Broken, Law, StrictBody,
     drive::Frames,
     law::{BoxError, violated},
-    mock::{Permit, Token},
+    permit::{Permit, Token},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri, Version, request};

@@ -8,6 +8,7 @@ mod exchange;
 mod law;
 mod laws;
 mod mock;
+mod permit;
 
 pub use self::{
     body::{Shape, StrictBody},

@@ -2,6 +2,7 @@ use crate::{
     Broken, Law, MockFuture, Seen, Shape,
     exchange::{Id, seen_head},
     law::violated,
+    permit::{Permit, Token},
 };
 use http::Request;
 use http_body::Body;
@@ -172,6 +173,15 @@ impl Mock {
     }
 }
 
+impl State {
+    /// One more permit is free; what it may be used for is to be woken without the lock.
+    #[must_use]
+    pub(crate) fn give_back(&mut self) -> Vec<Waker> {
+        self.available += 1;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
 impl Shared {
     // A violation panics under this lock, and the destructors that follow need it.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -286,19 +296,3 @@ impl fmt::Debug for Mock {
             .finish_non_exhaustive()
     }
 }
-
-/// One of the mock's permits; given back when dropped.
-pub(crate) struct Permit(pub(crate) Arc<Shared>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.available += 1;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.iter().for_each(Waker::wake_by_ref);
-    }
-}
-
-/// Proof that something of an exchange is alive.
-pub(crate) struct Token(#[expect(dead_code, reason = "it counts by being there")] Arc<()>);

@@ -59,6 +59,14 @@ where
             format_args!("{when}, a request had been sent {calls} times"),
         );
     }
+    for seen in mock.seen() {
+        if (&seen.data[..], seen.trailers.is_some()) != (b"a request", true) {
+            violated(
+                Law::KeepsBodies,
+                format_args!("{when}, an attempt had sent {:?}", seen.data),
+            );
+        }
+    }
     // What the next ones are told is not part of the story.
     mock.answer_well();
     let request = || conformance.request(&mock, &Shape::empty());
