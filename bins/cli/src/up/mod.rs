@@ -7,12 +7,14 @@ mod clock;
 pub(crate) mod config;
 mod document;
 mod files;
+mod gateway;
 mod keep;
 pub(crate) mod logs;
 pub(crate) mod manifests;
 mod order;
 mod plan;
 mod ports;
+mod preflight;
 mod process;
 mod program;
 mod ready;
@@ -25,8 +27,8 @@ pub(crate) use self::{
     adhoc::{RunRequest, RunTicket},
     api::{ApplyRequest, Problem, Status},
     board::Row,
+    preflight::{build, check},
     process::{own_program, pid_of, without_huge_pages},
-    supervisor::{build, check},
 };
 
 use self::{

@@ -4,18 +4,19 @@ use super::{
     adhoc::{AdHoc, RunRequest, RunTicket},
     board::Board,
     config::{Config, Workload},
+    gateway::Gateway,
     keep::{Job, Kept},
     logs::Logs,
     manifests, order,
     plan::{self, ReplicaPorts, Surroundings},
     ports::{self, Ports},
-    program,
+    preflight, program,
     ready::Probe,
     record::Record,
-    replica::{self, Context, Pace, Running},
+    replica::{Context, Pace, Running},
 };
 use crate::client::Client;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use mesh_controller::StateDir;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -25,7 +26,7 @@ const REPLACEMENT: Duration = Duration::from_secs(30);
 /// How long the controller may take to serve.
 const CONTROLLER: Duration = Duration::from_secs(20);
 /// What the gateway and the controller get to finish when everything ends.
-const LAST: Duration = Duration::from_millis(800);
+pub(super) const LAST: Duration = Duration::from_millis(800);
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(crate) struct Supervisor {
     state: StateDir,
     config: Config,
     workloads: BTreeMap<String, Deployed>,
-    gateway: Option<Gateway>,
+    pub(super) gateway: Option<Gateway>,
     /// Which services have no port on the host, and why.
     notes: Vec<String>,
     controller: Kept,
@@ -49,13 +50,6 @@ struct Deployed {
     workload: Workload,
     build: Option<(u64, u64, i64, i64)>,
     replicas: Vec<Running>,
-}
-
-#[derive(Debug)]
-struct Gateway {
-    kept: Kept,
-    admin: u16,
-    services: BTreeMap<u16, String>,
 }
 
 impl Supervisor {
@@ -141,7 +135,7 @@ impl Supervisor {
                 bail!("a `mesh run` has the name `{name}`; end it first");
             }
         }
-        check(&config)?;
+        preflight::check(&config)?;
         let served = self.gateway.as_ref().map(|it| it.services.clone());
         let served = served.unwrap_or_default();
         let host_ports = plan::host_ports(&config, |port| {
@@ -310,32 +304,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Makes the gateway serve `services`; says whether that was a change.
-    async fn serve_host_ports(&mut self, services: BTreeMap<u16, String>) -> Result<bool> {
-        let current = self.gateway.as_ref().map(|it| &it.services);
-        if current.unwrap_or(&BTreeMap::new()) == &services {
-            return Ok(false);
-        }
-        if let Some(old) = self.gateway.take() {
-            self.ports
-                .release(old.services.keys().copied().chain([old.admin]));
-            old.kept.stop(LAST).await;
-            self.context.board.set_gateway(None);
-        }
-        self.ports.reserve_all(services.keys().copied());
-        let admin = self.ports.next()?;
-        if let Some(spec) = plan::gateway(&self.around, admin, &services) {
-            let kept = replica::sidecar("gateway", &spec, admin, &self.context);
-            self.context.board.set_gateway(Some(admin));
-            self.gateway = Some(Gateway {
-                kept,
-                admin,
-                services,
-            });
-        }
-        Ok(true)
-    }
-
     /// Gives a program that somebody else starts a sidecar and a place in the mesh.
     pub(crate) fn run(&mut self, request: RunRequest) -> Result<RunTicket> {
         if self.workloads.contains_key(&request.name) {
@@ -387,17 +355,6 @@ impl Supervisor {
         &self.config
     }
 
-    /// A line for each service that has a port on the host.
-    pub(crate) fn urls(&self) -> Vec<String> {
-        let services = self.gateway.iter().flat_map(|it| &it.services);
-        services
-            .map(|(port, service)| {
-                let name = service.split('.').next().unwrap_or(service);
-                format!("{name}: http://127.0.0.1:{port}/")
-            })
-            .collect()
-    }
-
     /// A line for each service that has none although it would, and why.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
@@ -437,60 +394,8 @@ fn in_order(config: &Config) -> Vec<String> {
     sorted.unwrap_or_default()
 }
 
-/// What can be seen to be wrong before anything starts: programs that are not there, manifests
-/// that are not good.
-pub(crate) fn check(config: &Config) -> Result<()> {
-    for manifest in manifests::read(&config.manifests)? {
-        let source = manifest.file.display().to_string();
-        crate::cmd::manifest::check(&manifest.text, &source)?;
-    }
-    let path = std::env::var_os("PATH");
-    for (name, workload) in &config.workloads {
-        let own = workload.env.get("PATH").map(std::ffi::OsStr::new);
-        let program = workload.command.first().map_or("", String::as_str);
-        let place = &workload.place;
-        if !workload.dir.is_dir() {
-            bail!(
-                "{place}: workload `{name}`: there is no folder {}",
-                workload.dir.display()
-            );
-        }
-        if program::find(program, &workload.dir, own.or(path.as_deref())).is_none() {
-            bail!(
-                "{place}: workload `{name}`: there is no program `{program}`{}",
-                if program.contains('/') {
-                    format!(
-                        " in {}; does it have to be built first?",
-                        workload.dir.display()
-                    )
-                } else {
-                    " in the PATH; is it installed?".to_owned()
-                }
-            );
-        }
-    }
-    Ok(())
-}
-
 fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
     let path = std::env::var_os("PATH");
     let program = workload.command.first()?;
     program::fingerprint(&program::find(program, &workload.dir, path.as_deref())?)
-}
-
-/// Runs the `build` of `config` in the foreground.
-pub(crate) fn build(config: &Config) -> Result<()> {
-    let Some(build) = &config.build else {
-        return Ok(());
-    };
-    let status = std::process::Command::new("sh")
-        .args(["-c", build])
-        .current_dir(config.dir())
-        .status()
-        .context("running sh")?;
-    if !status.success() {
-        let ended = super::process::Ended::from(status);
-        bail!("{}: the build `{build}` {ended}", config.file.display());
-    }
-    Ok(())
 }

@@ -1,0 +1,97 @@
+//! One request and its answer.
+
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::fmt::Write as _;
+
+/// The longest answer that is read whole.
+const MAX_ANSWER: usize = 64 << 20;
+pub(super) async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the response's body, or when the runtime does.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}
+
+pub(super) async fn read(response: Response<Incoming>) -> Result<Bytes> {
+    http_body_util::Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|error| anyhow!(error).context("the answer of the mesh could not be read"))
+}
+
+pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body)
+        .with_context(|| format!("the mesh's answer to {path} is not what this version expects"))
+}
+
+/// What an error answer says: the `error` of a JSON object, else its text, else its status.
+pub(super) fn reason(status: StatusCode, body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        error: String,
+    }
+    if let Ok(answer) = serde_json::from_slice::<Answer>(body) {
+        return answer.error;
+    }
+    match String::from_utf8_lossy(body).trim() {
+        "" => format!("the mesh answered {status}"),
+        text => text.to_owned(),
+    }
+}
+
+pub(super) fn uri(path: &str, query: &[(&str, &str)]) -> String {
+    let mut uri = path.to_owned();
+    for (index, (name, value)) in query.iter().enumerate() {
+        uri.push(if index == 0 { '?' } else { '&' });
+        encode(&mut uri, name);
+        uri.push('=');
+        encode(&mut uri, value);
+    }
+    uri
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+pub(crate) fn encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(byte.into());
+            }
+            _ => write!(out, "%{byte:02X}").expect("a string takes all"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_encoded() {
+        assert_eq!(
+            uri("/api", &[("to", "svc/books"), ("p", "a b&c")]),
+            "/api?to=svc%2Fbooks&p=a%20b%26c"
+        );
+    }
+
+    #[test]
+    fn an_error_answer_gives_its_reason() {
+        let no = StatusCode::NOT_FOUND;
+        assert_eq!(reason(no, br#"{"error":"no such thing"}"#), "no such thing");
+        assert_eq!(reason(no, b"plain\n"), "plain");
+        assert_eq!(reason(no, b""), "the mesh answered 404 Not Found");
+    }
+}

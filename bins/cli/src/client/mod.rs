@@ -1,0 +1,229 @@
+//! Talks to the running mesh: HTTP over the sockets of its state folder, or over TCP.
+
+mod exchange;
+mod lines;
+mod target;
+
+pub(crate) use self::{
+    exchange::encode,
+    lines::Lines,
+    target::{STATE_DIR, connect_unix},
+};
+
+use self::{
+    exchange::{exchange, parse, read, reason, uri},
+    target::{
+        CONTROLLER_SOCKET, SUPERVISOR_SOCKET, Target, nearest, target_of, unreachable,
+        unreachable_tcp,
+    },
+};
+use crate::args::Global;
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use tokio::net::TcpStream;
+
+/// A client of one mesh. Every request is a connection of its own: a command makes few.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    target: Target,
+}
+
+/// An answer that says no.
+#[derive(Debug)]
+struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Client {
+    /// The controller of the mesh that `--api`, `MESH_API` or the nearest `.mesh` upward names.
+    pub(crate) fn find(global: &Global) -> Result<Self> {
+        Self::resolve(global, CONTROLLER_SOCKET)
+    }
+
+    /// The supervisor (`mesh up`) of that mesh.
+    pub(crate) fn supervisor(global: &Global) -> Result<Self> {
+        let found = Self::resolve(global, SUPERVISOR_SOCKET)?;
+        if let Target::Tcp(addr) = &found.target {
+            bail!("{addr} is read-only: give --api the state folder (.mesh) of the mesh instead");
+        }
+        Ok(found)
+    }
+
+    /// The supervisor of the mesh whose state is in `state_dir`.
+    pub(crate) fn supervisor_in(state_dir: &Path) -> Self {
+        Self::unix(state_dir.join(SUPERVISOR_SOCKET))
+    }
+
+    /// The controller of the mesh whose state is in `state_dir`.
+    pub(crate) fn controller_in(state_dir: &Path) -> Self {
+        Self::unix(state_dir.join(CONTROLLER_SOCKET))
+    }
+
+    fn unix(path: PathBuf) -> Self {
+        Self {
+            target: Target::Unix(path),
+        }
+    }
+
+    fn resolve(global: &Global, socket: &str) -> Result<Self> {
+        let target = match &global.api {
+            Some(api) => target_of(api, socket),
+            None => Target::Unix(nearest(&std::env::current_dir()?)?.join(socket)),
+        };
+        Ok(Self { target })
+    }
+
+    /// The state folder, when the mesh is reached through one.
+    pub(crate) fn state_dir(&self) -> Option<&Path> {
+        match &self.target {
+            Target::Unix(path) => path.parent(),
+            Target::Tcp(_) => None,
+        }
+    }
+
+    /// The namespace a command works in: the flag's, else the running mesh's, else `default`.
+    pub(crate) async fn namespace(&self, global: &Global) -> Result<String> {
+        #[derive(serde::Deserialize)]
+        struct Version {
+            namespace: Option<String>,
+        }
+        if let Some(namespace) = &global.namespace {
+            return Ok(namespace.clone());
+        }
+        let version: Version = self.get_json("/api/v1/version", &[]).await?;
+        Ok(version.namespace.unwrap_or_else(|| "default".to_owned()))
+    }
+
+    /// Reads `path`, with `query` encoded, as JSON.
+    pub(crate) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T> {
+        let body = self.call(Method::GET, path, query, None).await?;
+        parse(path, &body)
+    }
+
+    /// Sends `body`, text of `content_type`, and reads the answer as JSON.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Result<T> {
+        let body = Some((content_type, body.into()));
+        let answer = self.call(Method::PUT, path, query, body).await?;
+        parse(path, &answer)
+    }
+
+    /// Asks for something to be done, and reads the answer as JSON.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<T> {
+        let body = Some(("application/json", body.into()));
+        let answer = self.call(Method::POST, path, query, body).await?;
+        parse(path, &answer)
+    }
+
+    /// Deletes `path`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<()> {
+        self.call(Method::DELETE, path, &[], None).await?;
+        Ok(())
+    }
+
+    /// Reads `path` as lines that keep coming (newline-delimited JSON, or text).
+    pub(crate) async fn stream_lines(&self, path: &str, query: &[(&str, &str)]) -> Result<Lines> {
+        let response = self.send(Method::GET, path, query, None).await?;
+        Ok(Lines::of(response))
+    }
+
+    /// Asks for something that lasts as long as the answer does, and reads that as lines.
+    pub(crate) async fn post_lines(&self, path: &str, body: impl Into<Bytes>) -> Result<Lines> {
+        let body = Some(("application/json", body.into()));
+        let response = self.send(Method::POST, path, &[], body).await?;
+        Ok(Lines::of(response))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<(&'static str, Bytes)>,
+    ) -> Result<Bytes> {
+        let response = self.send(method, path, query, body).await?;
+        read(response).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<(&'static str, Bytes)>,
+    ) -> Result<Response<Incoming>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri(path, query))
+            .header(header::HOST, self.host());
+        let body = body.map(|(content_type, body)| {
+            request
+                .headers_mut()
+                .expect("the parts above are valid")
+                .insert(
+                    header::CONTENT_TYPE,
+                    content_type.parse().expect("a constant"),
+                );
+            body
+        });
+        let request = request.body(Full::new(body.unwrap_or_default()))?;
+        let response = match &self.target {
+            Target::Unix(path) => {
+                let stream = connect_unix(path).await;
+                exchange(stream.map_err(|error| unreachable(path, error))?, request).await
+            }
+            Target::Tcp(addr) => {
+                let stream = TcpStream::connect(addr).await;
+                exchange(stream.with_context(|| unreachable_tcp(addr))?, request).await
+            }
+        };
+        let response = response.with_context(|| format!("the mesh at {self} broke off"))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = read(response).await?;
+        Err(Refused(reason(status, &body)).into())
+    }
+
+    fn host(&self) -> &str {
+        match &self.target {
+            Target::Unix(_) => "localhost",
+            Target::Tcp(addr) => addr,
+        }
+    }
+}
+
+impl std::fmt::Display for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.target {
+            Target::Unix(path) => path.display().fmt(f),
+            Target::Tcp(addr) => addr.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The sidecar that serves the host ports, so that policy applies to `curl` on this machine too.
+
+use super::{
+    keep::Kept,
+    plan, replica,
+    supervisor::{LAST, Supervisor},
+};
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+/// It runs while a service has a port on the host.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) kept: Kept,
+    admin: u16,
+    /// What each port serves, as an authority.
+    pub(super) services: BTreeMap<u16, String>,
+}
+
+impl Supervisor {
+    /// Makes the gateway serve `services`; says whether that was a change.
+    pub(super) async fn serve_host_ports(
+        &mut self,
+        services: BTreeMap<u16, String>,
+    ) -> Result<bool> {
+        let current = self.gateway.as_ref().map(|it| &it.services);
+        if current.unwrap_or(&BTreeMap::new()) == &services {
+            return Ok(false);
+        }
+        if let Some(old) = self.gateway.take() {
+            self.ports
+                .release(old.services.keys().copied().chain([old.admin]));
+            old.kept.stop(LAST).await;
+            self.context.board.set_gateway(None);
+        }
+        self.ports.reserve_all(services.keys().copied());
+        let admin = self.ports.next()?;
+        if let Some(spec) = plan::gateway(&self.around, admin, &services) {
+            let kept = replica::sidecar("gateway", &spec, admin, &self.context);
+            self.context.board.set_gateway(Some(admin));
+            self.gateway = Some(Gateway {
+                kept,
+                admin,
+                services,
+            });
+        }
+        Ok(true)
+    }
+
+    /// A line for each service that has a port on the host.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        let services = self.gateway.iter().flat_map(|it| &it.services);
+        services
+            .map(|(port, service)| {
+                let name = service.split('.').next().unwrap_or(service);
+                format!("{name}: http://127.0.0.1:{port}/")
+            })
+            .collect()
+    }
+}
