@@ -10,11 +10,16 @@ mod control;
 mod file;
 #[cfg(feature = "control")]
 pub mod wire;
-
 #[cfg(feature = "control")]
-pub use self::control::{Control, ControlConfig, InvalidAddr};
+mod workload;
+
 #[cfg(feature = "file")]
 pub use self::file::{FileSource, InvalidFile};
+#[cfg(feature = "control")]
+pub use self::{
+    control::{Control, ControlConfig, InvalidAddr, Refused, Registered, Registration},
+    workload::Workload,
+};
 pub use self::{
     destination::{Destination, Endpoint, Leaf},
     watch::{Publisher, Watch},

@@ -5,7 +5,7 @@ use linkerd2_proxy_api::destination::{
     destination_server::{Destination, DestinationServer},
     update::Update as Kind,
 };
-use mesh_discover::{Control, ControlConfig, Endpoint, Watch, wire};
+use mesh_discover::{Control, ControlConfig, Endpoint, Watch, Workload, wire};
 use std::net::SocketAddr;
 use tokio::{
     net::TcpListener,
@@ -331,4 +331,20 @@ fn an_address_is_host_and_port() {
     ] {
         assert!(ControlConfig::new(addr).is_err(), "{addr}");
     }
+}
+
+#[tokio::test]
+async fn a_controller_without_registrations_is_followed_all_the_same() {
+    let mut controller = Controller::new().await;
+    let control = controller.client();
+    let registration = control.register(Workload::new("front"));
+    let refused = registration.registered().await.unwrap_err();
+    assert!(refused.is_unknown(), "{refused}");
+
+    let mut watch = control.destination("web");
+    let (_, profile) = controller.profile().await;
+    let unknown = DestinationProfile::default();
+    profile.send(Ok(unknown)).await.unwrap();
+    assert!(watch.ready().await.is_some());
+    registration.end().await;
 }

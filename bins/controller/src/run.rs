@@ -1,6 +1,6 @@
 use crate::{
     Config, Running,
-    api::DestinationApi,
+    api::{DestinationApi, RegistryApi},
     index::{Index, Shared},
     lock::Lock,
     socket,
@@ -147,12 +147,15 @@ impl Controller {
             }
         };
         let index = self.app.index.clone();
+        let store = self.app.store.clone();
+        let registry = RegistryApi::new(index.clone(), store, stopped.clone());
         let grpc = Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .http2_keepalive_interval(Some(PING_INTERVAL))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
             .tcp_nodelay(true)
             .add_service(DestinationApi::new(index.clone(), stopped.clone()).into_service())
+            .add_service(registry.into_service())
             .serve_with_incoming_shutdown(TcpListenerStream::new(self.grpc), until_stopped());
         let http = web::router(self.app.clone(), Access::ReadOnly);
         let http = axum::serve(self.http, http).with_graceful_shutdown(until_stopped());

@@ -12,7 +12,10 @@ use tonic::codegen::http::{Uri, uri::Authority};
 mod assembly;
 mod backoff;
 mod connection;
+mod registration;
 mod subscription;
+
+pub use self::registration::{Refused, Registered, Registration};
 
 use self::connection::Connection;
 

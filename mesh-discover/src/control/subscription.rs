@@ -176,7 +176,7 @@ async fn follow_stream<T, F>(
 }
 
 /// Whether the connection failed, and not this one stream: what a server says has no source.
-fn is_transport(status: &Status) -> bool {
+pub(super) fn is_transport(status: &Status) -> bool {
     status.source().is_some() || status.code() == Code::Unavailable
 }
 

@@ -1,9 +1,11 @@
-//! Between the messages of `linkerd2-proxy-api` and the types of this workspace.
+//! Between the messages of `linkerd2-proxy-api` and the types of this workspace; and [`mesh_v1`],
+//! for what those messages cannot say.
 //!
 //! Only controllers need this module. It is the one place whose signatures name wire types.
 
 mod endpoint;
 mod matches;
+pub mod mesh_v1;
 mod profile;
 
 pub use self::{

@@ -1,7 +1,9 @@
 //! gRPC to the sidecars: the one place, besides `mesh_discover::wire`, that sees wire types.
 
+mod candidate;
 mod context;
 mod destination;
+mod registry;
 mod updates;
 
-pub use self::destination::DestinationApi;
+pub use self::{destination::DestinationApi, registry::RegistryApi};

@@ -12,6 +12,10 @@ use std::{
 };
 use tokio::sync::watch;
 
+mod registered;
+
+pub use self::registered::{Candidate, MAX_REGISTERED, Refusal, Ticket};
+
 /// Resources, workloads, and what they mean together.
 ///
 /// Plain data: whoever watches something calls [`apply`](Self::apply), [`delete`](Self::delete)
@@ -22,6 +26,10 @@ pub struct Index {
     domain: Arc<str>,
     resources: BTreeMap<Key, Resource>,
     rejected: BTreeMap<String, Rejection>,
+    /// What a source says there is.
+    declared: Workloads,
+    registered: registered::Registered,
+    /// Both together.
     workloads: Arc<Workloads>,
     services: BTreeMap<ServiceName, Service>,
     watchers: HashMap<Query, Watchers>,
@@ -82,6 +90,8 @@ impl Index {
             domain: domain.into(),
             resources: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            declared: Workloads::default(),
+            registered: Default::default(),
             workloads: Arc::default(),
             services: BTreeMap::new(),
             watchers: HashMap::new(),
@@ -127,8 +137,15 @@ impl Index {
         self.rejected.remove(source);
     }
 
-    /// Replaces the workloads.
+    /// Replaces the workloads, except those that registered themselves.
     pub fn set_workloads(&mut self, workloads: Workloads) {
+        self.declared = workloads;
+        self.merge();
+    }
+
+    fn merge(&mut self) {
+        let mut workloads = self.declared.clone();
+        self.registered.add_to(&mut workloads);
         if *self.workloads == workloads {
             return;
         }

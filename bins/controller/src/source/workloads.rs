@@ -51,7 +51,8 @@ pub struct Replica {
     /// Whether it finishes what it has and takes nothing new.
     #[serde(default)]
     pub draining: bool,
-    /// Where its sidecar takes requests for it; none if it serves nothing.
+    /// Where its sidecar takes requests for it, or itself if it has none; none if it serves
+    /// nothing.
     #[serde(default)]
     pub inbound: Option<SocketAddr>,
     /// Where its sidecar tells how it is doing.
@@ -63,12 +64,20 @@ pub struct Replica {
     /// What it speaks, if that is known.
     #[serde(default)]
     pub protocol: Option<Protocol>,
+    /// Whether the program itself does what a sidecar would, and has registered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embedded: bool,
 }
 
 impl Replica {
     /// Whether requests may be sent to it.
     pub fn is_ready(&self) -> bool {
         self.ready && !self.draining && self.inbound.is_some()
+    }
+
+    /// Whether what it does is seen and ruled: by a sidecar, or by itself.
+    pub fn is_meshed(&self) -> bool {
+        self.admin.is_some() || self.embedded
     }
 }
 

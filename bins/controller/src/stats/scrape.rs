@@ -52,7 +52,10 @@ pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
                 async move {
                     let mut buffer = lock(buffers).pop().unwrap_or_default();
                     match timeout(PATIENCE, fetch(client, admin, &mut buffer)).await {
-                        Ok(Ok(())) => ingest(store, &source, &buffer),
+                        Ok(Ok(())) => match str::from_utf8(&buffer) {
+                            Ok(text) => ingest(store, &source, text),
+                            Err(_) => tracing::debug!(pod = %source.pod, "not text"),
+                        },
                         Ok(Err(error)) => {
                             tracing::debug!(pod = %source.pod, "not read: {error:#}");
                         }
@@ -67,11 +70,8 @@ pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
     }
 }
 
-fn ingest(store: &Mutex<Store>, source: &Source, text: &[u8]) {
-    let Ok(text) = str::from_utf8(text) else {
-        tracing::debug!(pod = %source.pod, "not text");
-        return;
-    };
+/// Takes what `source` has counted into the store.
+pub(crate) fn ingest(store: &Mutex<Store>, source: &Source, text: &str) {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let reading = Reading {
         text,

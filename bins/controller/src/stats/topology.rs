@@ -37,7 +37,7 @@ pub struct Pod {
     pub name: Arc<str>,
     /// `Running`, `Pending` or `Terminating`.
     pub status: &'static str,
-    /// Whether it has a sidecar.
+    /// Whether it has a sidecar, or needs none.
     pub is_meshed: bool,
 }
 
@@ -101,7 +101,7 @@ impl From<&workloads::Replica> for Pod {
                 _ if replica.ready => "Running",
                 _ => "Pending",
             },
-            is_meshed: replica.admin.is_some(),
+            is_meshed: replica.is_meshed(),
         }
     }
 }

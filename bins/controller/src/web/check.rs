@@ -55,7 +55,7 @@ fn data_plane(workloads: &Workloads) -> CheckCategory {
         true => vec!["the controller has not been told of any".into()],
         false => vec![],
     };
-    let unmeshed = replicas(all, |replica| replica.admin.is_none());
+    let unmeshed = replicas(all, |replica| !replica.is_meshed());
     let unready = replicas(all, |replica| !replica.ready && !replica.draining);
     category(
         "mesh-data-plane",

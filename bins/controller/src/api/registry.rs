@@ -1,0 +1,220 @@
+use super::candidate::{candidate, state};
+use crate::{
+    index::{Refusal, Shared, Ticket},
+    stats::{Source, Store, scrape},
+};
+use mesh_discover::wire::mesh_v1::{
+    RegisterRequest, RegisterResponse, Registry, RegistryServer, Replica,
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// How soon a stream must say whose it is.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// How long a replica whose stream broke is missed before it is forgotten: longer than a program
+/// takes to come back, when it was the connection that failed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A stream is read no faster than this; who says more waits, and says it at its own expense.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Registers programs that are in the mesh without a sidecar, as `mesh.v1` says.
+///
+/// Only those of this machine: the addresses they name are its own.
+#[derive(Clone, Debug)]
+pub struct RegistryApi {
+    index: Shared,
+    store: Arc<Mutex<Store>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl RegistryApi {
+    /// Registers in `index`, and counts in `store`, until `stop` is true or its sender gone.
+    pub fn new(index: Shared, store: Arc<Mutex<Store>>, stop: watch::Receiver<bool>) -> Self {
+        Self { index, store, stop }
+    }
+
+    /// The gRPC service.
+    pub fn into_service(self) -> RegistryServer<Self> {
+        RegistryServer::new(self)
+    }
+}
+
+#[tonic::async_trait]
+impl Registry for RegistryApi {
+    type RegisterStream = ReceiverStream<Result<RegisterResponse, Status>>;
+
+    async fn register(
+        &self,
+        request: Request<Streaming<RegisterRequest>>,
+    ) -> Result<Response<Self::RegisterStream>, Status> {
+        let peer = request.remote_addr();
+        if !peer.is_some_and(|peer| peer.ip().is_loopback()) {
+            return Err(Status::permission_denied(
+                "only programs on the controller's machine may register",
+            ));
+        }
+        let mut said = request.into_inner();
+        let first = timeout(FIRST, said.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("nothing was said"))??;
+        let replica = first.and_then(|first| first.replica).ok_or_else(|| {
+            Status::invalid_argument("the first message must say which replica it is of")
+        })?;
+        let candidate = candidate(replica.clone())?;
+        let ticket = self.index.lock().register(candidate)?;
+        tracing::info!(
+            namespace = %ticket.namespace,
+            pod = %ticket.pod,
+            pid = replica.pid,
+            "registered"
+        );
+        let (answer, answers) = mpsc::channel(2);
+        // There is room for two.
+        let _ = answer.try_send(Ok(response(&ticket)));
+        let seat = Seat {
+            index: self.index.clone(),
+            ticket: Some(ticket),
+        };
+        tokio::spawn(self.clone().follow(seat, replica, said, answer));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+impl RegistryApi {
+    /// Takes what a registered replica says, until it says no more.
+    async fn follow(
+        self,
+        seat: Seat,
+        mut known: Replica,
+        mut said: Streaming<RegisterRequest>,
+        answer: mpsc::Sender<Result<RegisterResponse, Status>>,
+    ) {
+        let Some(ticket) = seat.ticket.clone() else {
+            return;
+        };
+        let source = Source {
+            namespace: ticket.namespace.clone(),
+            deployment: ticket.workload.clone(),
+            pod: ticket.pod.clone(),
+        };
+        let mut stop = self.stop.clone();
+        // An error is the end, too.
+        let mut stopped = std::pin::pin!(async { drop(stop.wait_for(|stop| *stop).await) });
+        loop {
+            let next = Instant::now() + PACE;
+            let message = tokio::select! {
+                message = said.message() => message,
+                () = answer.closed() => return,
+                () = &mut stopped => return,
+            };
+            let message = match message {
+                Ok(Some(message)) => message,
+                Ok(None) => return seat.leave(),
+                Err(status) => {
+                    tracing::debug!(pod = %source.pod, %status, "a registration broke");
+                    // What the client is to be blamed for, it is told.
+                    let _ = answer.try_send(Err(status));
+                    return;
+                }
+            };
+            if let Some(text) = &message.metrics {
+                scrape::ingest(&self.store, &source, text);
+            }
+            if let Some(replica) = message.replica {
+                match change(&known, &replica, &ticket) {
+                    Ok((ready, draining)) => {
+                        self.index.lock().set_registered(&ticket, ready, draining);
+                        known.state = replica.state;
+                        if answer.send(Ok(response(&ticket))).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(status) => {
+                        let _ = answer.try_send(Err(status));
+                        return seat.leave();
+                    }
+                }
+            }
+            sleep_until(next).await;
+        }
+    }
+}
+
+/// The state that `now` says the replica is in; nothing else of it may have changed.
+fn change(before: &Replica, now: &Replica, ticket: &Ticket) -> Result<(bool, bool), Status> {
+    let mut expected = before.clone();
+    expected.state = now.state;
+    // It may use the names that it was given, or go on as before.
+    if !now.namespace.is_empty() && *now.namespace == *ticket.namespace {
+        expected.namespace.clone_from(&now.namespace);
+    }
+    if !now.pod.is_empty() && *now.pod == *ticket.pod {
+        expected.pod.clone_from(&now.pod);
+    }
+    if expected != *now {
+        return Err(Status::invalid_argument(
+            "only the state of a registered replica may change",
+        ));
+    }
+    state(now.state)
+}
+
+fn response(ticket: &Ticket) -> RegisterResponse {
+    RegisterResponse {
+        namespace: ticket.namespace.to_string(),
+        pod: ticket.pod.to_string(),
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let reason = refusal.to_string();
+        match refusal {
+            Refusal::Declared(_) | Refusal::Taken(_) => Self::already_exists(reason),
+            Refusal::OtherPort(_) => Self::failed_precondition(reason),
+            Refusal::Full => Self::resource_exhausted(reason),
+        }
+    }
+}
+
+/// A registration for as long as this lives, and then for a while.
+struct Seat {
+    index: Shared,
+    ticket: Option<Ticket>,
+}
+
+impl Seat {
+    /// Gives it up at once.
+    fn leave(mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.index.lock().unregister(&ticket);
+            tracing::info!(namespace = %ticket.namespace, pod = %ticket.pod, "left");
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        if !self.index.lock().lose(&ticket) {
+            return;
+        }
+        let index = self.index.clone();
+        tokio::spawn(async move {
+            sleep(GRACE).await;
+            index.lock().unregister(&ticket);
+            tracing::info!(namespace = %ticket.namespace, pod = %ticket.pod, "gone");
+        });
+    }
+}
