@@ -4,7 +4,9 @@ use mesh_profile::{
     Profile, ServiceProfileManifest,
     openapi::{Error, Import, Options, Severity, import},
 };
-use std::path::PathBuf;
+use support::shared;
+
+mod support;
 
 fn read(text: &str) -> Import {
     import(text, "api", &Options::default()).unwrap()
@@ -50,7 +52,10 @@ fn a_swagger_document_becomes_what_linkerd_makes_of_it() {
     // Linkerd says nothing of it, and leaves it out as well.
     assert_eq!(
         diagnostics(&import),
-        ["api:8:7: warning: `x-linkerd-retryable` is neither true nor false and was left out"]
+        [
+            "api:3:1: note: paths begin with /v1/, as `basePath` says; --base-path says otherwise",
+            "api:8:7: warning: `x-linkerd-retryable` is neither true nor false and was left out",
+        ]
     );
     golden("pets.profile.yaml", &manifest("pets", "zoo", import));
 }
@@ -62,6 +67,7 @@ fn what_swagger_does_not_know_leaves_linkerds_profile_as_it_is() {
         diagnostics(&import),
         [
             "api:2:1: warning: \"basepath\" is read as `basePath`",
+            "api:2:1: note: paths begin with /v1/, as `basePath` says; --base-path says otherwise",
             "api:5:5: warning: \"GET\" is read as `get`",
             "api:7:7: warning: unknown extension `X-Linkerd-Timeout`, did you mean `x-linkerd-timeout`?",
             "api:8:65: warning: response `5XX` counts in OpenAPI 3 only",
@@ -125,6 +131,24 @@ components:
         ]
     );
     golden("extended.profile.yaml", &manifest("x", "default", import));
+}
+
+#[test]
+fn a_variable_without_a_default_is_told_wherever_its_server_stands() {
+    let import = read(
+        "openapi: 3.0.0\nservers: [{url: '/{a}'}]\npaths:\n  /a:\n    servers: [{url: '/{b}'}]\n    \
+         get:\n      servers: [{url: '/{c}'}]\n",
+    );
+    assert_eq!(routes(&import), ["GET /{c}/a /[^/]*/a"]);
+    assert_eq!(
+        diagnostics(&import),
+        [
+            "api:2:12: warning: a variable in \"/{a}\" has no default, and matches anything",
+            "api:2:12: note: paths begin with /{a}, as the first server's do; --base-path says otherwise",
+            "api:5:16: warning: a variable in \"/{b}\" has no default, and matches anything",
+            "api:7:18: warning: a variable in \"/{c}\" has no default, and matches anything",
+        ]
+    );
 }
 
 #[test]
@@ -259,30 +283,6 @@ fn a_document_without_paths_gives_an_empty_profile() {
 fn braces_may_be_yaml_too() {
     let import = read("{swagger: '2.0', paths: {/a: {get: {}}}}");
     assert_eq!(routes(&import), ["GET /a /a"]);
-}
-
-/// The real documents beside the repository, if they are there.
-fn shared(name: &str) -> Option<String> {
-    let path: PathBuf = [
-        env!("CARGO_MANIFEST_DIR"),
-        "../../shared/data/openapi",
-        name,
-    ]
-    .iter()
-    .collect();
-    if !path.exists() {
-        eprintln!("SKIPPED: {} is not there", path.display());
-        return None;
-    }
-    if name.ends_with(".gz") {
-        let out = std::process::Command::new("gunzip")
-            .arg("-c")
-            .arg(&path)
-            .output();
-        let out = out.expect("gunzip is installed");
-        return Some(String::from_utf8(out.stdout).unwrap());
-    }
-    Some(std::fs::read_to_string(path).unwrap())
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use super::{
     Options,
-    diagnostic::{Diagnostics, Place, Refused},
+    diagnostic::{Diagnostics, Place},
     document::{Document, Failures, Key, METHODS, Operation, PathItem, Response, Server},
-    path, reference, swagger,
+    path,
 };
 use crate::{
     ProfileSpec, RequestMatchSpec, ResponseClassSpec, ResponseMatchSpec, RouteSpec,
@@ -12,15 +12,10 @@ use std::collections::BTreeMap;
 
 /// One route for each path and method, in the order of the paths' bytes.
 pub(super) fn convert<'t>(
-    text: &'t str,
-    mut document: Document<'t>,
+    document: Document<'t>,
     options: &Options,
     diagnostics: &Diagnostics<'t>,
-) -> Result<ProfileSpec, Refused> {
-    if document.is_swagger {
-        swagger::restrict(&mut document, diagnostics);
-    }
-    reference::resolve(text, &mut document, diagnostics)?;
+) -> ProfileSpec {
     check_version(&document, diagnostics);
     let base = Base::of(&document, options, diagnostics);
     let Some(mut paths) = document.paths else {
@@ -28,14 +23,20 @@ pub(super) fn convert<'t>(
             Some(0),
             "the document has no `paths`, so the profile has no routes",
         );
-        return Ok(ProfileSpec::default());
+        return ProfileSpec::default();
     };
     paths.0.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));
 
     let mut spec = ProfileSpec::default();
     for (key, item) in &paths.0 {
+        if let (None, Some(server)) = (&base.forced, &item.server) {
+            of_server(server, diagnostics);
+        }
         let operations = item.operations.iter().zip(METHODS);
         for (operation, method) in operations.filter_map(|(o, m)| Some((o.as_ref()?, m))) {
+            if let (None, Some(server)) = (&base.forced, &operation.server) {
+                of_server(server, diagnostics);
+            }
             let path = path::join(&base.before(item, operation), &key.text);
             let place = key.place;
             let converter = Converter {
@@ -45,10 +46,10 @@ pub(super) fn convert<'t>(
                 failures: &document.failures,
                 diagnostics,
             };
-            spec.routes.push(converter.route(item, operation)?);
+            spec.routes.push(converter.route(item, operation));
         }
     }
-    Ok(spec)
+    spec
 }
 
 fn check_version(document: &Document<'_>, diagnostics: &Diagnostics<'_>) {
@@ -89,12 +90,16 @@ impl Base {
         } else if let Some(server) = &document.server {
             base.document = of_server(server, diagnostics);
         }
-        if !base.document.trim_matches('/').is_empty() && document.base_path.is_none() {
-            let place = document.server.as_ref().and_then(|server| server.place);
+        if !base.document.trim_matches('/').is_empty() {
+            let server = document.server.as_ref();
+            let (place, who) = match &document.base_path {
+                Some((place, _)) => (*place, "`basePath` says"),
+                None => (server.and_then(|s| s.place), "the first server's do"),
+            };
             diagnostics.note(
                 place,
                 format!(
-                    "paths begin with {}, as the first server's do; --base-path says otherwise",
+                    "paths begin with {}, as {who}; --base-path says otherwise",
                     base.document
                 ),
             );
@@ -133,7 +138,7 @@ struct Converter<'r, 't> {
 }
 
 impl Converter<'_, '_> {
-    fn route(&self, item: &PathItem<'_>, operation: &Operation<'_>) -> Result<RouteSpec, Refused> {
+    fn route(&self, item: &PathItem<'_>, operation: &Operation<'_>) -> RouteSpec {
         let name = format!("{} {}", self.method, self.path);
         let timeout = operation.policy.timeout.as_ref();
         let timeout = timeout.or(item.policy.timeout.as_ref());
@@ -142,9 +147,9 @@ impl Converter<'_, '_> {
             && let Err(error) = duration::parse(timeout)
         {
             let message = format!("operation {name}: x-linkerd-timeout: {error}");
-            return Err(self.diagnostics.refuse(place.or(self.place), message));
+            self.diagnostics.refuse(place.or(self.place), message);
         }
-        Ok(RouteSpec {
+        RouteSpec {
             condition: RequestMatchSpec {
                 method: Some(self.method.clone()),
                 path_regex: Some(path::regex(&self.path)),
@@ -154,7 +159,7 @@ impl Converter<'_, '_> {
             is_retryable: retryable.unwrap_or_default(),
             timeout: timeout.map(|(_, timeout)| timeout.clone().into_owned()),
             name,
-        })
+        }
     }
 
     /// Codes in ascending order, then ranges: the first class that matches wins, and a code says

@@ -28,11 +28,16 @@
 //! followed, and `x-linkerd-retryable` and `x-linkerd-timeout` may stand on a path. In both,
 //! `x-linkerd-failure` on a response says what its status does not. A `default` response gives
 //! nothing: it says of no status what it means.
+//!
+//! Whoever holds a document that `openapiv3` has parsed makes a profile of that, with the feature
+//! of the same name: `ProfileSpec::from(&document)`.
 
 mod convert;
 mod diagnostic;
 mod document;
 mod object;
+#[cfg(feature = "openapiv3")]
+mod parsed;
 mod path;
 mod reader;
 mod reference;
@@ -40,7 +45,10 @@ mod swagger;
 
 pub use self::diagnostic::{Diagnostic, Error, Severity};
 
-use self::diagnostic::Diagnostics;
+use self::{
+    diagnostic::{Diagnostics, Refused},
+    document::Document,
+};
 use crate::ProfileSpec;
 
 /// How to read a document.
@@ -70,7 +78,16 @@ pub struct Import {
 pub fn import(text: &str, source: &str, options: &Options) -> Result<Import, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let diagnostics = Diagnostics::new(text, source);
-    let spec = reader::read(text, &diagnostics)
-        .and_then(|document| convert::convert(text, document, options, &diagnostics));
+    let spec =
+        read(text, &diagnostics).map(|document| convert::convert(document, options, &diagnostics));
     diagnostics.finish(spec, options.strict)
+}
+
+fn read<'t>(text: &'t str, diagnostics: &Diagnostics<'t>) -> Result<Document<'t>, Refused> {
+    let mut document = reader::read(text, diagnostics)?;
+    if document.is_swagger {
+        swagger::restrict(&mut document, diagnostics);
+    }
+    reference::resolve(text, &mut document, diagnostics)?;
+    Ok(document)
 }

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use std::{borrow::Cow, collections::HashMap, fmt};
 
 /// The longest chain of references that is followed.
-const MAX_CHAIN: usize = 8;
+pub(super) const MAX_CHAIN: usize = 8;
 
 /// Follows the `$ref`s of path items. They may lead anywhere in the document, so it is read once
 /// more for all of them together, and again for references that lead to others.
@@ -47,7 +47,7 @@ pub(super) fn resolve<'t>(
 }
 
 /// The way that a local reference describes (RFC 6901).
-fn pointer(reference: &str) -> Option<Vec<String>> {
+pub(super) fn pointer(reference: &str) -> Option<Vec<String>> {
     let path = reference.strip_prefix("#/")?;
     let step = |step: &str| percent_decode(step).replace("~1", "/").replace("~0", "~");
     Some(path.split('/').map(step).collect())
