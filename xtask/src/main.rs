@@ -1,19 +1,24 @@
 //! Development tasks: `cargo xtask test` is what every change must pass, `cargo xtask figures` and
-//! `cargo xtask soak` what takes longer than a change can wait, or needs a quiet machine.
+//! `cargo xtask soak` what takes longer than a change can wait, or needs a quiet machine;
+//! `cargo xtask fuzz` is either, as long as one likes.
 
 mod figures;
+mod fuzz;
+mod libraries;
 mod process;
 mod soak;
 mod test;
+mod tool;
 
-use std::{env, process::ExitCode};
+use std::{env, process::ExitCode, time::Duration};
 
 const USAGE: &str = "\
 Usage: cargo xtask <TASK>
 
 Tasks:
-  test                    everything a change must pass: format, lints, tests, docs, bills
+  test [STEP]             everything a change must pass, or one step of it
   figures                 times and memory of `mesh up`, against what they are to reach
+  fuzz [--minutes N]      each fuzz target for half a minute, or for N minutes
   soak [--minutes N]      an hour of booksapp traffic: does memory of any process grow?
 ";
 
@@ -21,8 +26,14 @@ fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args[..] {
-        ["test"] => test::run(),
+        ["test"] => test::run(None),
+        ["test", step] => test::run(Some(step)),
         ["figures"] => figures::run(),
+        ["fuzz"] => fuzz::run(Duration::from_secs(30)),
+        ["fuzz", "--minutes", minutes] => match minutes.parse::<u64>() {
+            Ok(minutes) if minutes > 0 => fuzz::run(Duration::from_secs(60 * minutes)),
+            _ => return usage(),
+        },
         ["soak"] => soak::run(60),
         ["soak", "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) if minutes > 0 => soak::run(minutes),

@@ -1,33 +1,29 @@
 //! What every change must pass, fastest first.
 
+use crate::{fuzz, libraries, tool};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
     time::{Duration, SystemTime},
 };
 
-/// The crates that people add to programs of their own, and how many crates each may bring along.
-const BILLS: [(&str, usize); 8] = [
-    ("mesh-split", 2 + 2),
-    ("mesh-sdk-core", 3 + 2),
-    ("mesh-conformance", 5 + 2),
-    ("mesh-balance", 7 + 2),
-    ("mesh-timeout", 8 + 2),
-    ("mesh-tap", 8 + 2),
-    ("mesh-retry", 9 + 2),
-    ("mesh-profile", 20 + 2),
-];
-
-pub(crate) fn run() -> anyhow::Result<()> {
+/// Runs all steps, or `only` one.
+pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     let mut took = Vec::new();
     let mut step = |name: &'static str, work: &dyn Fn() -> anyhow::Result<()>| {
+        if only.is_some_and(|only| only != name) {
+            return Ok(());
+        }
         eprintln!("\n=== {name}");
         let started = SystemTime::now();
         let result = work().with_context(|| format!("`{name}` failed"));
         took.push((name, started.elapsed().unwrap_or_default()));
         result
     };
-    step("format", &|| cargo(&["fmt", "--all", "--check"]))?;
+    step("format", &|| {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+    })?;
     step("lints", &|| {
         cargo(&[
             "clippy",
@@ -40,7 +36,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ])
     })?;
     step("features", &features)?;
-    step("bills", &bills)?;
+    step("bills", &libraries::bills)?;
+    step("foreign types", &libraries::foreign_types)?;
+    step("one core", &libraries::one_core)?;
     step("docs", &|| {
         run_with(
             &["doc", "--workspace", "--no-deps", "--all-features"],
@@ -52,9 +50,15 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
     })?;
+    step("packages", &package)?;
+    step("deny", &deny)?;
+    step("fuzz", &|| fuzz::run(Duration::from_secs(30)))?;
+    if took.is_empty() {
+        bail!("no step is called {:?}", only.unwrap_or_default());
+    }
     eprintln!("\n=== all passed");
     for (name, time) in took {
-        eprintln!("{name:10} {}", minutes(time));
+        eprintln!("{name:14} {}", minutes(time));
     }
     Ok(())
 }
@@ -64,7 +68,15 @@ fn features() -> anyhow::Result<()> {
     for (package, features) in [
         (
             "mesh-profile",
-            &["", "serde", "yaml", "openapi", "proto", "prometheus"][..],
+            &[
+                "",
+                "serde",
+                "yaml",
+                "openapi",
+                "openapiv3",
+                "proto",
+                "prometheus",
+            ][..],
         ),
         ("mesh-tap", &["", "serde"]),
         ("mesh-discover", &["", "control", "file"]),
@@ -84,43 +96,26 @@ fn features() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What each library brings along is no more than was promised.
-fn bills() -> anyhow::Result<()> {
-    let mut over = Vec::new();
-    for (package, most) in BILLS {
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--package",
-                package,
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-                "--no-dedupe",
-            ])
-            .args(["--format", "{p}"])
-            .output()?;
-        if !output.status.success() {
-            bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let tree = String::from_utf8(output.stdout)?;
-        let mut crates: Vec<_> = tree
-            .lines()
-            .filter_map(|line| line.split_whitespace().next())
-            .collect();
-        crates.sort_unstable();
-        crates.dedup();
-        let bill = crates.len() - 1;
-        println!("{package:15} {bill:2} of {most}: {}", crates.join(" "));
-        if bill > most {
-            over.push(package);
-        }
+/// What would be published compiles from its package alone.
+fn package() -> anyhow::Result<()> {
+    let mut arguments = vec!["package", "--quiet", "--workspace", "--allow-dirty"];
+    for unpublished in ["booksapp", "mesh-benches", "xtask"] {
+        arguments.extend(["--exclude", unpublished]);
     }
-    if over.is_empty() {
+    cargo(&arguments)
+}
+
+/// Licences, sources and bans of everything that is built, as `deny.toml` has them.
+fn deny() -> anyhow::Result<()> {
+    let check = ["check", "--hide-inclusion-graph"];
+    let status = tool::cargo("deny")?
+        .args(check)
+        .args(["bans", "licenses", "sources"])
+        .status()?;
+    if status.success() {
         Ok(())
     } else {
-        bail!("too many dependencies: {}", over.join(", "))
+        bail!("cargo deny: {status}")
     }
 }
 

@@ -1,0 +1,79 @@
+//! Every fuzz target for a while, as many at once as there are processors.
+
+use crate::tool;
+use anyhow::{Context, bail};
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    path::Path,
+    process::Child,
+    thread,
+    time::Duration,
+};
+
+const TARGETS: [&str; 4] = ["openapi", "profile", "matcher", "request_path"];
+
+/// No input is worth more than this, and longer ones slow the search down.
+const MAX_INPUT: &str = "-max_len=4096";
+
+/// A hang is a bug: everything here is linear, and most of it takes microseconds.
+const MAX_SECONDS: &str = "-timeout=10";
+
+pub(crate) fn run(each: Duration) -> anyhow::Result<()> {
+    // On stable Rust there are no sanitizers, and without `unsafe` little for them to find.
+    let build = ["build", "--sanitizer", "none"];
+    if !tool::cargo("fuzz")?.args(build).status()?.success() {
+        bail!("the fuzz targets do not compile");
+    }
+    let at_once = thread::available_parallelism().map_or(1, usize::from);
+    let mut waiting = VecDeque::from(TARGETS);
+    let mut running = VecDeque::new();
+    let mut failed = Vec::new();
+    loop {
+        while running.len() < at_once
+            && let Some(target) = waiting.pop_front()
+        {
+            running.push_back((target, start(target, each)?));
+        }
+        let Some((target, mut child)) = running.pop_front() else {
+            break;
+        };
+        let succeeded = child.wait()?.success();
+        let log = fs::read_to_string(log(target))?;
+        let said = |start: &str| log.lines().rev().find(|line| line.starts_with(start));
+        match said("Done ").filter(|_| succeeded) {
+            Some(done) => println!("{target:14} {done}"),
+            None => {
+                eprintln!("{log}\n{target} failed; the input is below fuzz/artifacts/{target}");
+                failed.push(target);
+            }
+        }
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("found something: {}", failed.join(", "))
+    }
+}
+
+fn start(target: &str, each: Duration) -> anyhow::Result<Child> {
+    let corpus = format!("fuzz/corpus/{target}");
+    fs::create_dir_all(&corpus)?;
+    let log = File::create(log(target)).context("no place for a log")?;
+    Ok(tool::cargo("fuzz")?
+        .args(["run", "--sanitizer", "none", target, &corpus])
+        .args([
+            &format!("fuzz/seeds/{target}"),
+            "--",
+            MAX_INPUT,
+            MAX_SECONDS,
+        ])
+        .arg(format!("-max_total_time={}", each.as_secs()))
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?)
+}
+
+fn log(target: &str) -> std::path::PathBuf {
+    Path::new("fuzz/corpus").join(format!("{target}.log"))
+}

@@ -1,0 +1,242 @@
+//! What the libraries promise to the programs that add them: few dependencies, few foreign types
+//! in signatures, one version of the core.
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The crates that people add to programs of their own, and how many crates each may bring along.
+const BILLS: [(&str, usize); 8] = [
+    ("mesh-split", 2 + 2),
+    ("mesh-sdk-core", 3 + 2),
+    ("mesh-conformance", 5 + 2),
+    ("mesh-balance", 7 + 2),
+    ("mesh-timeout", 8 + 2),
+    ("mesh-tap", 8 + 2),
+    ("mesh-retry", 9 + 2),
+    ("mesh-profile", 20 + 2),
+];
+
+/// What public signatures may name beside the library's own types: crates that are 1.0, or ours,
+/// or whose next version would break every tower middleware anyway.
+const FOREIGN: [&str; 11] = [
+    "core",
+    "alloc",
+    "std",
+    "bytes",
+    "http",
+    "http_body",
+    "mesh_core",
+    "mesh_profile",
+    "serde_core",
+    "tower_layer",
+    "tower_service",
+];
+
+/// What one library may name besides, and why it must.
+const EXCEPTIONS: [(&str, &str); 4] = [
+    // The macro's way to say when a future is `Unpin`: nobody can write that name.
+    ("", "pin_project_lite::__private"),
+    // The error of an input that is JSON.
+    ("mesh-profile", "serde_json::error::Error"),
+    // What the feature of that name is for.
+    ("mesh-profile", "openapiv3::openapi::OpenAPI"),
+    // `wire` is for those who write controllers, and is these messages.
+    ("mesh-discover", "linkerd2_proxy_api"),
+];
+
+const LIBRARIES: [&str; 9] = [
+    "mesh-sdk-core",
+    "mesh-profile",
+    "mesh-retry",
+    "mesh-timeout",
+    "mesh-split",
+    "mesh-balance",
+    "mesh-tap",
+    "mesh-discover",
+    "mesh-conformance",
+];
+
+/// What each library brings along is no more than was promised.
+pub(crate) fn bills() -> anyhow::Result<()> {
+    let mut over = Vec::new();
+    for (package, most) in BILLS {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--package", package, "--edges", "normal"])
+            .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
+            .output()?;
+        if !output.status.success() {
+            bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let tree = String::from_utf8(output.stdout)?;
+        let mut crates: Vec<_> = tree
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        crates.sort_unstable();
+        crates.dedup();
+        let bill = crates.len() - 1;
+        println!("{package:15} {bill:2} of {most}: {}", crates.join(" "));
+        if bill > most {
+            over.push(package);
+        }
+    }
+    if over.is_empty() {
+        Ok(())
+    } else {
+        bail!("too many dependencies: {}", over.join(", "))
+    }
+}
+
+/// Public signatures name no type of tokio, prost or hyper, nor any other that is not listed.
+///
+/// Rustdoc's JSON is not stable, hence the variable; what is read of it are only the ids that an
+/// item mentions and what they stand for.
+pub(crate) fn foreign_types() -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    for package in LIBRARIES {
+        let json = ["-Zunstable-options", "--output-format", "json"];
+        let status = Command::new(env!("CARGO"))
+            .args(["rustdoc", "--quiet", "--package", package])
+            .args(["--lib", "--all-features", "--"])
+            .args(json)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .status()?;
+        if !status.success() {
+            bail!("cargo rustdoc of {package}: {status}");
+        }
+        let library = package.replace("mesh-sdk-", "mesh-").replace('-', "_");
+        let path = target_dir()?.join("doc").join(format!("{library}.json"));
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let named = mentioned(&serde_json::from_str(&text)?)?;
+        let mut crates = BTreeSet::new();
+        for (name, item) in named {
+            crates.insert(name.split("::").next().unwrap_or_default().to_owned());
+            if !is_allowed(package, &name) {
+                wrong.push(format!("{package}: {item} names {name}"));
+            }
+        }
+        let crates: Vec<_> = crates.into_iter().collect();
+        println!("{package:15} names types of {}", crates.join(" "));
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        bail!("foreign types in public signatures:\n{}", wrong.join("\n"))
+    }
+}
+
+fn is_allowed(package: &str, name: &str) -> bool {
+    let within = |outer: &str| {
+        let rest = name.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    FOREIGN.into_iter().any(within)
+        || EXCEPTIONS
+            .iter()
+            .any(|(only, outer)| (only.is_empty() || *only == package) && within(outer))
+}
+
+/// The foreign items that public items mention, each with one that does.
+fn mentioned(docs: &Value) -> anyhow::Result<BTreeMap<String, String>> {
+    let index = docs["index"].as_object().context("no `index`")?;
+    let paths = docs["paths"].as_object().context("no `paths`")?;
+    let mut found = BTreeMap::new();
+    for item in index.values().filter(|item| item["crate_id"] == 0) {
+        // `impl<T> From<T> for T` and `Send` are on every type, and nobody's choice.
+        let impl_ = &item["inner"]["impl"];
+        if !impl_["blanket_impl"].is_null() || impl_["is_synthetic"] == true {
+            continue;
+        }
+        let file = item["span"]["filename"].as_str().unwrap_or_default();
+        let place = format!("{} in {file}", item["name"].as_str().unwrap_or("an impl"));
+        walk(&item["inner"], &mut |id| {
+            let known = &paths.get(&id.to_string()).unwrap_or(&Value::Null);
+            if let Some(path) = known["path"].as_array()
+                && known["crate_id"] != 0
+            {
+                let path: Vec<_> = path.iter().filter_map(Value::as_str).collect();
+                found.insert(path.join("::"), place.clone());
+            }
+        });
+    }
+    if found.is_empty() {
+        bail!("rustdoc's JSON has changed: nothing foreign was found, not even `core`");
+    }
+    Ok(found)
+}
+
+/// Finds every type, trait and re-export: an object with an `id`, and a `path` or a `source`.
+fn walk(value: &Value, found: &mut dyn FnMut(&Value)) {
+    match value {
+        Value::Object(members) => {
+            if let Some(id) = members.get("id")
+                && (members.contains_key("path") || members.contains_key("source"))
+            {
+                found(id);
+            }
+            members.values().for_each(|value| walk(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| walk(value, found)),
+        _ => {}
+    }
+}
+
+/// Two versions of the core crate in one program are an error of the resolver, instead of routes
+/// that one half of the program cannot see.
+pub(crate) fn one_core() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask stands in the workspace")?;
+    let folder = target_dir()?.join("two-cores");
+    let program = |cores: &str| -> anyhow::Result<String> {
+        let manifest = format!(
+            "[package]\nname = \"two-cores\"\nedition = \"2024\"\n[workspace]\n[lib]\npath = \
+             \"lib.rs\"\n[dependencies]\nmesh-retry = {{ path = {:?} }}\n{cores}",
+            root.join("mesh-retry")
+        );
+        fs::create_dir_all(folder.join("next"))?;
+        fs::write(folder.join("Cargo.toml"), manifest)?;
+        fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+        for file in ["lib.rs", "next/lib.rs", "next/build.rs"] {
+            fs::write(folder.join(file), "")?;
+        }
+        fs::write(
+            folder.join("next/Cargo.toml"),
+            "[package]\nname = \"mesh-sdk-core\"\nversion = \"99.0.0\"\nedition = \"2024\"\n\
+             links = \"mesh-core\"\n[lib]\npath = \"lib.rs\"\n",
+        )?;
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--offline", "--format-version", "1"])
+            .current_dir(&folder)
+            .output()?;
+        Ok(match output.status.success() {
+            true => String::new(),
+            false => String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    };
+    let one = program("")?;
+    if !one.is_empty() {
+        bail!("one core was refused: {one}");
+    }
+    let two = program("next = { package = \"mesh-sdk-core\", path = \"next\" }\n")?;
+    if !two.contains("links to the native library `mesh-core`") {
+        bail!("two cores were not refused for their `links`: {two}");
+    }
+    println!("two versions of the core crate: refused by the resolver");
+    Ok(())
+}
+
+fn target_dir() -> anyhow::Result<PathBuf> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let folder = metadata["target_directory"].as_str();
+    Ok(folder.context("no `target_directory`")?.into())
+}
