@@ -99,7 +99,7 @@ fn features() -> anyhow::Result<()> {
 /// What would be published compiles from its package alone.
 fn package() -> anyhow::Result<()> {
     let mut arguments = vec!["package", "--quiet", "--workspace", "--allow-dirty"];
-    for unpublished in ["booksapp", "mesh-benches", "xtask"] {
+    for unpublished in ["booksapp", "mesh-benches", "mesh-examples", "xtask"] {
         arguments.extend(["--exclude", unpublished]);
     }
     cargo(&arguments)
