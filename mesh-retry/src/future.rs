@@ -125,9 +125,9 @@ where
                                 Err(step) => exchange.step = step,
                             }
                         }
-                        Err(error) => match exchange.decide_error(&error) {
-                            Some(step) => exchange.step = step,
-                            None => {
+                        Err(error) => match exchange.decide_error(error) {
+                            Ok(step) => exchange.step = step,
+                            Err(error) => {
                                 exchange.original.release();
                                 return Poll::Ready(Err(error));
                             }
@@ -226,7 +226,7 @@ where
             Verdict::Retry(pause) => Err(Step::after(pause)),
             Verdict::Skip(reason) => {
                 rsp.extensions_mut().insert(reason);
-                if matches!(reason, RetrySkipped::NoBudget | RetrySkipped::Limit) {
+                if is_exhausted(reason) {
                     let value = HeaderValue::from_static(reason.as_str());
                     rsp.headers_mut().insert(MESH_NO_RETRY, value);
                 }
@@ -235,17 +235,21 @@ where
         }
     }
 
-    /// The step to go on with after `error`, if it may be retried.
-    fn decide_error<E>(&self, error: &E) -> Option<Step<RB>>
+    /// The step to go on with after `error` if it may be retried, or what to fail with.
+    fn decide_error<E>(&self, error: E) -> Result<Step<RB>, E>
     where
         I: Inspect<E>,
     {
-        self.inspect
-            .fault(error)
-            .filter(|fault| is_retryable(*fault))?;
+        let fault = self.inspect.fault(&error);
+        if !fault.is_some_and(is_retryable) {
+            return Err(error);
+        }
         match self.verdict(Ask::Nothing) {
-            Verdict::Retry(pause) => Some(Step::after(pause)),
-            Verdict::Skip(_) => None,
+            Verdict::Retry(pause) => Ok(Step::after(pause)),
+            Verdict::Skip(reason) if is_exhausted(reason) => {
+                Err(self.inspect.exhausted(error, reason))
+            }
+            Verdict::Skip(_) => Err(error),
         }
     }
 
@@ -270,6 +274,11 @@ where
         req.extensions_mut().insert(self.attempt.clone());
         req
     }
+}
+
+/// Whether callers are asked not to retry either: it has been done already.
+fn is_exhausted(reason: RetrySkipped) -> bool {
+    matches!(reason, RetrySkipped::NoBudget | RetrySkipped::Limit)
 }
 
 impl<RB: Body> Step<RB> {

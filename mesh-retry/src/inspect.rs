@@ -1,4 +1,5 @@
-use mesh_core::{BoxError, Fault};
+use crate::Exhausted;
+use mesh_core::{BoxError, Fault, RetrySkipped};
 use std::{any::Any, error::Error, io};
 
 /// What an error of the inner service means.
@@ -8,6 +9,13 @@ use std::{any::Any, error::Error, io};
 pub trait Inspect<E> {
     /// The fault that `error` states, or `None` if it says nothing about retries.
     fn fault(&self, error: &E) -> Option<Fault>;
+
+    /// `error` with the note that its retries are exhausted, if it is of a type that can carry
+    /// one: see [`Exhausted`].
+    fn exhausted(&self, error: E, reason: RetrySkipped) -> E {
+        let _ = reason;
+        error
+    }
 }
 
 impl<E> Inspect<E> for fn(&E) -> Option<Fault> {
@@ -16,7 +24,8 @@ impl<E> Inspect<E> for fn(&E) -> Option<Fault> {
     }
 }
 
-/// Understands [`BoxError`], [`Fault`] and [`io::Error`]; any other error is not retried.
+/// Understands [`BoxError`], [`Fault`] and [`io::Error`]; any other error is not retried. A
+/// [`BoxError`] becomes [`Exhausted`] when its retries are.
 ///
 /// Within a [`BoxError`] the sources are searched too, so a client's error that was caused by a
 /// refused connection is understood.
@@ -33,6 +42,17 @@ impl<E: 'static> Inspect<E> for DefaultInspect {
             return Some(*fault);
         }
         error.downcast_ref::<io::Error>().and_then(of_io)
+    }
+
+    fn exhausted(&self, error: E, reason: RetrySkipped) -> E {
+        let mut error = Some(error);
+        let any: &mut dyn Any = &mut error;
+        if let Some(boxed) = any.downcast_mut::<Option<BoxError>>() {
+            *boxed = boxed
+                .take()
+                .map(|error| Exhausted::new(error, reason).into());
+        }
+        error.expect("what was taken out was put back")
     }
 }
 

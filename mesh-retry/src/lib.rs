@@ -3,6 +3,7 @@
 
 mod backoff;
 mod budget;
+mod exhausted;
 mod future;
 mod inspect;
 mod layer;
@@ -15,6 +16,7 @@ mod verdict;
 pub use self::{
     backoff::{MESH_ATTEMPT, MESH_NO_RETRY},
     budget::Budget,
+    exhausted::Exhausted,
     future::ResponseFuture,
     inspect::{DefaultInspect, Inspect},
     layer::{OnRetryable, RetryLayer},

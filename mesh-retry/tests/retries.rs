@@ -3,7 +3,9 @@
 mod support;
 
 use http::{HeaderValue, Method};
-use mesh_retry::{Attempt, BoxError, Fault, OnRetryable, Retries, RetryLayer, RetrySkipped, Route};
+use mesh_retry::{
+    Attempt, BoxError, Exhausted, Fault, OnRetryable, Retries, RetryLayer, RetrySkipped, Route,
+};
 use std::sync::{Arc, Mutex};
 use support::*;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
@@ -175,6 +177,39 @@ async fn an_error_is_retried_if_its_fault_is_and_kept_if_not() {
     next(&mut handle).await.1.send_error(Fault::NoEndpoint);
     let error: BoxError = assert_ready_err!(call.poll());
     assert_eq!(Fault::of(&*error), Some(Fault::NoEndpoint));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_retries_are_exhausted_says_so_and_reads_as_before() {
+    for (budget, tries, reason) in [
+        (budget(0.001, 0), 3, RetrySkipped::NoBudget),
+        (budget(0.0, 10), 1, RetrySkipped::Limit),
+    ] {
+        let (mut svc, mut handle) = spawn(RetryLayer::new(budget).max_tries(tries));
+        assert_ready_ok!(svc.poll_ready());
+        let mut call = task::spawn(svc.call(request(Method::GET)));
+        next(&mut handle).await.1.send_error(Fault::Refused);
+        let error: BoxError = assert_ready_err!(call.poll());
+        let exhausted = Exhausted::of(&*error).expect("it has the reason");
+        assert_eq!(exhausted.reason(), reason);
+        assert_eq!(Fault::of(&*error), Some(Fault::Refused));
+        assert_eq!(error.to_string(), Fault::Refused.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_no_retry_could_have_helped_is_left_as_it_is() {
+    let (mut svc, mut handle) = spawn(RetryLayer::new(budget(0.001, 0)));
+    for (method, fault) in [
+        (Method::GET, Fault::NoEndpoint),
+        (Method::POST, Fault::Refused),
+    ] {
+        assert_ready_ok!(svc.poll_ready());
+        let mut call = task::spawn(svc.call(request(method)));
+        next(&mut handle).await.1.send_error(fault);
+        let error: BoxError = assert_ready_err!(call.poll());
+        assert_eq!(error.downcast_ref(), Some(&fault));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use http::{
 };
 use http_body::{Body, Frame, SizeHint};
 use mesh_core::{BoxError, Fault};
+use mesh_retry::{Exhausted, MESH_NO_RETRY};
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
@@ -97,7 +98,12 @@ pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<
         _ => error.to_string(),
     };
     tracing::debug!(%error, reason = %fault, "request failed");
-    synthesize(&row(fault), fault.as_str(), &text, asked)
+    let mut rsp = synthesize(&row(fault), fault.as_str(), &text, asked);
+    if let Some(exhausted) = Exhausted::of(&**error) {
+        let reason = HeaderValue::from_static(exhausted.reason().as_str());
+        rsp.headers_mut().insert(MESH_NO_RETRY, reason);
+    }
+    rsp
 }
 
 fn synthesize<B>(

@@ -368,6 +368,33 @@ async fn two_workers_share_one_budget() {
 }
 
 #[tokio::test]
+async fn an_error_whose_retries_are_spent_asks_callers_not_to_retry() {
+    let mut gone = Upstream::answering(|_| 200).await;
+    gone.stop();
+    while tokio::net::TcpStream::connect(gone.addr()).await.is_ok() {}
+    let discovery = Discovery::default();
+    let mut spec = profile(|route| route.is_retryable = true);
+    spec.retry_budget = Some(RetryBudgetSpec {
+        retry_ratio: 0.1,
+        min_retries_per_second: 0,
+        ttl: "10s".into(),
+    });
+    discovery.set("books:7002", destination(BOOKS, spec, &[gone.addr()]));
+    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
+    let mut client = Client::http1(proxy.addr()).await;
+    let reply = client.get("books:7002", "/books").await.unwrap();
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.header("mesh-no-retry"), Some("no_budget"));
+
+    // What no budget was asked about says nothing.
+    let mut client = Client::http1(proxy.addr()).await;
+    let post = client.request("POST", "books:7002", "/other", "");
+    let reply = client.send(post).await.unwrap();
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.header("mesh-no-retry"), None);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_gone_costs_no_request_of_any_method() {
     let (mut gone, stays) = (
         Upstream::answering(|_| 200).await,
