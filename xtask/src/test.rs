@@ -46,6 +46,7 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
         )
     })?;
     step("loom", &loom)?;
+    step("chain", &chain)?;
     step("programs", &|| cargo(&["build", "--package", "booksapp"]))?;
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
@@ -136,6 +137,24 @@ fn loom() -> anyhow::Result<()> {
             ("CARGO_TARGET_DIR", "target/loom"),
         ],
     )
+}
+
+/// Five services in virtual time, a thousand times.
+fn chain() -> anyhow::Result<()> {
+    let arguments = [
+        "test",
+        "--profile",
+        "simulation",
+        "--package",
+        "mesh-retry",
+        "--test",
+        "chain",
+        "--",
+        "--nocapture",
+        "--test-threads",
+        "1",
+    ];
+    run_with(&arguments, &[("MESH_CHAIN_SEEDS", "1000")])
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
