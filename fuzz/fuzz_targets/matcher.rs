@@ -12,8 +12,8 @@ const METHODS: [&str; 4] = ["GET", "POST", "PURGE", "get"];
 
 /// Parts of patterns; those of paths are among them, so that there is something to match.
 const PARTS: [&str; 24] = [
-    "/", "/", "/", "a", "b", "ab", "[^/]*", "[^/]*", "[^/]+", r"\.", ".", ":b", "%2F", r"\d+",
-    "(a|b)", "(?i)a", ".*", "|", "^", "$", "?", "é", "[^/]{2}", r"\w",
+    "/", "/", "/", "a", "b", "ab", "[^/]*", "[^/]*", "[^/]+", r"\.", ".", ":b", "%2F", "[0-9]+",
+    "(a|b)", "(?i)a", ".*", "|", "^", "$", "?", "é", "[^/]{2}", "[a-z]",
 ];
 
 const SEGMENTS: [&str; 14] = [
