@@ -5,6 +5,8 @@ mod body;
 mod event;
 mod events;
 mod filter;
+#[cfg(feature = "har")]
+pub mod har;
 mod layer;
 mod live;
 mod mark;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use http::{HeaderValue, Request, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use http_body_util::BodyExt;
 use mesh_core::Attempt;
 use mesh_tap::{Conn, Direction, Fault, Filter, Route, Tap, TapBody, Tapped};
@@ -225,6 +225,22 @@ async fn headers_are_copied_for_those_who_ask_and_secrets_for_nobody() {
     );
     let shown = format!("{:?}", events_of(&mut plain));
     assert!(!shown.contains("authorization"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_list_of_secrets_is_the_owners() {
+    let tap = Tap::redacting([HeaderName::from_static("x-api-key")]);
+    let mut events = tap.subscribe(Filter::new().with_headers(), 10);
+    let req = Request::get("/")
+        .header("x-api-key", "hidden")
+        .header("cookie", "shown");
+    let _rsp = exchange(&tap, req.body(()).unwrap(), response(200, Script::empty())).await;
+
+    let shown = format!("{:?}", events_of(&mut events));
+    assert!(
+        !shown.contains("hidden") && shown.contains("shown"),
+        "{shown}"
+    );
 }
 
 fn events_of(events: &mut mesh_tap::Events) -> Vec<mesh_tap::Event> {

@@ -79,7 +79,7 @@ fn features() -> anyhow::Result<()> {
                 "prometheus",
             ][..],
         ),
-        ("mesh-tap", &["", "serde"]),
+        ("mesh-tap", &["", "serde", "har"]),
         ("mesh-discover", &["", "control", "file"]),
     ] {
         for feature in features {
