@@ -13,7 +13,7 @@ pub use self::{
     future::ResponseFuture,
     leaf::{Leaf, NoLeaves},
     split::Split,
-    sticky::Sticky,
+    sticky::{Sticky, cookie},
     tickets::Tickets,
     watch::SplitHandle,
     weights::{MAX_SEQUENCE, subject},

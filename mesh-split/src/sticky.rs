@@ -49,3 +49,33 @@ impl<S, F> fmt::Debug for Sticky<S, F> {
         f.debug_struct("Sticky").finish_non_exhaustive()
     }
 }
+
+/// The value of the cookie called `name` in the value of a `Cookie` header, as it stands there.
+///
+/// With several of the name the first counts, which browsers make the one of the longest path.
+pub fn cookie<'h>(header: &'h str, name: &str) -> Option<&'h str> {
+    let mut pairs = header.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(known, _)| known.trim() == name)?;
+    Some(value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cookie;
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let header = "theme=dark; session=a1=b; xsession=no;session=second; empty=";
+        for (name, value) in [
+            ("theme", Some("dark")),
+            ("session", Some("a1=b")),
+            ("empty", Some("")),
+            ("Session", None),
+            ("", None),
+        ] {
+            assert_eq!(cookie(header, name), value, "{name}");
+        }
+        assert_eq!(cookie("", "session"), None);
+        assert_eq!(cookie("session", "session"), None);
+    }
+}

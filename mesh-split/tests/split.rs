@@ -1,8 +1,8 @@
 //! What a split does with calls: exact turns, sticky subjects, change while running.
 
-use mesh_split::{Leaf, NoLeaves, Split, SplitHandle, Tickets, subject};
+use mesh_split::{Leaf, NoLeaves, Split, SplitHandle, Tickets, cookie, subject};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     future::{Ready, ready},
     sync::{
@@ -195,6 +195,34 @@ async fn a_subject_keeps_its_leaf_and_a_request_without_one_takes_its_turn() {
         assert_eq!(call(&mut split, 0).await, "a");
         assert_eq!(call(&mut split, 0).await, "b");
     }
+}
+
+#[tokio::test]
+async fn a_header_or_a_cookie_may_be_the_subject() {
+    type Req = http::Request<()>;
+    let leaf = |name: &'static str| {
+        let answer = tower::service_fn(move |_: Req| ready(Ok::<_, Infallible>(name)));
+        Leaf::new(answer, 1).named(name)
+    };
+    let header = |req: &Req| req.headers().get("x-user").map(subject);
+    let session = |req: &Req| {
+        let cookies = req.headers().get("cookie")?.to_str().ok()?;
+        cookie(cookies, "session").map(subject)
+    };
+    let mut by_header = Split::new(["a", "b"].map(leaf)).unwrap().sticky_by(header);
+    let mut by_cookie = Split::new(["a", "b"].map(leaf)).unwrap().sticky_by(session);
+    let mut seen = HashSet::new();
+    for user in 0..50 {
+        let with = |name, value: String| http::Request::get("/").header(name, value).body(());
+        let ada = || with("x-user", user.to_string()).unwrap();
+        let tab = |n: u32| with("cookie", format!("tab={n}; session={user}")).unwrap();
+        let leaf = by_header.call(ada()).await.unwrap();
+        assert_eq!(by_header.call(ada()).await.unwrap(), leaf);
+        assert_eq!(by_cookie.call(tab(1)).await.unwrap(), leaf);
+        assert_eq!(by_cookie.call(tab(2)).await.unwrap(), leaf);
+        seen.insert(leaf);
+    }
+    assert_eq!(seen.len(), 2);
 }
 
 #[tokio::test]

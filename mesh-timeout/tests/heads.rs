@@ -175,3 +175,31 @@ async fn a_limit_applied_here_is_announced_if_asked_for() {
     let (req, _) = handle.next_request().await.unwrap();
     assert!(req.headers().contains_key("mesh-deadline"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn server_sent_events_outlive_the_limit_on_the_head() {
+    let (sender, body) = http_body_util::channel::Channel::<bytes::Bytes>::new(1);
+    let mut body = Some(body);
+    let mut svc = tower::ServiceBuilder::new()
+        .layer(TimeoutLayer::new(100 * MS))
+        .layer(TimeoutLayer::per_try().with_default(100 * MS))
+        .service(tower::service_fn(|_: Req| {
+            let body = body.take().expect("one request");
+            async { Ok::<_, BoxError>(http::Response::new(body)) }
+        }));
+    let rsp = tower::Service::call(&mut svc, Request::new(()))
+        .await
+        .unwrap();
+    let events = tokio::spawn(async move {
+        let mut sender = sender;
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            sender.send_data("data: tick\n\n".into()).await.unwrap();
+        }
+    });
+    let all = http_body_util::BodyExt::collect(rsp.into_body())
+        .await
+        .unwrap();
+    assert_eq!(all.to_bytes().len(), 3 * 12);
+    events.await.unwrap();
+}
