@@ -1,0 +1,114 @@
+use crate::{Endpoint, Leaf, ProfileSpec};
+use mesh_profile::{ServiceProfileManifest, Weight, yaml};
+use serde::Deserialize;
+use std::{error::Error, fmt, fs, io, net::SocketAddr, path::Path, sync::Arc};
+
+/// A destination as people write it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDestination {
+    leaves: Vec<WrittenLeaf>,
+    #[serde(default)]
+    profile: ProfileSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLeaf {
+    authority: String,
+    weight: Option<Weight>,
+    #[serde(default)]
+    endpoints: Vec<SocketAddr>,
+}
+
+/// The profile and the leaves in the file `path`.
+pub(super) fn read_destination(path: &Path) -> Result<(ProfileSpec, Vec<Leaf>), InvalidFile> {
+    let file = Opened::read(path)?;
+    let written: WrittenDestination =
+        yaml::from_str(&file.text, &file.name).map_err(InvalidFile::invalid)?;
+    let leaves = written.leaves.into_iter().map(WrittenLeaf::leaf);
+    let leaves: Vec<_> = leaves.collect();
+    if leaves.iter().all(|leaf| leaf.weight == 0) {
+        return Err(file.flaw("no leaf has a weight above zero".to_owned()));
+    }
+    Ok((written.profile, leaves))
+}
+
+impl WrittenLeaf {
+    fn leaf(self) -> Leaf {
+        let mut addrs = self.endpoints;
+        addrs.sort_unstable();
+        addrs.dedup();
+        // In thousandths, so that 900m and 100m are nine to one.
+        let weight = self.weight.map_or(1_000, Weight::milli);
+        Leaf::new(self.authority, addrs.into_iter().map(Endpoint::new))
+            .with_weight(u32::try_from(weight).unwrap_or(u32::MAX))
+    }
+}
+
+/// The one ServiceProfile in the file `path`.
+pub(super) fn read_profile(path: &Path) -> Result<ProfileSpec, InvalidFile> {
+    let file = Opened::read(path)?;
+    let mut all =
+        ServiceProfileManifest::read_all(&file.text, &file.name).map_err(InvalidFile::invalid)?;
+    match (all.pop(), all.len()) {
+        (Some(manifest), 0) => Ok(manifest.spec),
+        (_, others) => {
+            let found = if others == 0 { 0 } else { others + 1 };
+            Err(file.flaw(format!("expected one ServiceProfile, found {found}")))
+        }
+    }
+}
+
+struct Opened {
+    name: String,
+    text: String,
+}
+
+impl Opened {
+    fn read(path: &Path) -> Result<Self, InvalidFile> {
+        let name = path.to_string_lossy().into_owned();
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => Err(InvalidFile(Flaw::Unreadable(name, Arc::new(error)))),
+        }
+    }
+
+    fn flaw(&self, message: String) -> InvalidFile {
+        InvalidFile::invalid(yaml::Error::new(&self.name, None, message))
+    }
+}
+
+/// A file that cannot be used: why, and where in it.
+#[derive(Clone, Debug)]
+pub struct InvalidFile(Flaw);
+
+#[derive(Clone, Debug)]
+enum Flaw {
+    Unreadable(String, Arc<io::Error>),
+    Invalid(yaml::Error),
+}
+
+impl InvalidFile {
+    fn invalid(error: yaml::Error) -> Self {
+        Self(Flaw::Invalid(error))
+    }
+}
+
+impl fmt::Display for InvalidFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Flaw::Unreadable(name, error) => write!(f, "cannot read {name}: {error}"),
+            Flaw::Invalid(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for InvalidFile {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Flaw::Unreadable(_, error) => Some(&**error),
+            Flaw::Invalid(_) => None,
+        }
+    }
+}
