@@ -1,4 +1,7 @@
-use crate::{Deadline, Elapsed, Phase, head::Limit};
+use crate::{
+    Deadline, Elapsed, Phase,
+    head::{Limit, is_retryable},
+};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use mesh_core::{BoxError, Route, Timeouts};
@@ -97,7 +100,8 @@ where
             .then(|| {
                 let now = Instant::now();
                 let own = own.and_then(|limit| {
-                    Some(Limit::new(now.checked_add(limit)?, Phase::Exchange, limit))
+                    let limit = Limit::new(now.checked_add(limit)?, Phase::Exchange, limit);
+                    Some(limit.ending_retries(is_retryable(&req)))
                 });
                 let outer = outer.map(|at| {
                     let at = Instant::from_std(at);

@@ -37,11 +37,21 @@ impl Phase {
 pub struct Elapsed {
     phase: Phase,
     limit: Duration,
+    ends_retries: bool,
 }
 
 impl Elapsed {
     pub(crate) fn new(phase: Phase, limit: Duration) -> Self {
-        Self { phase, limit }
+        Self {
+            phase,
+            limit,
+            ends_retries: false,
+        }
+    }
+
+    pub(crate) fn ending_retries(mut self, ends_retries: bool) -> Self {
+        self.ends_retries = ends_retries;
+        self
     }
 
     /// What was being waited for.
@@ -53,6 +63,14 @@ impl Elapsed {
     /// the request arrived here.
     pub fn limit(&self) -> Duration {
         self.limit
+    }
+
+    /// Whether this was the time for all tries of a request whose route may be retried.
+    ///
+    /// A service that makes a response of it says `mesh-no-retry: limit` there, so that its
+    /// callers do not go on where it had to stop.
+    pub fn ends_retries(&self) -> bool {
+        self.ends_retries
     }
 }
 

@@ -112,7 +112,11 @@ impl<S> Timeout<S> {
         }
         let now = Instant::now();
         // A sum too large for the clock is no limit.
-        let own = own.and_then(|limit| Some(Limit::new(now.checked_add(limit)?, phase, limit)));
+        let own = own.and_then(|limit| {
+            let limit = Limit::new(now.checked_add(limit)?, phase, limit);
+            let whole = !matches!(phase, Phase::Attempt);
+            Some(limit.ending_retries(whole && is_retryable(req)))
+        });
         let outer = outer.map(|at| {
             let at = Instant::from_std(at);
             Limit::new(at, Phase::Deadline, at.saturating_duration_since(now))
@@ -151,6 +155,11 @@ where
     }
 }
 
+/// Whether there may be retries within the limits of `req`.
+pub(crate) fn is_retryable<B>(req: &Request<B>) -> bool {
+    Route::of(req).is_some_and(Route::is_retryable)
+}
+
 /// An instant, and what to say once it has passed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
@@ -162,6 +171,12 @@ impl Limit {
     pub(crate) fn new(at: Instant, phase: Phase, limit: Duration) -> Self {
         let elapsed = Elapsed::new(phase, limit);
         Self { at, elapsed }
+    }
+
+    /// Notes whether it limits all tries of a request that has more than one.
+    pub(crate) fn ending_retries(mut self, ends_retries: bool) -> Self {
+        self.elapsed = self.elapsed.ending_retries(ends_retries);
+        self
     }
 
     pub(crate) fn earlier(a: Option<Self>, b: Option<Self>) -> Option<Self> {

@@ -63,6 +63,25 @@ async fn an_attempt_has_a_limit_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_for_all_tries_of_a_retryable_route_ends_its_retries() {
+    let ends_retries = async |layer: TimeoutLayer, route: Route| {
+        let mut req = Request::new(());
+        req.extensions_mut().insert(route);
+        let (_, error) = never_answered(layer, req).await;
+        error.downcast_ref::<Elapsed>().unwrap().ends_retries()
+    };
+    let route = || Route::new("r").with_timeout(50 * MS);
+    assert!(ends_retries(TimeoutLayer::per_route(), route().with_retries()).await);
+    assert!(ends_retries(TimeoutLayer::new(MS), Route::new("r").with_retries()).await);
+    assert!(!ends_retries(TimeoutLayer::per_route(), route()).await);
+
+    let mut limits = Timeouts::default();
+    limits.per_try = Some(50 * MS);
+    let route = Route::new("r").with_timeouts(limits).with_retries();
+    assert!(!ends_retries(TimeoutLayer::per_try(), route).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_smaller_of_the_routes_limit_and_the_callers_deadline_counts() {
     for (left, expected) in [
         (30, (Phase::Deadline, 30 * MS)),

@@ -6,8 +6,9 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
 };
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::{BoxError, Fault};
+use mesh_core::{BoxError, Fault, RetrySkipped};
 use mesh_retry::{Exhausted, MESH_NO_RETRY};
+use mesh_timeout::Elapsed;
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
@@ -99,11 +100,20 @@ pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<
     };
     tracing::debug!(%error, reason = %fault, "request failed");
     let mut rsp = synthesize(&row(fault), fault.as_str(), &text, asked);
-    if let Some(exhausted) = Exhausted::of(&**error) {
-        let reason = HeaderValue::from_static(exhausted.reason().as_str());
+    if let Some(reason) = exhausted(error) {
+        let reason = HeaderValue::from_static(reason.as_str());
         rsp.headers_mut().insert(MESH_NO_RETRY, reason);
     }
     rsp
+}
+
+/// Why callers must not go on with the retries that ended in `error`, if there were any.
+fn exhausted(error: &BoxError) -> Option<RetrySkipped> {
+    if let Some(exhausted) = Exhausted::of(&**error) {
+        return Some(exhausted.reason());
+    }
+    let elapsed: &Elapsed = error.downcast_ref()?;
+    elapsed.ends_retries().then_some(RetrySkipped::Limit)
 }
 
 fn synthesize<B>(

@@ -385,8 +385,33 @@ async fn an_error_whose_retries_are_spent_asks_callers_not_to_retry() {
     let reply = client.get("books:7002", "/books").await.unwrap();
     assert_eq!(reply.status, 502);
     assert_eq!(reply.header("mesh-no-retry"), Some("no_budget"));
+}
 
-    // What no budget was asked about says nothing.
+#[tokio::test]
+async fn a_retryable_route_whose_time_is_up_asks_callers_not_to_retry() {
+    let silent = Upstream::start(|_, _| std::future::pending()).await;
+    let discovery = Discovery::default();
+    let spec = profile(|route| {
+        route.is_retryable = true;
+        route.timeout = Some("25ms".into());
+    });
+    discovery.set("books:7002", destination(BOOKS, spec, &[silent.addr()]));
+    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
+    let mut client = Client::http1(proxy.addr()).await;
+    let reply = client.get("books:7002", "/books").await.unwrap();
+    assert_eq!(reply.status, 504);
+    assert_eq!(reply.header("mesh-no-retry"), Some("limit"));
+}
+
+#[tokio::test]
+async fn an_error_that_was_not_to_be_retried_says_nothing_about_retries() {
+    let mut gone = Upstream::answering(|_| 200).await;
+    gone.stop();
+    while tokio::net::TcpStream::connect(gone.addr()).await.is_ok() {}
+    let discovery = Discovery::default();
+    let spec = profile(|route| route.is_retryable = true);
+    discovery.set("books:7002", destination(BOOKS, spec, &[gone.addr()]));
+    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
     let mut client = Client::http1(proxy.addr()).await;
     let post = client.request("POST", "books:7002", "/other", "");
     let reply = client.send(post).await.unwrap();
