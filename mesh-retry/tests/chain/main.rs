@@ -15,7 +15,7 @@ use http_body_util::Empty;
 use leaf::Failing;
 use mesh_retry::Backoff;
 use run::{Outcome, Plan, run};
-use service::{Passes, Tries};
+use service::{Passes, Policy, Tries};
 use std::{
     sync::{
         Mutex,
@@ -50,6 +50,7 @@ const TTL: Duration = Duration::from_secs(10);
 
 const PLAN: Plan = Plan {
     tries: Tries::Budgeted(Passes::BOTH),
+    policy: Policy::Layer,
     ttl: TTL,
     evenly: false,
     outage: (1_000, 3_000),
@@ -130,6 +131,15 @@ fn budgets_of_a_second_spare_the_leaf_in_every_second() {
         ..PLAN
     };
     law("a ttl of a second", seeds().div_ceil(10), plan);
+}
+
+#[test]
+fn routes_with_one_time_limit_for_all_tries_keep_the_law() {
+    let plan = Plan {
+        policy: Policy::Route,
+        ..PLAN
+    };
+    law("policy of a route", seeds().div_ceil(4), plan);
 }
 
 fn law(title: &str, seeds: u64, plan: Plan) {

@@ -3,7 +3,7 @@
 use crate::{
     Body,
     leaf::{Failing, Leaf, Serving},
-    service::{Client, Passes, Server, Tries},
+    service::{Client, Passes, Policy, Server, Tries},
 };
 use fastrand::Rng;
 use http::Request;
@@ -28,6 +28,7 @@ const TAIL: Duration = Duration::from_millis(400);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) tries: Tries,
+    pub(crate) policy: Policy,
     /// The `ttl` of the budgets, which are the default in all else.
     pub(crate) ttl: Duration,
     /// Whether requests come like clockwork, or as chance has it (a Poisson process).
@@ -112,11 +113,11 @@ async fn simulate(seed: u64, plan: Plan) -> Outcome {
         Tries::Naive => Passes::NOTHING,
     };
     // Each try has the time for three of those below it.
-    let client = |hop: usize, each| (plan.tries, &budgets[hop], Duration::from_millis(each));
+    let client = |hop: usize, each| (&budgets[hop], Duration::from_millis(each));
     macro_rules! hop {
         ($hop:expr, $each:expr, $next:expr) => {{
-            let (tries, budget, each) = client($hop, $each);
-            let client = Client::new(tries, budget, each, plan.pauses, $next);
+            let (budget, each) = client($hop, $each);
+            let client = Client::new(&plan, budget, each, $next);
             Server { client, passes }
         }};
     }

@@ -1,11 +1,12 @@
 //! A to D: each calls the next on behalf of a request, with a client of its own.
 
-use crate::{Bare, Body};
+use crate::{Bare, Body, NO_PAUSE, run::Plan};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use mesh_retry::{
     BoxError, Budget, Exhausted, Fault, MESH_ATTEMPT, MESH_NO_RETRY, ReplayBody, Retry, RetryLayer,
+    RetrySkipped, Route,
 };
-use mesh_timeout::{Timeout, TimeoutLayer};
+use mesh_timeout::{Elapsed, Timeout, TimeoutLayer};
 use std::{
     future::Future,
     pin::Pin,
@@ -99,43 +100,66 @@ fn respond(error: &BoxError, passes: Passes) -> Response<Body> {
         Some(Fault::Elapsed) => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     });
+    let exhausted = Exhausted::of(&**error).map(Exhausted::reason);
+    let elapsed: Option<&Elapsed> = error.downcast_ref();
+    let elapsed = elapsed.filter(|elapsed| elapsed.ends_retries());
     if passes.no_retry
-        && let Some(exhausted) = Exhausted::of(&**error)
+        && let Some(reason) = exhausted.or(elapsed.map(|_| RetrySkipped::Limit))
     {
-        let reason = HeaderValue::from_static(exhausted.reason().as_str());
+        let reason = HeaderValue::from_static(reason.as_str());
         rsp.headers_mut().insert(MESH_NO_RETRY, reason);
     }
     rsp
 }
 
-/// A client as people build it: each try has its time.
+/// Where a client's policy is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// The layer: three tries of what is idempotent, each with its time.
+    Layer,
+    /// A route, as in the mesh: tries while budget and time last, and one time for all of them.
+    Route,
+}
+
+/// A client as people build it.
 #[derive(Clone)]
-pub(crate) enum Client<S> {
-    Budgeted(Retry<Timeout<S>>),
+pub(crate) struct Client<S> {
+    stack: Stack<S>,
+    route: Option<Route>,
+}
+
+#[derive(Clone)]
+enum Stack<S> {
+    Budgeted(Timeout<Retry<Timeout<S>>>),
     Naive(Timeout<S>),
 }
 
 impl<S: Clone> Client<S> {
-    pub(crate) fn new(
-        tries: Tries,
-        budget: &Budget,
-        each: Duration,
-        pauses: bool,
-        next: S,
-    ) -> Self {
-        let timed = TimeoutLayer::per_try().with_default(each).layer(next);
-        match tries {
-            Tries::Naive => Self::Naive(timed),
-            Tries::Budgeted(_) => {
-                let layer = RetryLayer::new(budget.clone());
-                let layer = if pauses {
-                    layer
-                } else {
-                    layer.backoff(crate::NO_PAUSE)
-                };
-                Self::Budgeted(layer.layer(timed))
+    pub(crate) fn new(plan: &Plan, budget: &Budget, limit: Duration, next: S) -> Self {
+        let each = TimeoutLayer::per_try();
+        let (each, retry, route) = match plan.policy {
+            Policy::Layer => {
+                let retry = RetryLayer::new(budget.clone());
+                (each.with_default(limit), retry, None)
             }
-        }
+            Policy::Route => {
+                let route = Route::new("any").with_retries().with_timeout(limit);
+                (each, RetryLayer::per_route(budget.clone()), Some(route))
+            }
+        };
+        let retry = if plan.pauses {
+            retry
+        } else {
+            retry.backoff(NO_PAUSE)
+        };
+        let next = each.layer(next);
+        let stack = match plan.tries {
+            Tries::Naive => Stack::Naive(next),
+            Tries::Budgeted(_) => {
+                Stack::Budgeted(TimeoutLayer::per_route().layer(retry.layer(next)))
+            }
+        };
+        Self { stack, route }
     }
 }
 
@@ -151,19 +175,22 @@ where
     type Future = Call;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match self {
-            Self::Budgeted(retry) => retry.poll_ready(cx),
-            Self::Naive(timed) => Service::<Request<Body>>::poll_ready(timed, cx),
+        match &mut self.stack {
+            Stack::Budgeted(retry) => retry.poll_ready(cx),
+            Stack::Naive(timed) => Service::<Request<Body>>::poll_ready(timed, cx),
         }
     }
 
-    fn call(&mut self, req: Request<Body>) -> Call {
-        match self {
-            Self::Budgeted(retry) => {
+    fn call(&mut self, mut req: Request<Body>) -> Call {
+        if let Some(route) = &self.route {
+            req.extensions_mut().insert(route.clone());
+        }
+        match &mut self.stack {
+            Stack::Budgeted(retry) => {
                 let call = retry.call(req);
                 Box::pin(async move { Ok(call.await?.map(|_| Body::new())) })
             }
-            Self::Naive(timed) => {
+            Stack::Naive(timed) => {
                 let timed = timed.clone();
                 Box::pin(async move {
                     let mut tries = 0;
