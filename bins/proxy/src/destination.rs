@@ -1,5 +1,6 @@
 use crate::{
     again::Again,
+    config::Limits,
     joint::Joint,
     pool::{Pool, Settings},
     registry::{Held, Registry},
@@ -17,7 +18,7 @@ use mesh_retry::{ReplayBody, Retry, RetryLayer};
 use mesh_split::{Split, SplitHandle};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{Timeout, TimeoutLayer};
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use tower::ServiceBuilder;
 
 /// What a destination's stack is made with: one worker's share of the proxy.
@@ -27,8 +28,7 @@ pub(crate) struct Workshop {
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,
     pub(crate) connections: Arc<Settings>,
-    /// How long a request waits for a usable endpoint.
-    pub(crate) fail_fast: Duration,
+    pub(crate) limits: Limits,
     /// Whether endpoints of the mesh have a proxy of ours, which wants to know the destination.
     pub(crate) announces: bool,
 }
@@ -99,7 +99,13 @@ pub(crate) fn stack(
         // Shows what no attempt below will: a deadline that passed, no endpoint.
         .layer(workshop.tap.exchange().direction(Direction::Outbound))
         // Again, if the route may be and the budget allows.
-        .layer(RetryLayer::per_route(joint.budget.clone()).on_retryable(retryable))
+        .layer(
+            RetryLayer::per_route(joint.budget.clone())
+                .max_body(workshop.limits.retry_body_bytes)
+                .max_memory(workshop.limits.retry_memory_bytes)
+                .max_pause(workshop.limits.retry_pause)
+                .on_retryable(retryable),
+        )
         // What each attempt came to.
         .layer(stats.actual())
         // Which leaf, by weight; which endpoint, by load; then `endpoint` below.
@@ -202,7 +208,7 @@ impl Handles {
 impl Workshop {
     fn balance(&self) -> mesh_balance::Config {
         mesh_balance::Config {
-            fail_fast: self.fail_fast,
+            fail_fast: self.limits.fail_fast,
             ..Default::default()
         }
     }

@@ -1,4 +1,5 @@
 use crate::{
+    admit,
     cache::{Cache, Entry},
     config::Limits,
     discover::Discover,
@@ -8,10 +9,10 @@ use crate::{
     respond::{self, Asked, Broken, ResponseBody},
 };
 use bytes::Bytes;
-use http::{Request, Response, Version, header::HOST};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use mesh_core::{BoxError, Conn, Direction, Head};
+use mesh_core::{BoxError, Conn, Direction};
 use mesh_discover::{Destination, Watch};
 use mesh_profile::{
     Profile, ProfileHandle, ProfileLayer, Profiled,
@@ -90,10 +91,7 @@ impl Inbound {
         conn: Arc<Conn>,
         req: Request<Incoming>,
     ) -> Response<impl Body<Data = Bytes, Error = Broken> + Send> {
-        let asked = Asked {
-            grpc: Head::is_grpc(&req),
-            http1: req.version() != Version::HTTP_2,
-        };
+        let asked = Asked::of(&req);
         match self.send(&conn, req).await {
             Ok(mut rsp) => {
                 headers::strip_hop_by_hop(rsp.headers_mut());
@@ -110,6 +108,9 @@ impl Inbound {
         conn: &Conn,
         mut req: Request<Incoming>,
     ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
+        admit::size(&req, &self.shop.limits)?;
+        admit::coding(&req)?;
+        let named = admit::authority(&mut req)?;
         let canonical = req.headers_mut().remove(CANONICAL);
         headers::strip_application(req.headers_mut());
         headers::strip_hop_by_hop(req.headers_mut());
@@ -118,12 +119,8 @@ impl Inbound {
             req.extensions_mut().insert(conn.clone());
         }
         // The apex that the caller's proxy found, else the name the request itself says.
-        let host = canonical.as_ref().or_else(|| req.headers().get(HOST));
-        let name = match (host, req.uri().authority()) {
-            (Some(host), _) => host.to_str().unwrap_or_default(),
-            (None, Some(authority)) => authority.as_str(),
-            (None, None) => "",
-        };
+        let name = canonical.as_ref().or(named.as_ref());
+        let name = name.map_or("", |name| name.to_str().unwrap_or_default());
         let entry = if name.bytes().any(|b| b.is_ascii_uppercase()) {
             self.entry(&name.to_ascii_lowercase())
         } else {

@@ -31,9 +31,11 @@
 
 mod accept;
 mod admin;
+mod admit;
 mod again;
 mod cache;
 mod config;
+mod connections;
 mod destination;
 mod detect;
 mod discover;

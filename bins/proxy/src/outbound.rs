@@ -1,23 +1,23 @@
 use crate::{
+    admit::{self, refuse},
     cache::{Cache, Entry},
-    config::Role,
+    config::{Limits, Role},
     destination::{self, Stack, Workshop},
     discover::Discover,
     headers,
     joint::Joints,
     opaque, resolve,
-    respond::{self, Asked, Broken, Refusal, ResponseBody},
+    respond::{self, Asked, Broken, ResponseBody},
 };
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, HOST},
-    uri::Scheme,
 };
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use mesh_core::{BoxError, Conn, Head};
+use mesh_core::{BoxError, Conn};
 use mesh_discover::{Destination, Endpoint, Leaf, Watch};
 use std::{
     future::pending,
@@ -40,6 +40,7 @@ pub(crate) struct Outbound {
     pub(crate) standalone: Option<Watch<Destination>>,
     /// A request waits this long for the first word about its destination.
     pub(crate) first_answer: Duration,
+    pub(crate) limits: Limits,
     /// This proxy's own addresses: sending there would go round in circles.
     pub(crate) own: Arc<[SocketAddr]>,
     /// Counts connections carried as bytes, so that endpoints take turns.
@@ -57,10 +58,7 @@ impl Outbound {
         role: Arc<Role>,
         req: Request<Incoming>,
     ) -> Response<impl Body<Data = Bytes, Error = Broken> + Send> {
-        let asked = Asked {
-            grpc: Head::is_grpc(&req),
-            http1: req.version() != Version::HTTP_2,
-        };
+        let asked = Asked::of(&req);
         if req.method() == Method::CONNECT && *role == Role::Outbound {
             return match self.tunnel(req).await {
                 Ok(()) => Response::new(ResponseBody::Empty),
@@ -87,6 +85,8 @@ impl Outbound {
         role: &Role,
         mut req: Request<Incoming>,
     ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
+        admit::size(&req, &self.limits)?;
+        admit::coding(&req)?;
         match role {
             Role::Gateway(_) | Role::Forward => headers::strip_outside(req.headers_mut()),
             _ => headers::strip_application(req.headers_mut()),
@@ -137,7 +137,7 @@ impl Outbound {
                 "CONNECT is for the outbound listener",
             ));
         }
-        let named = named_authority(req)?;
+        let named = admit::authority(req)?;
         let entry = match role {
             Role::Forward => self.cache.get(STANDALONE, |entry| {
                 let watch = self.standalone.clone();
@@ -280,38 +280,6 @@ async fn becomes_known(watch: &mut Watch<Destination>) -> Arc<Destination> {
     }
 }
 
-/// The authority that a request names, in its target or its Host.
-///
-/// A Host beside an absolute target is replaced (RFC 9112, 3.2.2), two of them are refused.
-fn named_authority(req: &mut Request<Incoming>) -> Result<Option<HeaderValue>, BoxError> {
-    if req.headers().get_all(HOST).iter().nth(1).is_some() {
-        return Err(refuse(StatusCode::BAD_REQUEST, "more than one Host"));
-    }
-    let Some(authority) = req.uri().authority() else {
-        return Ok(req.headers().get(HOST).cloned());
-    };
-    if req.version() != Version::HTTP_2 && req.uri().scheme() == Some(&Scheme::HTTPS) {
-        return Err(refuse(
-            StatusCode::NOT_IMPLEMENTED,
-            "https in an absolute target is not supported",
-        ));
-    }
-    let authority = authority.as_str();
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    if let Some(known) = req.headers().get(HOST)
-        && known == host
-    {
-        return Ok(Some(known.clone()));
-    }
-    let host = HeaderValue::from_str(host)?;
-    if req.version() != Version::HTTP_2 {
-        req.headers_mut().insert(HOST, host.clone());
-    }
-    Ok(Some(host))
-}
-
 /// Names `host` in the request, in place of whatever it named.
 fn become_authority(req: &mut Request<Incoming>, host: HeaderValue) -> Result<(), BoxError> {
     if req.uri().authority().is_some() {
@@ -323,8 +291,4 @@ fn become_authority(req: &mut Request<Incoming>, host: HeaderValue) -> Result<()
         req.headers_mut().insert(HOST, host);
     }
     Ok(())
-}
-
-fn refuse(status: StatusCode, text: &'static str) -> BoxError {
-    Refusal::new(status, text).into()
 }

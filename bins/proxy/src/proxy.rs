@@ -2,10 +2,11 @@ use crate::{
     accept,
     admin::{self, Admin},
     config::{Config, Role},
+    connections::Connections,
     discover::Discover,
     drain,
     joint::Joints,
-    registry::Registry,
+    registry::{Counter, Registry},
     signals::{self, Ask, Shutdown},
     standalone,
     worker::{self, Common},
@@ -143,14 +144,23 @@ impl Proxy {
             Some(discover) => Some(discover),
             None => control(&self.config)?,
         };
+        let registry = Arc::new(Registry::new(labels, limits));
+        let connections = Connections::new(limits.connections);
+        let counted = connections.clone();
+        registry.counter(Counter {
+            name: "connection_refused_total",
+            help: "Connections of clients that were not served because there were too many.",
+            read: Box::new(move || counted.refused()),
+        });
         let common = Common {
             limits: *limits,
-            registry: Arc::new(Registry::new(labels)),
+            registry,
             tap: Tap::new(),
             labels: labels.as_slice().into(),
             joints: Arc::<Joints>::default(),
             discover: discover.clone(),
             standalone,
+            connections: connections.clone(),
             own: own.clone(),
         };
 
@@ -173,6 +183,7 @@ impl Proxy {
             discover,
             ask,
             stopping: stopping.clone(),
+            limits: *limits,
         };
         let admin = tokio::spawn(admin::serve(Arc::new(admin), self.admin));
         drop(common);

@@ -1,4 +1,7 @@
-use crate::transport::{Meter, Reading};
+use crate::{
+    config::Limits,
+    transport::{Meter, Reading},
+};
 use mesh_core::Direction;
 use mesh_profile::stats::{
     Stats,
@@ -13,12 +16,6 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Destinations and endpoints whose counts are kept apart; what comes later counts together.
-const MAX_SERIES: usize = 20_000;
-
-/// What nobody uses any more disappears from the output after this long, as in Linkerd.
-const RETAIN_IDLE: Duration = Duration::from_secs(600);
-
 /// Every counter of the proxy, for `/metrics`.
 ///
 /// Counters belong to one worker each and are added up when somebody asks. Whoever comes back
@@ -26,6 +23,10 @@ const RETAIN_IDLE: Duration = Duration::from_secs(600);
 /// nothing starts again from zero.
 pub(crate) struct Registry {
     common: Labels,
+    /// Destinations and endpoints whose counts are kept apart; what comes later counts together.
+    max_series: usize,
+    /// What nobody uses any more disappears from the output after this long, as in Linkerd.
+    retain_idle: Duration,
     started: SystemTime,
     known: Mutex<Known>,
 }
@@ -83,8 +84,10 @@ pub(crate) enum Peer {
 }
 
 impl Registry {
-    pub(crate) fn new(labels: &[(String, String)]) -> Self {
+    pub(crate) fn new(labels: &[(String, String)], limits: &Limits) -> Self {
         Self {
+            max_series: limits.series,
+            retain_idle: limits.series_idle,
             common: Labels::new().with_prefixed("", labels.iter().map(|(key, value)| (key, value))),
             started: SystemTime::now(),
             known: Mutex::default(),
@@ -133,7 +136,7 @@ impl Registry {
             labels: labels.to_string(),
         };
         let mut labels = labels;
-        if known.series.len() >= MAX_SERIES && !known.series.contains_key(&key) {
+        if known.series.len() >= self.max_series && !known.series.contains_key(&key) {
             labels = self.common.clone().with("authority", Stats::OTHER);
             key.labels = labels.to_string();
         }
@@ -180,7 +183,9 @@ impl Registry {
         let mut out = Exposition::new();
         self.process(&mut out);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.series.retain(|_, series| series.is_fresh(now));
+        known
+            .series
+            .retain(|_, series| series.is_fresh(now, self.retain_idle));
         for (key, series) in &known.series {
             let labels = &series.labels;
             let snapshot = series.stats.snapshot();
@@ -228,12 +233,12 @@ impl Registry {
 }
 
 impl Series {
-    fn is_fresh(&mut self, now: Instant) -> bool {
+    fn is_fresh(&mut self, now: Instant, retain_idle: Duration) -> bool {
         if self.held.strong_count() > 0 {
             self.unused = None;
             return true;
         }
-        now.duration_since(*self.unused.get_or_insert(now)) < RETAIN_IDLE
+        now.duration_since(*self.unused.get_or_insert(now)) < retain_idle
     }
 }
 
@@ -277,7 +282,12 @@ mod tests {
     use super::*;
 
     fn registry() -> Registry {
-        Registry::new(&[("pod".to_owned(), "web-0".to_owned())])
+        let labels = [("pod".to_owned(), "web-0".to_owned())];
+        let limits = Limits {
+            series: 100,
+            ..Limits::default()
+        };
+        Registry::new(&labels, &limits)
     }
 
     fn route(held: &Held) {
@@ -312,7 +322,7 @@ mod tests {
         let now = Instant::now();
         let held = registry.routes(0, Direction::Outbound, "books:7002");
         route(&held);
-        let later = |times: u32| now + (RETAIN_IDLE + Duration::from_secs(1)) * times;
+        let later = |times: u32| now + (registry.retain_idle + Duration::from_secs(1)) * times;
         assert!(retryable(&registry, later(1)).is_some(), "still held");
         drop(held);
         assert!(
@@ -325,10 +335,10 @@ mod tests {
     #[test]
     fn past_the_bound_everything_counts_together() {
         let registry = registry();
-        for n in 0..MAX_SERIES + 10 {
+        for n in 0..registry.max_series + 10 {
             registry.routes(0, Direction::Inbound, &n.to_string());
         }
         let known = registry.known.lock().unwrap();
-        assert!(known.series.len() <= MAX_SERIES + 1);
+        assert!(known.series.len() <= registry.max_series + 1);
     }
 }

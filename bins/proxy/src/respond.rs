@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
 };
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::{BoxError, Fault, RetrySkipped};
+use mesh_core::{BoxError, Fault, Head, RetrySkipped};
 use mesh_retry::{Exhausted, MESH_NO_RETRY};
 use mesh_timeout::Elapsed;
 use pin_project_lite::pin_project;
 use std::{
+    borrow::Cow,
     error::Error,
     fmt,
     pin::Pin,
@@ -62,22 +63,44 @@ pub(crate) struct Asked {
     pub(crate) http1: bool,
 }
 
+impl Asked {
+    pub(crate) fn of<B>(req: &Request<B>) -> Self {
+        Self {
+            grpc: Head::is_grpc(req),
+            http1: req.version() != Version::HTTP_2,
+        }
+    }
+}
+
 /// A request that the proxy itself refuses, with the status it deserves.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, text: &'static str) -> Self {
+    pub(crate) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
         Self { status, text }
+    }
+
+    /// The refusal that `error` is, or was caused by.
+    fn of(error: &BoxError) -> Option<&Self> {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+        while let Some(error) = next {
+            if let Some(refusal) = error.downcast_ref() {
+                return Some(refusal);
+            }
+            next = error.source();
+        }
+        None
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
+        f.write_str(&self.text)
     }
 }
 
@@ -85,13 +108,14 @@ impl Error for Refusal {}
 
 /// The response that stands for `error`.
 pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<B>> {
-    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+    if let Some(refusal) = Refusal::of(error) {
         let row = Row {
             status: refusal.status,
             grpc: 3,
-            close: false,
+            // The rest of such a request may never come.
+            close: refusal.status == StatusCode::REQUEST_TIMEOUT,
         };
-        return synthesize(&row, "refused", refusal.text, asked);
+        return synthesize(&row, "refused", &refusal.text, asked);
     }
     let fault = Fault::of(&**error).unwrap_or(Fault::Unexpected);
     let text = match fault {

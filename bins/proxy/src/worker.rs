@@ -1,6 +1,7 @@
 use crate::{
     cache::Cache,
     config::{Limits, Role},
+    connections::{Admitted, Connections, Permit},
     destination::Workshop,
     detect::{self, Protocol},
     discover::Discover,
@@ -11,14 +12,18 @@ use crate::{
     outbound::Outbound,
     pool::Settings,
     registry::{Counter, Peer, Registry},
-    serve,
+    respond::{self, Asked, ResponseBody},
+    serve::Server,
     transport::{Io, Meter},
 };
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use mesh_core::{Conn, Direction};
+use http_body_util::Empty;
+use mesh_core::{BoxError, Conn, Direction};
 use mesh_discover::{Destination, Watch};
 use mesh_tap::Tap;
 use std::{
+    future::ready,
     io,
     net::SocketAddr,
     sync::{
@@ -43,6 +48,7 @@ pub(crate) struct Common {
     pub(crate) joints: Arc<Joints>,
     pub(crate) discover: Option<Arc<dyn Discover>>,
     pub(crate) standalone: Option<Watch<Destination>>,
+    pub(crate) connections: Arc<Connections>,
     /// The addresses that this proxy listens on.
     pub(crate) own: Arc<[SocketAddr]>,
 }
@@ -54,6 +60,8 @@ struct Worker {
     inbound: inbound::Workshop,
     /// Accepted connections.
     outer: [Arc<Meter>; 2],
+    connections: Arc<Connections>,
+    server: Server,
     detect: Duration,
 }
 
@@ -65,6 +73,9 @@ pub(crate) struct Running {
 
 /// A worker's deepest stack is that of one poll; measured, with room to spare.
 const STACK: usize = 512 * 1024;
+
+/// How long a connection too many may take to say what it speaks, and to listen to the answer.
+const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// How long to pause when accepting fails, which it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -134,6 +145,10 @@ impl Worker {
                 connect: limits.connect,
                 idle: limits.pool_idle,
                 size: limits.pool_size,
+                body_gap: limits.body_gap,
+                headers: limits.headers,
+                head_bytes: limits.head_bytes,
+                buffer_bytes: limits.buffer_bytes,
                 meter: registry.meter(direction, Peer::Destination),
                 resent: AtomicU64::new(0),
             });
@@ -152,13 +167,14 @@ impl Worker {
                 registry: registry.clone(),
                 tap: common.tap.clone(),
                 connections: settings(Direction::Outbound),
-                fail_fast: limits.fail_fast,
+                limits: *limits,
                 announces: common.standalone.is_none(),
             },
             joints: common.joints.clone(),
             discover: common.discover.clone(),
             standalone: common.standalone.clone(),
             first_answer: limits.fail_fast,
+            limits: *limits,
             own: common.own.clone(),
             turns: AtomicUsize::new(0),
         };
@@ -176,6 +192,8 @@ impl Worker {
             inbound,
             outer: [Direction::Inbound, Direction::Outbound]
                 .map(|direction| registry.meter(direction, Peer::Source)),
+            connections: common.connections.clone(),
+            server: Server::new(limits),
             detect: limits.detect,
         }
     }
@@ -217,17 +235,38 @@ impl Worker {
         // In a box, so that a connection takes the memory of what it is, not of all it could be.
         if let Some(inbound) = inbound {
             let handle = move |req| inbound.clone().handle(conn.clone(), req);
-            Box::pin(serve::http(io, protocol, handle, draining)).await;
+            Box::pin(self.server.serve(io, protocol, handle, draining)).await;
         } else {
             let outbound = self.outbound.clone();
             let handle = move |req| outbound.clone().handle(conn.clone(), role.clone(), req);
-            Box::pin(serve::http(io, protocol, handle, draining)).await;
+            Box::pin(self.server.serve(io, protocol, handle, draining)).await;
         }
         Ok(())
     }
 }
 
 impl Worker {
+    /// Tells a connection for which there is no room.
+    async fn turn_away(self: Arc<Self>, socket: TcpStream, draining: Draining) -> io::Result<()> {
+        let mut io = Io::new(socket, Arc::default());
+        let told = async {
+            if let Some(protocol @ (Protocol::Http1 | Protocol::Http2)) =
+                detect::detect(&mut io, TURN_AWAY).await?
+            {
+                let error = BoxError::from(self.connections.full());
+                let handle = |req: http::Request<_>| {
+                    let answer = respond::error(&error, Asked::of(&req));
+                    ready(answer as http::Response<ResponseBody<Empty<Bytes>>>)
+                };
+                self.server.serve(io, protocol, handle, draining).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(TURN_AWAY, told)
+            .await
+            .unwrap_or(Ok(()))
+    }
+
     /// Copies the bytes of a connection that is not HTTP.
     async fn carry(&self, role: &Role, io: Io, peer: SocketAddr) -> io::Result<()> {
         let endpoint = match role {
@@ -253,6 +292,18 @@ impl Worker {
     }
 }
 
+/// Runs what serves a connection, which counts as long.
+async fn until_the_end(
+    serving: impl Future<Output = io::Result<()>>,
+    permit: Permit,
+    peer: SocketAddr,
+) {
+    if let Err(error) = serving.await {
+        tracing::debug!(%error, %peer, "connection ended");
+    }
+    drop(permit);
+}
+
 /// Accepts connections until the drain.
 async fn accept(worker: Arc<Worker>, role: Arc<Role>, listener: TcpListener, draining: Draining) {
     let inbound = match *role {
@@ -260,15 +311,19 @@ async fn accept(worker: Arc<Worker>, role: Arc<Role>, listener: TcpListener, dra
         _ => None,
     };
     let serve = |(socket, peer), draining: &Draining| {
-        let (role, inbound) = (role.clone(), inbound.clone());
-        let serving = worker
-            .clone()
-            .serve(role, inbound, socket, peer, draining.clone());
-        tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::debug!(%error, %peer, "connection ended");
+        let (worker, draining) = (worker.clone(), draining.clone());
+        match worker.connections.admit() {
+            Admitted::Served(permit) => {
+                let (role, inbound) = (role.clone(), inbound.clone());
+                let serving = worker.serve(role, inbound, socket, peer, draining);
+                tokio::spawn(until_the_end(serving, permit, peer));
             }
-        });
+            Admitted::Told(permit) => {
+                let turning = worker.turn_away(socket, draining);
+                tokio::spawn(until_the_end(turning, permit, peer));
+            }
+            Admitted::Closed => {}
+        }
     };
     let mut started = std::pin::pin!({
         let mut draining = draining.clone();

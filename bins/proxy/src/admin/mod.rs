@@ -3,12 +3,13 @@
 mod tap;
 
 use crate::{
+    config::Limits,
     detect::{self, Protocol},
     discover::Discover,
     drain::{self, Draining},
     registry::Registry,
     respond::{Broken, ResponseBody},
-    serve,
+    serve::Server,
     signals::Ask,
     transport::{Io, Meter},
 };
@@ -28,14 +29,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 use tower_service::Service as _;
 
 /// The one method of the tap service.
 const OBSERVE: &str = "/io.linkerd.proxy.tap.Tap/Observe";
 
-/// Whoever connects must say what it wants within this.
-const DETECT: Duration = Duration::from_secs(10);
+/// Connections at once; it takes one to scrape, and one to watch a tap.
+const MAX_CONNECTIONS: usize = 256;
 
 /// What the admin port answers with.
 pub(crate) struct Admin {
@@ -45,6 +46,7 @@ pub(crate) struct Admin {
     pub(crate) ask: Ask,
     /// Set when the drain has begun.
     pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) limits: Limits,
 }
 
 type Answer = Response<ResponseBody<UnsyncBoxBody<Bytes, Broken>>>;
@@ -60,22 +62,38 @@ pub(crate) async fn serve(admin: Arc<Admin>, listener: std::net::TcpListener) {
     };
     let meter = Arc::<Meter>::default();
     let (_never, draining) = drain::channel();
+    let server = Server::new(&admin.limits);
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        // A scraper that finds no room waits in the kernel's queue.
+        let Ok(place) = room.clone().acquire_owned().await else {
+            return;
+        };
         let Ok((socket, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let _ = socket.set_nodelay(true);
         let io = Io::new(socket, meter.clone());
-        tokio::spawn(connection(admin.clone(), io, peer, draining.clone()));
+        let (admin, server, draining) = (admin.clone(), server.clone(), draining.clone());
+        tokio::spawn(async move {
+            connection(admin, server, io, peer, draining).await;
+            drop(place);
+        });
     }
 }
 
-async fn connection(admin: Arc<Admin>, mut io: Io, peer: SocketAddr, draining: Draining) {
-    match detect::detect(&mut io, DETECT).await {
+async fn connection(
+    admin: Arc<Admin>,
+    server: Server,
+    mut io: Io,
+    peer: SocketAddr,
+    draining: Draining,
+) {
+    match detect::detect(&mut io, admin.limits.detect).await {
         Ok(Some(protocol @ (Protocol::Http1 | Protocol::Http2))) => {
             let handle = |req| admin.clone().handle(peer, req);
-            serve::http(io, protocol, handle, draining).await;
+            server.serve(io, protocol, handle, draining).await;
         }
         _ => tracing::debug!(%peer, "not HTTP"),
     }
@@ -116,7 +134,7 @@ impl Admin {
 
     /// Only for this machine: events may tell what the metrics do not.
     async fn observe(&self, req: Request<Incoming>) -> Answer {
-        let mut server = TapServer::new(tap::Observer::new(self.tap.clone()));
+        let mut server = TapServer::new(tap::Observer::new(self.tap.clone(), &self.limits));
         let rsp = match server.call(req).await {
             Ok(rsp) => rsp,
             Err(never) => match never {},

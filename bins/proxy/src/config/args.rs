@@ -1,3 +1,4 @@
+use super::Limits;
 use anyhow::{Context as _, bail};
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -109,35 +110,6 @@ pub struct Args {
     #[arg(long, env = "MESH_PROXY_LIFELINE")]
     pub lifeline: bool,
 
-    /// How long requests in flight may take to finish after SIGTERM
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_DRAIN_LIMIT",
-          default_value = "120s", value_parser = duration)]
-    pub drain_limit: Duration,
-
-    /// How long connecting to an endpoint may take
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_CONNECT_TIMEOUT",
-          default_value = "1s", value_parser = duration)]
-    pub connect_timeout: Duration,
-
-    /// How long a request waits for a usable endpoint, and for the controller's first answer
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_FAIL_FAST",
-          default_value = "3s", value_parser = duration)]
-    pub fail_fast: Duration,
-
-    /// How long an unused connection to an endpoint is kept; shorter than the peer's own limit
-    #[arg(long, value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
-          default_value = "3s", value_parser = duration)]
-    pub pool_idle: Duration,
-
-    /// How many destinations are remembered at once by each worker
-    #[arg(
-        long,
-        value_name = "N",
-        env = "MESH_PROXY_MAX_DESTINATIONS",
-        default_value_t = 1024
-    )]
-    pub max_destinations: usize,
-
     /// What is logged, as in RUST_LOG
     #[arg(
         long,
@@ -146,6 +118,10 @@ pub struct Args {
         default_value = "warn"
     )]
     pub log: String,
+
+    /// Bounds
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// `ADDR=TARGET`: a listener and the one place its requests go.
@@ -205,10 +181,18 @@ impl FromStr for Label {
 }
 
 /// A length of time above zero, as Go writes it.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match mesh_profile::duration::parse(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("expected a duration such as 300ms, 2s or 1m30s".into()),
+    }
+}
+
+/// A number above zero.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a number above zero".into()),
     }
 }
 

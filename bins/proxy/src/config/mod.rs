@@ -1,6 +1,10 @@
 mod args;
+mod limits;
 
-pub use self::args::{Args, Fixed, Label};
+pub use self::{
+    args::{Args, Fixed, Label},
+    limits::Limits,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args as _;
@@ -9,7 +13,6 @@ use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 /// What a listener does with the requests it takes.
@@ -43,43 +46,6 @@ pub struct Standalone {
     pub forward: Vec<String>,
     /// A ServiceProfile manifest.
     pub profile: Option<PathBuf>,
-}
-
-/// Bounds; each has a flag.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Requests in flight may take this long after the drain began.
-    pub drain: Duration,
-    /// Connecting to an endpoint.
-    pub connect: Duration,
-    /// Waiting for a usable endpoint, or for the controller's first answer.
-    pub fail_fast: Duration,
-    /// An unused connection to an endpoint is closed after this.
-    pub pool_idle: Duration,
-    /// Unused connections kept by one worker to one endpoint.
-    pub pool_size: usize,
-    /// Destinations remembered by one worker.
-    pub destinations: usize,
-    /// A destination unused for this long is forgotten.
-    pub destination_idle: Duration,
-    /// The first bytes of a connection must say what it speaks.
-    pub detect: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            drain: Duration::from_secs(120),
-            connect: Duration::from_secs(1),
-            fail_fast: Duration::from_secs(3),
-            // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
-            pool_idle: Duration::from_secs(3),
-            pool_size: 1024,
-            destinations: 1024,
-            destination_idle: Duration::from_secs(60),
-            detect: Duration::from_secs(10),
-        }
-    }
 }
 
 /// Everything a proxy is told, checked once; nothing reads flags or environment later.
@@ -181,14 +147,7 @@ impl TryFrom<Args> for Config {
             workers: args.workers.map_or_else(cores, usize::from),
             lifeline: args.lifeline,
             standalone,
-            limits: Limits {
-                drain: args.drain_limit,
-                connect: args.connect_timeout,
-                fail_fast: args.fail_fast,
-                pool_idle: args.pool_idle,
-                destinations: args.max_destinations.max(1),
-                ..Limits::default()
-            },
+            limits: args.limits,
             log: args.log,
         })
     }
@@ -205,6 +164,7 @@ fn has_port(target: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn config(args: &str) -> anyhow::Result<Config> {
         let args = std::iter::once("mesh-proxy").chain(args.split(' '));

@@ -1,16 +1,11 @@
 use super::http1::Lease;
 use bytes::Bytes;
-use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use mesh_core::BoxError;
 use std::{
     fmt,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     task::{Context, Poll, Waker},
 };
 
@@ -135,108 +130,5 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Body").field(&self.incoming).finish()
-    }
-}
-
-/// A request body on its way out, or the absence of one.
-pub(super) struct Upload<B> {
-    inner: Option<B>,
-    sending: Option<Sending>,
-}
-
-/// What there was to upload, and whether that is over.
-pub(super) enum Uploaded<B> {
-    /// Nothing; the empty body waits here, should the request have to go elsewhere.
-    Nothing(B),
-    /// Something, which has ended, one way or another, when this is set.
-    Body(Arc<AtomicBool>),
-}
-
-/// Sets the flag when dropped.
-struct Sending(Arc<AtomicBool>);
-
-impl<B: HttpBody> Upload<B> {
-    pub(super) fn new(body: B) -> (Self, Uploaded<B>) {
-        if body.is_end_stream() {
-            return (Self::empty(), Uploaded::Nothing(body));
-        }
-        let flag = Arc::new(AtomicBool::new(false));
-        let upload = Self {
-            inner: Some(body),
-            sending: Some(Sending(flag.clone())),
-        };
-        (upload, Uploaded::Body(flag))
-    }
-
-    pub(super) fn empty() -> Self {
-        Self {
-            inner: None,
-            sending: None,
-        }
-    }
-}
-
-impl<B> Uploaded<B> {
-    pub(super) fn is_done(&self) -> bool {
-        match self {
-            Self::Nothing(_) => true,
-            Self::Body(flag) => flag.load(Relaxed),
-        }
-    }
-
-    /// Whether there was nothing to upload.
-    pub(super) fn was_empty(&self) -> bool {
-        matches!(self, Self::Nothing(_))
-    }
-
-    /// `req` as it came, if none of its body was read.
-    pub(super) fn unsent(self, req: Request<Upload<B>>) -> Option<Request<B>> {
-        let (parts, upload) = req.into_parts();
-        let body = match self {
-            Self::Nothing(body) => body,
-            Self::Body(_) => upload.inner?,
-        };
-        Some(Request::from_parts(parts, body))
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-impl<B: HttpBody + Unpin> HttpBody for Upload<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = &mut *self;
-        let Some(inner) = &mut this.inner else {
-            return Poll::Ready(None);
-        };
-        let polled = Pin::new(&mut *inner).poll_frame(cx);
-        let over = match &polled {
-            Poll::Pending => false,
-            Poll::Ready(Some(Ok(_))) => inner.is_end_stream(),
-            Poll::Ready(_) => true,
-        };
-        if over {
-            this.sending = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }

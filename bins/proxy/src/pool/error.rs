@@ -1,4 +1,6 @@
-use http::Request;
+use super::upload::Silent;
+use crate::respond::Refusal;
+use http::{Request, StatusCode};
 use mesh_core::Fault;
 use std::{
     any::Any,
@@ -15,6 +17,8 @@ pub(crate) struct SendError {
     fault: Fault,
     endpoint: SocketAddr,
     cause: String,
+    /// It was the caller's fault.
+    refusal: Option<Refusal>,
     /// The request, if it never left.
     unsent: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -30,6 +34,7 @@ impl SendError {
             fault,
             endpoint,
             cause: inner.to_string(),
+            refusal: None,
             unsent: None,
         }
     }
@@ -64,7 +69,17 @@ impl SendError {
         } else {
             Fault::Unexpected
         };
-        Self::new(fault, endpoint, Cause(error))
+        let mut sent = Self::new(fault, endpoint, Cause(error));
+        if error.is_parse_too_large() {
+            sent.cause += " (--max-head-bytes, --max-headers)";
+        }
+        sent.refusal = source::<Silent>(error).map(Silent::refusal).or_else(|| {
+            let text = "the request's body broke off, or is not what its head says";
+            error
+                .is_user()
+                .then(|| Refusal::new(StatusCode::BAD_REQUEST, text))
+        });
+        sent
     }
 }
 
@@ -113,7 +128,10 @@ impl fmt::Debug for SendError {
 
 impl Error for SendError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.fault)
+        match &self.refusal {
+            Some(refusal) => Some(refusal),
+            None => Some(&self.fault),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 use super::{
-    Inner, SendError, Spare,
-    body::{Body, Upload, Uploaded},
-    is_idempotent,
+    Inner, MAX_HEADERS, MOST_HEADERS, SendError, Spare,
+    body::Body,
+    framing, is_idempotent,
+    upload::{Upload, Uploaded},
 };
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
@@ -67,7 +68,7 @@ where
         let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
 
         let (parts, body) = req.into_parts();
-        let (body, uploaded) = Upload::new(body);
+        let (body, uploaded) = Upload::new(body, Some(self.settings.body_gap));
         let mut req = Request::from_parts(parts, body);
         let mut fresh_only = false;
         loop {
@@ -87,6 +88,7 @@ where
             let mut error = match conn.send(req).await {
                 Ok(rsp) => {
                     let refused = spare.filter(|_| self.is_refusal(&rsp));
+                    let rsp = framing::unambiguous(rsp, self.addr)?;
                     let mut rsp = self.answered(rsp, conn, &uploaded);
                     self.give_back(&mut rsp, refused, uploaded);
                     return Ok(rsp);
@@ -143,7 +145,7 @@ where
         let mut conn = self.open(true).await?;
         conn.detach();
         let (parts, body) = req.into_parts();
-        let (body, _) = Upload::new(body);
+        let (body, _) = Upload::new(body, Some(self.settings.body_gap));
         let mut rsp = conn
             .send(Request::from_parts(parts, body))
             .await
@@ -165,7 +167,19 @@ where
 
     async fn open(&self, upgrades: bool) -> Result<Conn<B>, SendError> {
         let io = self.connect().await?;
-        let (sender, conn) = http1::handshake(io)
+        let mut builder = http1::Builder::new();
+        builder
+            .max_header_size(self.settings.head_bytes)
+            .max_buf_size(
+                self.settings
+                    .buffer_bytes
+                    .max(self.settings.head_bytes.saturating_add(8192)),
+            );
+        if self.settings.headers != MAX_HEADERS {
+            builder.max_headers(self.settings.headers.min(MOST_HEADERS));
+        }
+        let (sender, conn) = builder
+            .handshake(io)
             .await
             .map_err(|error| SendError::new(Fault::Unexpected, self.addr, error))?;
         Ok(Conn {

@@ -1,8 +1,9 @@
 use super::{
     Inner, SendError, Spare,
-    body::{Body, Upload},
+    body::Body,
     error::{is_reset, is_unprocessed},
     is_idempotent,
+    upload::Upload,
 };
 use http::{
     HeaderValue, Request, Response, Uri,
@@ -33,7 +34,7 @@ where
         let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
 
         let (parts, body) = req.into_parts();
-        let (body, uploaded) = Upload::new(body);
+        let (body, uploaded) = Upload::new(body, None);
         let mut req = Request::from_parts(parts, body);
         let mut resends = 0;
         loop {
@@ -86,6 +87,8 @@ where
         let io = self.connect().await?;
         let (sender, conn) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(self.settings.head_bytes).unwrap_or(u32::MAX))
+            .max_send_buf_size(self.settings.buffer_bytes.min(u32::MAX as usize))
             .handshake(io)
             .await
             .map_err(|error| SendError::new(Fault::Protocol, self.addr, error))?;

@@ -9,14 +9,16 @@
 
 mod body;
 mod error;
+mod framing;
 mod http1;
 mod http2;
+mod upload;
 
 pub(crate) use self::{body::Body, error::SendError};
 
 use self::{
-    body::{Upload, Uploaded},
     http1::Idle,
+    upload::{Upload, Uploaded},
 };
 use crate::{
     headers::CANONICAL,
@@ -51,11 +53,25 @@ pub(crate) struct Settings {
     pub(crate) idle: Duration,
     /// Unused connections kept for one endpoint.
     pub(crate) size: usize,
+    /// An HTTP/1 client may be silent for so long in the middle of a body.
+    pub(crate) body_gap: Duration,
+    /// Headers of a response.
+    pub(crate) headers: usize,
+    /// Bytes of a response's head.
+    pub(crate) head_bytes: usize,
+    /// Bytes of one message that are buffered.
+    pub(crate) buffer_bytes: usize,
     /// Counts bytes and connections.
     pub(crate) meter: Arc<Meter>,
     /// Counts requests sent again because they never left.
     pub(crate) resent: AtomicU64,
 }
+
+/// hyper's own bound of headers, for which it needs no memory per response.
+const MAX_HEADERS: usize = 100;
+
+/// What a map of headers can hold.
+const MOST_HEADERS: usize = 24_576;
 
 /// Sends requests to one endpoint. Clones share its connections.
 pub(crate) struct Pool<B>(Arc<Inner<B>>);

@@ -3,6 +3,7 @@
 mod event;
 mod filter;
 
+use crate::config::Limits;
 use linkerd2_proxy_api::tap::{ObserveRequest, TapEvent, tap_server};
 use mesh_tap::{Events, Tap};
 use std::{
@@ -12,16 +13,21 @@ use std::{
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-/// Events that may wait for one reader; Linkerd's capacity.
-const CAPACITY: usize = 400;
-
 /// Answers `Observe`.
 #[derive(Clone, Debug)]
-pub(super) struct Observer(Tap);
+pub(super) struct Observer {
+    tap: Tap,
+    max_taps: usize,
+    queue: usize,
+}
 
 impl Observer {
-    pub(super) fn new(tap: Tap) -> Self {
-        Self(tap)
+    pub(super) fn new(tap: Tap, limits: &Limits) -> Self {
+        Self {
+            tap,
+            max_taps: limits.taps,
+            queue: limits.tap_queue.min(Tap::MAX_CAPACITY),
+        }
     }
 }
 
@@ -31,9 +37,13 @@ impl tap_server::Tap for Observer {
 
     async fn observe(&self, req: Request<ObserveRequest>) -> Result<Response<Observed>, Status> {
         let filter = filter::from_wire(&req.into_inner()).map_err(Status::invalid_argument)?;
+        if self.tap.subscriptions() >= self.max_taps {
+            let text = format!("{} taps are open (--max-taps)", self.max_taps);
+            return Err(Status::resource_exhausted(text));
+        }
         let events = self
-            .0
-            .try_subscribe(filter, CAPACITY)
+            .tap
+            .try_subscribe(filter, self.queue)
             .map_err(|error| Status::resource_exhausted(error.to_string()))?;
         Ok(Response::new(Observed(events)))
     }

@@ -1,0 +1,222 @@
+use super::args::{count, duration};
+use std::time::Duration;
+
+/// Every bound of the proxy, and its flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// How long requests in flight may take to finish after SIGTERM
+    #[arg(long = "drain-limit", value_name = "DURATION", env = "MESH_PROXY_DRAIN_LIMIT",
+          default_value = "120s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// How long connecting to an endpoint may take
+    #[arg(long = "connect-timeout", value_name = "DURATION", env = "MESH_PROXY_CONNECT_TIMEOUT",
+          default_value = "1s", value_parser = duration)]
+    pub connect: Duration,
+
+    /// How long a request waits for a usable endpoint, and for the controller's first answer
+    #[arg(long = "fail-fast", value_name = "DURATION", env = "MESH_PROXY_FAIL_FAST",
+          default_value = "3s", value_parser = duration)]
+    pub fail_fast: Duration,
+
+    /// How many connections may be open at once; more are told so and closed
+    #[arg(long = "max-connections", value_name = "N", env = "MESH_PROXY_MAX_CONNECTIONS",
+          default_value = "10000", value_parser = count)]
+    pub connections: usize,
+
+    /// How long the first bytes of a connection may take to say what it speaks
+    #[arg(long = "detect-limit", value_name = "DURATION", env = "MESH_PROXY_DETECT_LIMIT",
+          default_value = "10s", value_parser = duration)]
+    pub detect: Duration,
+
+    /// How long a request head may take to arrive, from its first byte on
+    #[arg(long = "head-limit", value_name = "DURATION", env = "MESH_PROXY_HEAD_LIMIT",
+          default_value = "30s", value_parser = duration)]
+    pub head: Duration,
+
+    /// How long a client's connection may be without a request; longer than clients keep theirs
+    #[arg(long = "idle-limit", value_name = "DURATION", env = "MESH_PROXY_IDLE_LIMIT",
+          default_value = "1h", value_parser = duration)]
+    pub idle: Duration,
+
+    /// How long an HTTP/1 client may be silent in the middle of a request body
+    #[arg(long = "body-gap", value_name = "DURATION", env = "MESH_PROXY_BODY_GAP",
+          default_value = "5m", value_parser = duration)]
+    pub body_gap: Duration,
+
+    /// How long a client may read nothing of what is there for it
+    #[arg(long = "stall-limit", value_name = "DURATION", env = "MESH_PROXY_STALL_LIMIT",
+          default_value = "5m", value_parser = duration)]
+    pub stall: Duration,
+
+    /// How often an HTTP/2 client is asked whether it is alive; it has as long to answer
+    #[arg(long = "ping-interval", value_name = "DURATION", env = "MESH_PROXY_PING_INTERVAL",
+          default_value = "1m", value_parser = duration)]
+    pub ping: Duration,
+
+    /// How large the head of a request or response may be, in bytes
+    #[arg(long = "max-head-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_HEAD_BYTES",
+          default_value = "65536", value_parser = count)]
+    pub head_bytes: usize,
+
+    /// How many headers a request or response may have
+    #[arg(long = "max-headers", value_name = "N", env = "MESH_PROXY_MAX_HEADERS",
+          default_value = "100", value_parser = count)]
+    pub headers: usize,
+
+    /// How long the target of a request may be, in bytes
+    #[arg(long = "max-uri-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_URI_BYTES",
+          default_value = "32768", value_parser = count)]
+    pub uri_bytes: usize,
+
+    /// How many streams an HTTP/2 connection may have at once
+    #[arg(long = "max-streams", value_name = "N", env = "MESH_PROXY_MAX_STREAMS",
+          default_value = "200", value_parser = clap::value_parser!(u32).range(1..))]
+    pub streams: u32,
+
+    /// How many HTTP/2 streams a client may reset before they were looked at
+    #[arg(long = "max-resets", value_name = "N", env = "MESH_PROXY_MAX_RESETS",
+          default_value = "20", value_parser = count)]
+    pub resets: usize,
+
+    /// How much of one message is buffered for a slow reader, in bytes
+    #[arg(long = "max-buffer-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_BUFFER_BYTES",
+          default_value = "409600", value_parser = count)]
+    pub buffer_bytes: usize,
+
+    /// How large a request body may be to be kept for a retry, in bytes
+    #[arg(long = "max-retry-body-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_RETRY_BODY_BYTES",
+          default_value = "65536", value_parser = count)]
+    pub retry_body_bytes: usize,
+
+    /// How much memory all request bodies kept for a retry may take, in bytes
+    #[arg(long = "max-retry-memory-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_RETRY_MEMORY_BYTES",
+          default_value = "67108864", value_parser = count)]
+    pub retry_memory_bytes: usize,
+
+    /// How long a server may have a retry wait
+    #[arg(long = "max-retry-pause", value_name = "DURATION", env = "MESH_PROXY_MAX_RETRY_PAUSE",
+          default_value = "5s", value_parser = duration)]
+    pub retry_pause: Duration,
+
+    /// How long an unused connection to an endpoint is kept; shorter than the peer's own limit
+    #[arg(long = "pool-idle", value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
+          default_value = "3s", value_parser = duration)]
+    pub pool_idle: Duration,
+
+    /// How many unused connections to an endpoint each worker keeps
+    #[arg(long = "pool-size", value_name = "N", env = "MESH_PROXY_POOL_SIZE",
+          default_value = "1024", value_parser = count)]
+    pub pool_size: usize,
+
+    /// How many destinations are remembered at once by each worker
+    #[arg(long = "max-destinations", value_name = "N", env = "MESH_PROXY_MAX_DESTINATIONS",
+          default_value = "1024", value_parser = count)]
+    pub destinations: usize,
+
+    /// How long a destination without use is remembered, at least
+    #[arg(long = "destination-idle", value_name = "DURATION", env = "MESH_PROXY_DESTINATION_IDLE",
+          default_value = "60s", value_parser = duration)]
+    pub destination_idle: Duration,
+
+    /// How many destinations and endpoints are counted apart
+    #[arg(long = "max-series", value_name = "N", env = "MESH_PROXY_MAX_SERIES",
+          default_value = "20000", value_parser = count)]
+    pub series: usize,
+
+    /// How long /metrics shows what nobody uses any more
+    #[arg(long = "series-idle", value_name = "DURATION", env = "MESH_PROXY_SERIES_IDLE",
+          default_value = "10m", value_parser = duration)]
+    pub series_idle: Duration,
+
+    /// How many taps there may be at once; 32 is the most
+    #[arg(long = "max-taps", value_name = "N", env = "MESH_PROXY_MAX_TAPS",
+          default_value = "32", value_parser = count)]
+    pub taps: usize,
+
+    /// How many events may wait for one tap
+    #[arg(long = "tap-queue", value_name = "N", env = "MESH_PROXY_TAP_QUEUE",
+          default_value = "400", value_parser = count)]
+    pub tap_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(120),
+            connect: Duration::from_secs(1),
+            fail_fast: Duration::from_secs(3),
+            connections: 10_000,
+            // Linkerd's.
+            detect: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            // Envoy's. Browsers keep connections for 5 min, Go and Java less by default.
+            idle: Duration::from_secs(3600),
+            body_gap: Duration::from_secs(300),
+            stall: Duration::from_secs(300),
+            ping: Duration::from_secs(60),
+            // Envoy has 60 KiB, nginx 32, Node 16.
+            head_bytes: 64 * 1024,
+            headers: 100,
+            uri_bytes: 32 * 1024,
+            streams: 200,
+            // h2's own: its answer to "rapid reset", CVE-2023-44487.
+            resets: 20,
+            buffer_bytes: 400 * 1024,
+            retry_body_bytes: 64 * 1024,
+            retry_memory_bytes: 64 * 1024 * 1024,
+            retry_pause: Duration::from_secs(5),
+            // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
+            pool_idle: Duration::from_secs(3),
+            pool_size: 1024,
+            destinations: 1024,
+            destination_idle: Duration::from_secs(60),
+            series: 20_000,
+            series_idle: Duration::from_secs(600),
+            // Each costs every request a comparison.
+            taps: 32,
+            // Linkerd's.
+            tap_queue: 400,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args as _, FromArgMatches as _};
+
+    fn parse(args: &str) -> Result<Limits, clap::Error> {
+        let command = Limits::augment_args(clap::Command::new("proxy").no_binary_name(true));
+        let matches = command.try_get_matches_from(args.split_whitespace())?;
+        Limits::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn flags_and_tests_have_the_same_defaults() {
+        assert_eq!(parse("").unwrap(), Limits::default());
+    }
+
+    #[test]
+    fn no_limit_can_be_nothing() {
+        for flag in ["--max-streams", "--max-headers", "--head-limit"] {
+            assert!(parse(&format!("{flag} 0")).is_err(), "{flag}");
+        }
+        assert_eq!(parse("--max-headers 7").unwrap().headers, 7);
+    }
+
+    #[test]
+    fn every_flag_is_in_the_documentation() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/headers-and-limits.md"
+        );
+        let text = std::fs::read_to_string(path).unwrap();
+        for arg in Limits::augment_args(clap::Command::new("proxy")).get_arguments() {
+            let env = arg.get_env().unwrap().to_str().unwrap();
+            let both = format!("`--{}`, `{env}`", arg.get_long().unwrap());
+            assert!(text.contains(&both), "{both}");
+        }
+    }
+}

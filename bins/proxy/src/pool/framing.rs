@@ -1,0 +1,58 @@
+//! Responses over HTTP/1 that could be read in two ways.
+
+use super::SendError;
+use crate::admit;
+use http::{
+    Response, StatusCode,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+use mesh_core::Fault;
+use std::{fmt, net::SocketAddr};
+
+/// The response, which says its length once.
+///
+/// A response with both a length and an encoding may be an attempt at splitting (RFC 9112, 6.3),
+/// and a switch of protocols that nobody asked for has no end: both count as broken, and their
+/// connection is closed. The same length said twice is said once from here on.
+pub(super) fn unambiguous<B>(
+    mut rsp: Response<B>,
+    endpoint: SocketAddr,
+) -> Result<Response<B>, SendError> {
+    let broken = |what| Err(SendError::new(Fault::Protocol, endpoint, Ambiguous(what)));
+    if rsp.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return broken("101 without a request for it");
+    }
+    let headers = rsp.headers_mut();
+    let is_coded = headers.contains_key(TRANSFER_ENCODING);
+    if is_coded && !admit::is_chunked(headers) {
+        return broken("a transfer coding other than chunked");
+    }
+    let Some(length) = headers.get(CONTENT_LENGTH) else {
+        return Ok(rsp);
+    };
+    if is_coded {
+        return broken("both Content-Length and Transfer-Encoding");
+    }
+    let several = length.as_bytes().contains(&b',');
+    if several || headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        // hyper has seen to it that they are all the same.
+        let one = length.as_bytes().split(|b| *b == b',').next();
+        let one = one.and_then(|one| http::HeaderValue::from_bytes(one.trim_ascii()).ok());
+        match one {
+            Some(one) => headers.insert(CONTENT_LENGTH, one),
+            None => return broken("Content-Length"),
+        };
+    }
+    Ok(rsp)
+}
+
+#[derive(Debug)]
+struct Ambiguous(&'static str);
+
+impl fmt::Display for Ambiguous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Ambiguous {}

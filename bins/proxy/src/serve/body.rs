@@ -1,0 +1,86 @@
+use super::pulse::Pulse;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+pin_project! {
+    /// A response body whose end, and whose frames that nobody takes, show in the pulse of its
+    /// connection.
+    pub(super) struct Pulsing<B> {
+        #[pin]
+        inner: B,
+        open: Open,
+    }
+}
+
+/// A request whose response is not over.
+pub(super) struct Open {
+    pulse: Arc<Pulse>,
+    /// The last frame was taken, and no other asked for.
+    untaken: bool,
+}
+
+impl Open {
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
+        pulse.begin();
+        Self {
+            pulse,
+            untaken: false,
+        }
+    }
+
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    pub(super) fn body<B: Body>(mut self, inner: B) -> Pulsing<B> {
+        self.pulse.answer();
+        // Over HTTP/2 nobody asks for the first frame either, while there is no window for it.
+        self.take(!inner.is_end_stream());
+        Pulsing { inner, open: self }
+    }
+
+    fn take(&mut self, untaken: bool) {
+        if self.untaken {
+            self.pulse.asked_for_more();
+        }
+        if untaken {
+            self.pulse.frame_taken();
+        }
+        self.untaken = untaken;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.take(false);
+        self.pulse.end();
+    }
+}
+
+impl<B: Body> Body for Pulsing<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let polled = this.inner.poll_frame(cx);
+        this.open.take(matches!(polled, Poll::Ready(Some(Ok(_)))));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

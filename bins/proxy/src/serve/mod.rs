@@ -1,0 +1,190 @@
+mod body;
+mod linger;
+mod pulse;
+mod refusal;
+mod socket;
+mod watchdog;
+
+use self::{
+    body::Open,
+    pulse::{Phase, Pulse},
+    refusal::Texts,
+    socket::Socket,
+    watchdog::Watchdog,
+};
+use crate::{config::Limits, detect::Protocol, drain::Draining, respond::Broken, transport::Io};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// How one listener's connections are served.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    limits: Limits,
+    texts: Arc<Texts>,
+}
+
+/// hyper's own bound, for which it needs no memory per request.
+const MAX_HEADERS: usize = 100;
+
+/// What a map of headers can hold.
+const MOST_HEADERS: usize = 24_576;
+
+impl Server {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            texts: Arc::new(Texts::new(limits)),
+        }
+    }
+
+    /// Serves one HTTP connection until its end.
+    ///
+    /// When the drain begins, HTTP/2 says GOAWAY and finishes its streams. HTTP/1 finishes the
+    /// request in flight and says `connection: close`; having no way to say so while it is idle,
+    /// it serves what is already on its way, before it closes.
+    pub(crate) async fn serve<H, F, B>(
+        &self,
+        io: Io,
+        protocol: Protocol,
+        handle: H,
+        draining: Draining,
+    ) where
+        H: Fn(Request<Incoming>) -> F,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error = Broken> + Send + 'static,
+    {
+        // The drain waits for `draining` itself, which lasts as long as the connection.
+        let mut begins = draining.clone();
+        let pulse = Arc::<Pulse>::default();
+        let service = service_fn(|req| {
+            let open = Open::new(pulse.clone());
+            let response = handle(req);
+            async move {
+                let mut response = response.await;
+                if open.pulse().is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS
+                {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response.map(|body| open.body(body)))
+            }
+        });
+        let result = match protocol {
+            Protocol::Http2 => {
+                let io = TokioIo::new(Socket::new(io, pulse.clone(), None));
+                let conn = self.http2().serve_connection(io, service);
+                let started = async { begins.started().await };
+                let watchdog = Watchdog::new(&self.limits, true);
+                let shut_down = http2::Connection::graceful_shutdown;
+                Box::pin(watched(conn, shut_down, started, &pulse, watchdog)).await
+            }
+            _ => {
+                let io = Socket::new(io, pulse.clone(), Some(self.texts.clone()));
+                let conn = self
+                    .http1()
+                    .serve_connection(TokioIo::new(io), service)
+                    .with_upgrades();
+                let heard = async {
+                    begins.started().await;
+                    pulse.leave();
+                    begins.heard().await;
+                };
+                let watchdog = Watchdog::new(&self.limits, false);
+                let shut_down = http1::UpgradeableConnection::graceful_shutdown;
+                watched(conn, shut_down, heard, &pulse, watchdog).await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+
+    fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder
+            .auto_date_header(false)
+            .max_header_size(self.limits.head_bytes)
+            // A buffer that cannot hold a whole head would be one more limit.
+            .max_buf_size(
+                self.limits
+                    .buffer_bytes
+                    .max(self.limits.head_bytes.saturating_add(8192)),
+            );
+        if self.limits.headers != MAX_HEADERS {
+            builder.max_headers(self.limits.headers.min(MOST_HEADERS));
+        }
+        builder
+    }
+
+    fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let limits = &self.limits;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .max_concurrent_streams(limits.streams)
+            .max_pending_accept_reset_streams(limits.resets)
+            .max_send_buf_size(limits.buffer_bytes.min(u32::MAX as usize))
+            // What is over our limit, and not over twice of it, gets an answer that says so.
+            .max_header_list_size(
+                u32::try_from(limits.head_bytes.saturating_mul(2)).unwrap_or(u32::MAX),
+            )
+            .keep_alive_interval(limits.ping)
+            .keep_alive_timeout(limits.ping);
+        builder
+    }
+}
+
+/// Runs `conn` to its end, tells it `when` it is to finish, and cuts it off when it waits for too
+/// long.
+async fn watched<C>(
+    conn: C,
+    shut_down: fn(Pin<&mut C>),
+    when: impl Future<Output = ()>,
+    pulse: &Pulse,
+    mut watchdog: Watchdog,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut conn = pin!(conn);
+    let mut when = pin!(when);
+    let mut told = false;
+    poll_fn(|cx: &mut Context<'_>| {
+        // First, so that a request which is here already is seen before anything is shut down.
+        let mut polled = conn.as_mut().poll(cx);
+        if polled.is_pending() && !told && when.as_mut().poll(cx).is_ready() {
+            told = true;
+            shut_down(conn.as_mut());
+            polled = conn.as_mut().poll(cx);
+        }
+        while polled.is_pending() {
+            let Some(phase) = watchdog.poll(pulse, cx) else {
+                return Poll::Pending;
+            };
+            tracing::debug!(limit = phase.flag(), "connection cut off");
+            match phase {
+                Phase::Head => pulse.be_late(),
+                Phase::Idle | Phase::Busy => shut_down(conn.as_mut()),
+                Phase::Stalled => return Poll::Ready(Ok(())),
+            }
+            polled = conn.as_mut().poll(cx);
+        }
+        polled
+    })
+    .await
+}

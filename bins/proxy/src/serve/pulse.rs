@@ -1,0 +1,138 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+/// What a connection is doing, told by its socket and its requests to whoever watches it.
+///
+/// All of them run on one worker: the atomics only satisfy the compiler.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// The proxy is leaving: answers say `connection: close`.
+    leaving: AtomicBool,
+    /// Requests so far.
+    requests: AtomicU32,
+    /// Requests whose responses are not over.
+    open: AtomicU32,
+    /// HTTP/1: something was read since the last request.
+    arrived: AtomicBool,
+    /// The socket took no more.
+    blocked: AtomicBool,
+    /// Writes that the socket took.
+    writes: AtomicU32,
+    /// Bodies whose last frame was taken, and that were not asked for another.
+    untaken: AtomicU32,
+    /// Frames that were taken.
+    frames: AtomicU32,
+    /// A response of ours was handed over since the last write.
+    answering: AtomicBool,
+    /// The head took too long.
+    late: AtomicBool,
+    /// The connection ends with an error that the client has yet to read.
+    refused: AtomicBool,
+}
+
+/// What a connection waits for, if that can be too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The next request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The client, which does not read.
+    Stalled,
+    /// The endpoint, or a body: whatever it takes.
+    Busy,
+}
+
+impl Pulse {
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    /// A request has arrived.
+    pub(super) fn begin(&self) {
+        add(&self.requests, 1);
+        add(&self.open, 1);
+        self.arrived.store(false, Relaxed);
+    }
+
+    /// Its response has a head.
+    pub(super) fn answer(&self) {
+        self.answering.store(true, Relaxed);
+    }
+
+    /// Its response is over.
+    pub(super) fn end(&self) {
+        add(&self.open, u32::MAX);
+    }
+
+    pub(super) fn frame_taken(&self) {
+        add(&self.frames, 1);
+        add(&self.untaken, 1);
+    }
+
+    pub(super) fn asked_for_more(&self) {
+        add(&self.untaken, u32::MAX);
+    }
+
+    pub(super) fn read(&self) {
+        if self.open.load(Relaxed) == 0 {
+            self.arrived.store(true, Relaxed);
+        }
+    }
+
+    pub(super) fn wrote(&self, blocked: bool) {
+        self.blocked.store(blocked, Relaxed);
+        if !blocked {
+            add(&self.writes, 1);
+            self.answering.store(false, Relaxed);
+        }
+    }
+
+    /// Whether what is written now can only come from hyper itself.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.open.load(Relaxed) == 0 && !self.answering.load(Relaxed)
+    }
+
+    pub(super) fn be_late(&self) {
+        self.late.store(true, Relaxed);
+    }
+
+    /// Whether the head took too long; asked once.
+    pub(super) fn take_late(&self) -> bool {
+        self.late.load(Relaxed) && self.late.swap(false, Relaxed)
+    }
+
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Relaxed);
+    }
+
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    /// What is waited for, and a number that changes with every bit of progress.
+    pub(super) fn phase(&self, http2: bool) -> (Phase, u32) {
+        if self.blocked.load(Relaxed) {
+            return (Phase::Stalled, self.writes.load(Relaxed));
+        }
+        if self.open.load(Relaxed) > 0 {
+            // Over HTTP/1 a body that is not asked for more waits for the socket.
+            return match http2 && self.untaken.load(Relaxed) > 0 {
+                true => (Phase::Stalled, self.frames.load(Relaxed)),
+                false => (Phase::Busy, 0),
+            };
+        }
+        match !http2 && self.arrived.load(Relaxed) {
+            true => (Phase::Head, self.requests.load(Relaxed)),
+            false => (Phase::Idle, self.requests.load(Relaxed)),
+        }
+    }
+}
+
+/// Without the price of an atomic addition: nobody else is at it.
+fn add(number: &AtomicU32, n: u32) {
+    number.store(number.load(Relaxed).wrapping_add(n), Relaxed);
+}

@@ -1,0 +1,18 @@
+//! What must not get through: each is refused, or made into exactly one unambiguous request.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chunks;
+mod expect;
+mod flood;
+mod frames;
+mod heads;
+mod hosts;
+mod http2;
+mod limits;
+mod recorder;
+mod responses;
+mod slow;
+mod smuggling;
+mod wire;

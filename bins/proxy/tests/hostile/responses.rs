@@ -1,0 +1,154 @@
+//! An upstream that answers what could be read in two ways.
+
+use crate::{
+    recorder::{OK, Recorder},
+    wire::Wire,
+};
+
+/// What the first of two requests on one connection is answered with when the upstream says
+/// `said`; the second always has its own answer.
+async fn first(method: &str, said: &'static [u8]) -> (u16, String, Vec<u8>) {
+    let answers = move |n| if n == 0 { said.to_vec() } else { OK.to_vec() };
+    let upstream = Recorder::answering(answers).await;
+    let proxy = upstream.proxy();
+    let mut wire = Wire::connect(proxy.addr()).await;
+    wire.say(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .await;
+    let Some(first) = wire.answer_to(method).await else {
+        return (0, String::new(), Vec::new());
+    };
+    if first.header("connection") == Some("close") {
+        wire = Wire::connect(proxy.addr()).await;
+    }
+    wire.say("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let second = wire.answer().await.unwrap();
+    assert_eq!(
+        (second.status(), &*second.body),
+        (200, &b"ok"[..]),
+        "{said:?}"
+    );
+    let reason = first.header("mesh-reason").unwrap_or_default().to_owned();
+    (first.status(), reason, first.body)
+}
+
+const EVIL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+
+#[tokio::test]
+async fn lengths_that_differ_are_a_broken_protocol() {
+    for said in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: x\r\n\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding : chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: y\r\n folded\r\ncontent-length: 2\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 2\r\n\r\nhi",
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhi",
+        "HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+        "HTTP/1.1 99999 OK\r\ncontent-length: 2\r\n\r\nhi",
+        "hello\r\n\r\n",
+    ] {
+        let (status, reason, _) = first("GET", said.as_bytes()).await;
+        assert_eq!((status, &*reason), (502, "protocol"), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_said_twice_is_said_once() {
+    for said in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nhi",
+    ] {
+        let upstream = Recorder::answering(|_| said.as_bytes().to_vec()).await;
+        let proxy = upstream.proxy();
+        let mut wire = Wire::connect(proxy.addr()).await;
+        wire.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = wire.answer().await.unwrap();
+        assert_eq!(
+            answer.head.matches("content-length: 2\r\n").count(),
+            1,
+            "{answer:?}"
+        );
+        assert_eq!(answer.body, b"hi");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_an_answer_is_nobodys_answer() {
+    for (method, head) in [
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\ncontent-length: 47\r\n\r\n",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 47\r\n\r\n",
+        ),
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 47\r\n\r\n"),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        ),
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+    ] {
+        let said = format!("{head}{EVIL}").leak().as_bytes();
+        let (status, _, body) = first(method, said).await;
+        assert_eq!(head.split(' ').nth(1), Some(&*status.to_string()));
+        assert_eq!(body, b"", "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_does_not_wait_for_the_next_request() {
+    let upstream = Recorder::answering(|_| [OK, EVIL.as_bytes()].concat()).await;
+    let proxy = upstream.proxy();
+    for _ in 0..10 {
+        let mut wire = Wire::connect(proxy.addr()).await;
+        wire.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(wire.answer().await.unwrap().body, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_are_not_the_answer() {
+    let many = || "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(10_000);
+    let upstream = Recorder::answering(move |_| [many().as_bytes(), OK].concat()).await;
+    let proxy = upstream.proxy();
+    let mut wire = Wire::connect(proxy.addr()).await;
+    wire.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = wire.answer().await.unwrap();
+    assert_eq!((answer.status(), &*answer.body), (200, &b"ok"[..]));
+}
+
+#[tokio::test]
+async fn too_large_a_head_is_a_502_by_the_name_of_the_limit() {
+    for lines in [
+        format!("x: {}\r\n", "y".repeat(70_000)),
+        "x: y\r\n".repeat(101),
+        "x: y\r\n".repeat(200_000),
+    ] {
+        let said = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\nhi");
+        let upstream = Recorder::answering(move |_| said.clone().into_bytes()).await;
+        let proxy = upstream.proxy();
+        let mut wire = Wire::connect(proxy.addr()).await;
+        wire.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = wire.answer().await.unwrap();
+        assert_eq!(answer.status(), 502);
+        assert_eq!(answer.header("mesh-reason"), Some("protocol"));
+        let error = answer.header("l5d-proxy-error").unwrap();
+        assert!(error.contains("--max-head-bytes"), "{error}");
+    }
+}
