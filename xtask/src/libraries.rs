@@ -4,7 +4,7 @@
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -38,16 +38,19 @@ const FOREIGN: [&str; 11] = [
     "tower_service",
 ];
 
-/// What one library may name besides, and why it must.
-const EXCEPTIONS: [(&str, &str); 4] = [
+/// What one library may name besides, in files that begin so, and why it must.
+const EXCEPTIONS: [(&str, &str); 7] = [
     // The macro's way to say when a future is `Unpin`: nobody can write that name.
     ("", "pin_project_lite::__private"),
     // The error of an input that is JSON.
-    ("mesh-profile", "serde_json::error::Error"),
+    ("mesh-profile/src/yaml/", "serde_json::error::Error"),
     // What the feature of that name is for.
-    ("mesh-profile", "openapiv3::openapi::OpenAPI"),
-    // `wire` is for those who write controllers, and is these messages.
-    ("mesh-discover", "linkerd2_proxy_api"),
+    ("mesh-profile/src/openapi/", "openapiv3::openapi::OpenAPI"),
+    // `wire` is for those who write controllers: messages, and a service for tonic's server.
+    ("mesh-discover/src/wire/", "linkerd2_proxy_api"),
+    ("mesh-discover/src/wire/mesh_v1/", "prost"),
+    ("mesh-discover/src/wire/mesh_v1/", "tonic"),
+    ("mesh-discover/src/wire/mesh_v1/", "futures_core"),
 ];
 
 const LIBRARIES: [&str; 9] = [
@@ -115,10 +118,10 @@ pub(crate) fn foreign_types() -> anyhow::Result<()> {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let named = mentioned(&serde_json::from_str(&text)?)?;
         let mut crates = BTreeSet::new();
-        for (name, item) in named {
+        for (name, file) in named {
             crates.insert(name.split("::").next().unwrap_or_default().to_owned());
-            if !is_allowed(package, &name) {
-                wrong.push(format!("{package}: {item} names {name}"));
+            if !is_allowed(&file, &name) {
+                wrong.push(format!("{file} names {name}"));
             }
         }
         let crates: Vec<_> = crates.into_iter().collect();
@@ -131,7 +134,7 @@ pub(crate) fn foreign_types() -> anyhow::Result<()> {
     }
 }
 
-fn is_allowed(package: &str, name: &str) -> bool {
+fn is_allowed(file: &str, name: &str) -> bool {
     let within = |outer: &str| {
         let rest = name.strip_prefix(outer);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -139,14 +142,14 @@ fn is_allowed(package: &str, name: &str) -> bool {
     FOREIGN.into_iter().any(within)
         || EXCEPTIONS
             .iter()
-            .any(|(only, outer)| (only.is_empty() || *only == package) && within(outer))
+            .any(|(files, outer)| file.starts_with(files) && within(outer))
 }
 
-/// The foreign items that public items mention, each with one that does.
-fn mentioned(docs: &Value) -> anyhow::Result<BTreeMap<String, String>> {
+/// The foreign items that public items mention, each with the file that does.
+fn mentioned(docs: &Value) -> anyhow::Result<BTreeSet<(String, String)>> {
     let index = docs["index"].as_object().context("no `index`")?;
     let paths = docs["paths"].as_object().context("no `paths`")?;
-    let mut found = BTreeMap::new();
+    let mut found = BTreeSet::new();
     for item in index.values().filter(|item| item["crate_id"] == 0) {
         // `impl<T> From<T> for T` and `Send` are on every type, and nobody's choice.
         let impl_ = &item["inner"]["impl"];
@@ -154,14 +157,13 @@ fn mentioned(docs: &Value) -> anyhow::Result<BTreeMap<String, String>> {
             continue;
         }
         let file = item["span"]["filename"].as_str().unwrap_or_default();
-        let place = format!("{} in {file}", item["name"].as_str().unwrap_or("an impl"));
         walk(&item["inner"], &mut |id| {
             let known = &paths.get(&id.to_string()).unwrap_or(&Value::Null);
             if let Some(path) = known["path"].as_array()
                 && known["crate_id"] != 0
             {
                 let path: Vec<_> = path.iter().filter_map(Value::as_str).collect();
-                found.insert(path.join("::"), place.clone());
+                found.insert((path.join("::"), file.to_owned()));
             }
         });
     }

@@ -19,6 +19,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Endpoint};
 use tower::ServiceExt as _;
 
@@ -137,7 +138,7 @@ async fn say(grpc: SocketAddr, first: RegisterRequest) -> Result<Stream, Status>
     let endpoint = Endpoint::from_shared(format!("http://{grpc}")).unwrap();
     let (say, said) = mpsc::channel(4);
     say.send(first).await.unwrap();
-    let response = mesh_v1::register(endpoint.connect_lazy(), said).await?;
+    let response = mesh_v1::register(endpoint.connect_lazy(), ReceiverStream::new(said)).await?;
     let answers = response.into_inner();
     Ok(Stream { say, answers })
 }

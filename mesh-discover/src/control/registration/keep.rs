@@ -17,6 +17,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 /// How often the controller is told what was counted; it reads sidecars as often.
@@ -98,7 +99,7 @@ async fn stream(
     // There is room for two.
     let _ = say.try_send(this_is(replica));
     let mut answers = tokio::select! {
-        opened = mesh_v1::register(channel, said) => match opened {
+        opened = mesh_v1::register(channel, ReceiverStream::new(said)) => match opened {
             Ok(response) => response.into_inner(),
             Err(status) => return End::Failed(status),
         },
