@@ -1,0 +1,129 @@
+//! The floor: the least that a proxy made of hyper can be. One thread, a pool of connections per
+//! endpoint, endpoints in turn; no routes, no counts, no retries, no timeouts.
+
+use anyhow::Context as _;
+use http::{Request, Response, Version};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+    server::conn::{http1 as server1, http2 as server2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+use tokio::net::{TcpListener, TcpStream};
+
+struct Floor {
+    endpoints: Vec<Endpoint>,
+    turn: AtomicUsize,
+}
+
+struct Endpoint {
+    addr: SocketAddr,
+    idle: Mutex<Vec<http1::SendRequest<Incoming>>>,
+    shared: Mutex<Option<http2::SendRequest<Incoming>>>,
+}
+
+pub(crate) fn run(port: &str, backends: &[&str]) -> anyhow::Result<()> {
+    let endpoint = |addr: &&str| {
+        anyhow::Ok(Endpoint {
+            addr: addr.parse()?,
+            idle: Mutex::default(),
+            shared: Mutex::default(),
+        })
+    };
+    let endpoints = backends.iter().map(endpoint).collect::<Result<_, _>>()?;
+    let floor = Arc::new(Floor {
+        endpoints,
+        turn: AtomicUsize::new(0),
+    });
+    let port: u16 = port.parse().context("a port")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async move {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        loop {
+            let (socket, _) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            tokio::spawn(serve(floor.clone(), socket));
+        }
+    })
+}
+
+async fn serve(floor: Arc<Floor>, socket: TcpStream) {
+    let mut first = [0; 3];
+    let is_http2 = matches!(socket.peek(&mut first).await, Ok(3)) && first == *b"PRI";
+    let forward = service_fn(move |req| floor.clone().forward(req));
+    let io = TokioIo::new(socket);
+    if is_http2 {
+        let _ = server2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, forward)
+            .await;
+    } else {
+        let _ = server1::Builder::new().serve_connection(io, forward).await;
+    }
+}
+
+impl Floor {
+    async fn forward(
+        self: Arc<Self>,
+        req: Request<Incoming>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let endpoint = &self.endpoints[turn % self.endpoints.len()];
+        if req.version() == Version::HTTP_2 {
+            let shared = lock(&endpoint.shared).clone();
+            let mut sender = match shared.filter(http2::SendRequest::is_ready) {
+                Some(sender) => sender,
+                None => endpoint.share().await?,
+            };
+            let rsp = sender.send_request(req).await?;
+            return Ok(rsp);
+        }
+        let mut sender = match endpoint.idle() {
+            Some(sender) => sender,
+            None => endpoint.connect().await?,
+        };
+        let rsp = sender.send_request(req).await?;
+        // Ready again when the body has been read.
+        lock(&endpoint.idle).push(sender);
+        Ok(rsp)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Endpoint {
+    fn idle(&self) -> Option<http1::SendRequest<Incoming>> {
+        let mut idle = lock(&self.idle);
+        let ready = idle.iter().rposition(http1::SendRequest::is_ready)?;
+        Some(idle.swap_remove(ready))
+    }
+
+    async fn connect(&self) -> anyhow::Result<http1::SendRequest<Incoming>> {
+        let socket = TcpStream::connect(self.addr).await?;
+        socket.set_nodelay(true)?;
+        let (sender, conn) = http1::handshake(TokioIo::new(socket)).await?;
+        tokio::spawn(conn);
+        Ok(sender)
+    }
+
+    async fn share(&self) -> anyhow::Result<http2::SendRequest<Incoming>> {
+        let socket = TcpStream::connect(self.addr).await?;
+        socket.set_nodelay(true)?;
+        let io = TokioIo::new(socket);
+        let (sender, conn) = http2::handshake(TokioExecutor::new(), io).await?;
+        tokio::spawn(conn);
+        *lock(&self.shared) = Some(sender.clone());
+        Ok(sender)
+    }
+}
