@@ -12,7 +12,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{convert::Infallible, net::Ipv4Addr};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
@@ -62,11 +62,13 @@ async fn is_http2(socket: &TcpStream) -> bool {
 }
 
 async fn stream(socket: &mut TcpStream) -> std::io::Result<()> {
+    // A socket that is closed with something unread resets the connection.
+    socket.read_u8().await?;
     let block = vec![b'x'; 64 << 10];
     for _ in 0..STREAM / block.len() {
         socket.write_all(&block).await?;
     }
-    Ok(())
+    socket.shutdown().await
 }
 
 async fn answer(

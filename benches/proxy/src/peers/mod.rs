@@ -71,7 +71,12 @@ impl Peer {
             Self::HaProxy => haproxy::start(world, wrap),
             Self::Envoy => envoy::start(world, wrap),
         };
-        proxy.with_context(|| format!("cannot start {}", self.name()))
+        let proxy = proxy.with_context(|| format!("cannot start {}", self.name()))?;
+        // The first of its ports is not the last that it opens.
+        for port in [Some(proxy.http2), proxy.opaque].into_iter().flatten() {
+            await_port(port)?;
+        }
+        Ok(proxy)
     }
 }
 
