@@ -14,6 +14,7 @@ use self::{
 };
 use crate::{config::Limits, detect::Protocol, drain::Draining, respond::Broken, transport::Io};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
 use hyper::{
@@ -72,16 +73,15 @@ impl Server {
         let pulse = Arc::<Pulse>::default();
         let service = service_fn(|req| {
             let open = Open::new(pulse.clone());
-            let response = handle(req);
-            async move {
-                let mut response = response.await;
+            // Not an async block: one holds the future that it awaits twice.
+            handle(req).map(move |mut response| {
                 if open.pulse().is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS
                 {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }
                 Ok::<_, Infallible>(response.map(|body| open.body(body)))
-            }
+            })
         });
         let result = match protocol {
             Protocol::Http2 => {
