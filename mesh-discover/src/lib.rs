@@ -6,6 +6,8 @@ mod watch;
 
 #[cfg(feature = "control")]
 mod control;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "control")]
