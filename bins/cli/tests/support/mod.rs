@@ -30,20 +30,31 @@ pub fn root() -> PathBuf {
 
 /// Builds `package` as cargo built this test, and returns the folder of its programs.
 pub fn build(package: &str) -> PathBuf {
+    cargo_build(&["--package", package])
+}
+
+/// Builds an example as cargo built this test, and returns its program.
+pub fn build_example(name: &str) -> PathBuf {
+    let programs = cargo_build(&["--package", "mesh-examples", "--example", name]);
+    programs.join("examples").join(name)
+}
+
+fn cargo_build(what: &[&str]) -> PathBuf {
     let programs = Path::new(env!("CARGO_BIN_EXE_mesh"))
         .parent()
         .expect("a program is in a folder")
         .to_owned();
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--package", package])
+        .args(["build", "--quiet"])
+        .args(what)
         .current_dir(root());
     if programs.ends_with("release") {
         cargo.arg("--release");
     }
     assert!(
         cargo.status().expect("cargo runs").success(),
-        "cannot build {package}"
+        "cannot build {what:?}"
     );
     programs
 }
