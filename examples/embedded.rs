@@ -2,10 +2,11 @@
 //! service. It follows the controller of `mesh up`, does for itself what a sidecar would, and is
 //! seen like any other workload.
 //!
-//! Start any mesh with a service to call, and see which address its controller is at; then
+//! Start any mesh with a service to call, say `web` at port 80, and ask it where its controller is:
 //!
 //! ```console
-//! $ mesh ps                                            # the line of the controller
+//! $ mesh check | grep 'serves sidecars'
+//! √ the controller serves sidecars on 127.0.0.1:8086
 //! $ cargo run -p mesh-examples --example embedded -- 127.0.0.1:8086 web:80
 //! registered as front-0 of namespace shop
 //! ```

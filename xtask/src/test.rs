@@ -80,7 +80,7 @@ fn features() -> anyhow::Result<()> {
             ][..],
         ),
         ("mesh-tap", &["", "serde", "har"]),
-        ("mesh-discover", &["", "control", "file"]),
+        ("mesh-discover", &["", "control", "embedded", "file"]),
     ] {
         for feature in features {
             cargo(&[

@@ -3,6 +3,7 @@
 mod candidate;
 mod context;
 mod destination;
+mod owner;
 mod registry;
 mod updates;
 

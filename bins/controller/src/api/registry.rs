@@ -1,4 +1,7 @@
-use super::candidate::{candidate, state};
+use super::{
+    candidate::{candidate, state},
+    owner,
+};
 use crate::{
     index::{Refusal, Shared, Ticket},
     stats::{Source, Store, scrape},
@@ -29,7 +32,8 @@ const PACE: Duration = Duration::from_millis(100);
 
 /// Registers programs that are in the mesh without a sidecar, as `mesh.v1` says.
 ///
-/// Only those of this machine: the addresses they name are its own.
+/// Only those of this machine, since the addresses they name are its own; and only those of the
+/// user who runs the controller, since they change what the mesh is.
 #[derive(Clone, Debug)]
 pub struct RegistryApi {
     index: Shared,
@@ -57,10 +61,13 @@ impl Registry for RegistryApi {
         &self,
         request: Request<Streaming<RegisterRequest>>,
     ) -> Result<Response<Self::RegisterStream>, Status> {
-        let peer = request.remote_addr();
-        if !peer.is_some_and(|peer| peer.ip().is_loopback()) {
+        let (peer, local) = (request.remote_addr(), request.local_addr());
+        let is_ours = peer
+            .zip(local)
+            .is_some_and(|(peer, local)| peer.ip().is_loopback() && owner::is_ours(peer, local));
+        if !is_ours {
             return Err(Status::permission_denied(
-                "only programs on the controller's machine may register",
+                "only programs of the controller's user, on its machine, may register",
             ));
         }
         let mut said = request.into_inner();
