@@ -303,6 +303,20 @@ fn a_command_is_meshed_ad_hoc() {
     let hello = mesh.ok(&["run", "--", "curl", "-s", "http://web/hello.txt"]);
     assert_eq!(hello, "hello\n");
 
+    // It may be a service, which has the name it asks for, if nobody else has it.
+    let asks = |service| ["run", "--name=own", "--port=80", service, "--", "sh", "-c"];
+    let serve = "python3 -m http.server --bind 127.0.0.1 $PORT > log 2>&1 & \
+                 for i in $(seq 200); do curl -sf http://own-svc/hello.txt && break; sleep 0.1; done; \
+                 kill $!";
+    let hello = mesh.ok(&[&asks("--service=own-svc")[..], &[serve]].concat());
+    assert_eq!(hello, "hello\n");
+    let taken = mesh.run(&[&asks("--service=web")[..], &["true"]].concat());
+    assert!(
+        error(&taken).contains("there is a service `web` already"),
+        "{}",
+        error(&taken)
+    );
+
     let code = mesh.run(&["run", "--", "sh", "-c", "exit 7"]).status;
     assert_eq!(code.code(), Some(7));
     wait_for(

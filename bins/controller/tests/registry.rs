@@ -338,7 +338,7 @@ async fn nonsense_is_refused_with_a_reason_and_harms_nobody() {
     assert_eq!(taken.code(), Code::AlreadyExists);
     assert_eq!(
         taken.message(),
-        "web is a workload that the mesh runs itself"
+        "web is a workload or a service that the mesh runs itself"
     );
     let mut endless = front(1);
     endless.pod = "x".repeat(mesh_v1::MAX_MESSAGE);

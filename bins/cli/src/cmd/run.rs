@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// The name of the workload [default: that of the program]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// The name of its service [default: NAME]
+    #[arg(long, value_name = "SERVICE", requires = "port")]
+    service: Option<String>,
     /// The service port; the program itself listens on 127.0.0.1:$PORT
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -56,6 +59,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     };
     let request = RunRequest {
         name,
+        service: args.service,
         port: args.port,
         listen: args.listen,
         pid: std::process::id(),

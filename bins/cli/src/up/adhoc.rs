@@ -22,12 +22,22 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(crate) struct RunRequest {
     /// The workload.
     pub(crate) name: String,
+    /// The name of its service, if it is not its own.
+    #[serde(default)]
+    pub(crate) service: Option<String>,
     /// Its service port.
     pub(crate) port: Option<u16>,
     /// Where the program insists on listening.
     pub(crate) listen: Option<u16>,
     /// The process, for `mesh ps`.
     pub(crate) pid: u32,
+}
+
+impl RunRequest {
+    /// The name of its service, if it has a port.
+    pub(crate) fn service(&self) -> &str {
+        self.service.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// What it gets.
@@ -66,11 +76,13 @@ impl AdHoc {
 
 /// Starts the sidecar, and says how the program finds it.
 pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<RunTicket> {
+    let service = request.service().to_owned();
     let RunRequest {
         name,
         port,
         listen,
         pid,
+        ..
     } = request;
     let upstreams: BTreeMap<String, Upstream> = BTreeMap::new();
     let mut next = || supervisor.ports.next();
@@ -94,7 +106,7 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
     let around = &supervisor.around;
     let spec = plan::sidecar(around, &name, &pod, &upstreams, &ports);
     let sidecar = replica::sidecar(&pod, &spec, ports.admin, context);
-    context.board.declare(&name, port);
+    context.board.declare(&name, &service, port);
     context.board.add(
         &name,
         &pod,

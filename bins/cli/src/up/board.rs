@@ -78,21 +78,36 @@ impl Board {
         })))
     }
 
-    /// Declares a workload; its replicas come with [`add`](Self::add).
-    pub(crate) fn declare(&self, name: &str, service_port: Option<u16>) {
+    /// Declares a workload, whose service is called `service` if it has a port; its replicas come
+    /// with [`add`](Self::add).
+    pub(crate) fn declare(&self, name: &str, service: &str, service_port: Option<u16>) {
+        // The file says only what is not as usual.
+        let service = Some(service).filter(|it| *it != name && service_port.is_some());
         self.edit(|state| {
             let namespace = state.file.namespace.clone();
             let workload = Workload {
                 name: name.to_owned(),
                 namespace,
+                service: service.map(str::to_owned),
                 service_port,
                 replicas: Vec::new(),
             };
             match state.file.workloads.iter_mut().find(|it| it.name == name) {
-                Some(old) => old.service_port = service_port,
+                Some(old) => {
+                    old.service = workload.service;
+                    old.service_port = service_port;
+                }
                 None => state.file.workloads.push(workload),
             }
         });
+    }
+
+    /// The workload that has the service `service`.
+    pub(crate) fn owner(&self, service: &str) -> Option<String> {
+        let state = self.state();
+        let mut workloads = state.file.workloads.iter();
+        let owner = workloads.find(|it| it.service() == Some(service))?;
+        Some(owner.name.clone())
     }
 
     /// Forgets a workload and its replicas.
@@ -298,7 +313,7 @@ mod tests {
     fn each_change_is_written_under_a_new_generation_and_no_change_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let board = board(&dir);
-        board.declare("web", Some(80));
+        board.declare("web", "web", Some(80));
         board.add("web", "web-0", Some(1), 2, pod());
         let before = file(&dir);
         assert_eq!(before.workloads[0].replicas[0].pod, "web-0");
@@ -313,11 +328,28 @@ mod tests {
         assert!(file(&dir).generation > before.generation);
     }
 
+    #[test]
+    fn a_service_is_told_by_its_name_if_that_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        for (service, port, told) in [
+            ("web", Some(80), Some("web")),
+            ("web-svc", Some(80), Some("web-svc")),
+            ("web-svc", None, None),
+        ] {
+            board.declare("web", service, port);
+            let workload = &file(&dir).workloads[0];
+            assert_eq!(workload.service(), told);
+            assert_eq!(workload.service.is_some(), told == Some("web-svc"));
+            assert_eq!(board.owner(service).is_some(), told.is_some());
+        }
+    }
+
     #[tokio::test]
     async fn who_waits_for_a_workload_goes_on_when_all_its_replicas_are_ready() {
         let dir = tempfile::tempdir().unwrap();
         let board = board(&dir);
-        board.declare("web", Some(80));
+        board.declare("web", "web", Some(80));
         board.add("web", "web-0", Some(1), 2, pod());
         board.add("web", "web-1", Some(3), 4, pod());
         assert!(!board.is_ready("web"));

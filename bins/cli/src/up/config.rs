@@ -42,6 +42,8 @@ pub(crate) struct Workload {
     pub(crate) dir: PathBuf,
     /// What the file adds to the environment.
     pub(crate) env: BTreeMap<String, String>,
+    /// The name of its service, if it has a `port`.
+    pub(crate) service: String,
     /// The service port.
     pub(crate) port: Option<u16>,
     /// The port the program insists on.
@@ -136,6 +138,7 @@ impl Checker<'_> {
             }
             None => "default".to_owned(),
         };
+        self.check_services(&document.workloads)?;
         self.check_ports(&document.workloads)?;
         self.check_dependencies(&document.workloads)?;
         let mut workloads = BTreeMap::new();
@@ -191,6 +194,7 @@ impl Checker<'_> {
         let port = written.port.as_ref().map(|port| port.value);
         if port.is_none() {
             let needy = [
+                ("service", written.service.as_ref().map(|it| it.referenced)),
                 ("listen", written.listen.as_ref().map(|it| it.referenced)),
                 ("ready", written.ready.as_ref().map(|it| it.referenced)),
                 (
@@ -281,6 +285,9 @@ impl Checker<'_> {
                 .into_iter()
                 .map(|(name, value)| (name, value.value))
                 .collect(),
+            service: written
+                .service
+                .map_or_else(|| name.to_owned(), |it| it.value),
             port,
             listen: written.listen.map(|listen| listen.value),
             host_port: match (written.host_port.map(|it| it.value), port) {
@@ -294,6 +301,38 @@ impl Checker<'_> {
             upstreams,
             place,
         })
+    }
+
+    /// Names of services that are no host names, and those that two workloads have.
+    fn check_services(
+        &self,
+        workloads: &BTreeMap<String, Spanned<WorkloadDocument>>,
+    ) -> Result<()> {
+        let serve = workloads.iter().filter(|(_, it)| it.value.port.is_some());
+        // A workload's own name is its service's without a word about it, so these come first.
+        let (named, unnamed): (Vec<_>, Vec<_>) =
+            serve.partition(|(_, it)| it.value.service.is_some());
+        let mut taken: BTreeMap<&str, &str> = unnamed
+            .into_iter()
+            .map(|(name, _)| (name.as_str(), name.as_str()))
+            .collect();
+        for (name, workload) in named {
+            let Some(service) = &workload.value.service else {
+                continue;
+            };
+            self.check_name("service", &service.value, service.referenced)?;
+            if let Some(other) = taken.insert(&service.value, name) {
+                return Err(self.no(
+                    service.referenced,
+                    format_args!(
+                        "`service` of workload `{name}` is `{}`, which is already that of workload \
+                         `{other}`",
+                        service.value
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Zero ports, and ports that two workloads ask for.

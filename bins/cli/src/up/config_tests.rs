@@ -21,6 +21,7 @@ workloads:
     command: ["bin/authors", "-v"]
     dir: sub
     env: { FAILURE_RATE: "0.5", RATE: 0.50, ON: true }
+    service: authors-svc
     port: 7001
     host_port: 8001
     replicas: 2
@@ -47,11 +48,13 @@ workloads:
     assert_eq!(authors.env["FAILURE_RATE"], "0.5");
     assert_eq!(authors.env["RATE"], "0.50", "as written");
     assert_eq!(authors.env["ON"], "true");
+    assert_eq!(authors.service, "authors-svc");
     assert_eq!(authors.host_port, HostPort::Exactly(8001));
     assert_eq!(authors.replicas, 2);
     assert_eq!(authors.place, "mesh.yaml:6");
     let webapp = &config.workloads["webapp"];
     assert_eq!(webapp.command, ["sh", "-c", "exec serve"]);
+    assert_eq!(webapp.service, "webapp");
     assert_eq!(webapp.listen, Some(7101));
     assert_eq!(webapp.host_port, HostPort::None);
     assert_eq!(webapp.depends_on, ["authors"]);
@@ -125,6 +128,22 @@ fn what_makes_no_sense_is_refused_with_its_place() {
             "mesh.yaml:2: the workload `Web_App` cannot be part of a host name: use lower-case letters, digits and dashes, at most 63",
         ),
         (
+            "workloads:\n  a: {command: x, service: b}\n",
+            "mesh.yaml:2: workload `a`: `service` needs a `port`",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 1, service: a_svc}\n",
+            "mesh.yaml:2: the service `a_svc` cannot be part of a host name: use lower-case letters, digits and dashes, at most 63",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 1, service: b}\n  b: {command: x, port: 1}\n",
+            "mesh.yaml:2: `service` of workload `a` is `b`, which is already that of workload `b`",
+        ),
+        (
+            "workloads:\n  a: {command: x, port: 1, service: c}\n  b: {command: x, port: 1, service: c}\n",
+            "mesh.yaml:3: `service` of workload `b` is `c`, which is already that of workload `a`",
+        ),
+        (
             "manifests: [gone/]\n",
             "mesh.yaml:1: `manifests`: there is no /nowhere/gone/",
         ),
@@ -158,4 +177,12 @@ fn a_value_of_the_wrong_type_is_refused_with_its_place() {
         let error = error(text);
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_service_may_have_the_name_of_a_workload_that_has_none() {
+    parse("workloads:\n  a: {command: x, port: 1, service: b}\n  b: {command: x}\n").unwrap();
+    let swapped = "workloads:\n  a: {command: x, port: 1, service: b}\n  \
+                   b: {command: x, port: 1, service: a}\n";
+    parse(swapped).unwrap();
 }

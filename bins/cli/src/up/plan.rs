@@ -116,7 +116,7 @@ pub(crate) fn replica(
         index,
         service: workload
             .port
-            .map(|port| authority(name, &around.namespace, port)),
+            .map(|port| authority(&workload.service, &around.namespace, port)),
         program: Spec::Program {
             command: workload.command.clone(),
             dir: workload.dir.clone(),
@@ -263,7 +263,7 @@ pub(crate) fn host_ports(config: &Config, is_free: impl Fn(u16) -> bool) -> Host
             continue;
         };
         if is_free(port) {
-            let service = authority(name, &config.namespace, service);
+            let service = authority(&workload.service, &config.namespace, service);
             ports.services.insert(port, service);
         } else {
             ports.errors.push(format!(
@@ -288,7 +288,7 @@ pub(crate) fn host_ports(config: &Config, is_free: impl Fn(u16) -> bool) -> Host
         };
         match taken_by {
             None => {
-                let service = authority(name, &config.namespace, service);
+                let service = authority(&workload.service, &config.namespace, service);
                 ports.services.insert(port, service);
             }
             Some(who) => ports.notes.push(format!(
@@ -414,13 +414,13 @@ mod tests {
             "namespace: shop\nworkloads:\n  a: {command: x, port: 7001}\n  \
              b: {command: x, port: 7001}\n  c: {command: x, port: 80}\n  \
              d: {command: x, port: 81, listen: 81}\n  e: {command: x, port: 82, host_port: false}\n  \
-             f: {command: x, port: 9, host_port: 90}\n  g: {command: x, port: 8, host_port: 91}\n",
+             f: {command: x, port: 9, host_port: 90, service: f-svc}\n  g: {command: x, port: 8, host_port: 91}\n",
         );
         let ports = host_ports(&config, |port| port != 80 && port != 91);
         assert_eq!(
             ports.services,
             BTreeMap::from([
-                (90, "f.shop.svc.cluster.local:9".to_owned()),
+                (90, "f-svc.shop.svc.cluster.local:9".to_owned()),
                 (7001, "a.shop.svc.cluster.local:7001".to_owned()),
             ])
         );
@@ -453,6 +453,7 @@ mod tests {
                 true,
             ),
             ("workloads:\n  a: {command: x, port: 2}\n", true),
+            ("workloads:\n  a: {command: x, port: 1, service: b}\n", true),
         ] {
             let new = config(new);
             assert_eq!(must_restart(old, &new.workloads["a"]), restart);

@@ -130,9 +130,14 @@ impl Supervisor {
                 config.namespace
             );
         }
-        for name in config.workloads.keys() {
+        for (name, workload) in &config.workloads {
             if self.adhoc.contains_key(name) {
                 bail!("a `mesh run` has the name `{name}`; end it first");
+            }
+            let service = &workload.service;
+            let owner = self.context.board.owner(service);
+            if workload.port.is_some() && owner.is_some_and(|it| self.adhoc.contains_key(&it)) {
+                bail!("a `mesh run` has the service `{service}`; end it first");
             }
         }
         preflight::check(&config)?;
@@ -205,7 +210,8 @@ impl Supervisor {
             replicas: Vec::new(),
             workload,
         };
-        self.context.board.declare(name, deployed.workload.port);
+        let Workload { service, port, .. } = &deployed.workload;
+        self.context.board.declare(name, service, *port);
         for index in 0..deployed.workload.replicas {
             let running = self.launch(name, &deployed.workload, index)?;
             deployed.replicas.push(running);
@@ -252,7 +258,8 @@ impl Supervisor {
             self.ports.release(running.plan.ports.all());
             running.stop(Pace::CAREFUL, &self.context).await;
         }
-        self.context.board.declare(name, workload.port);
+        let board = &self.context.board;
+        board.declare(name, &workload.service, workload.port);
         if restart {
             self.restart(name).await?;
         }
@@ -311,6 +318,11 @@ impl Supervisor {
                 "there is a workload `{}` already; choose another --name",
                 request.name
             );
+        }
+        let service = request.service();
+        let owner = self.context.board.owner(service);
+        if request.port.is_some() && owner.is_some_and(|it| it != request.name) {
+            bail!("there is a service `{service}` already; choose another --service");
         }
         super::adhoc::start(self, request)
     }

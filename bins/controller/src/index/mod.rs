@@ -343,19 +343,19 @@ fn send_if_news<T: PartialEq>(sender: &watch::Sender<Arc<T>>, value: T) {
 }
 
 fn service(workload: &Workload) -> Option<(ServiceName, Service)> {
-    let port = workload.service_port?;
+    let (name, port) = (workload.service()?, workload.service_port?);
     let mut endpoints: Vec<Endpoint> = workload
         .ready()
         .filter_map(|replica| {
             let labels = [
-                ("namespace", &workload.namespace),
-                ("service", &workload.name),
+                ("namespace", workload.namespace.as_str()),
+                ("service", name),
                 ("deployment", &workload.name),
                 ("pod", &replica.pod),
             ];
             let labels: BTreeMap<String, String> = labels
                 .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.clone()))
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect();
             Some(
                 Endpoint::new(replica.inbound?)
@@ -375,7 +375,7 @@ fn service(workload: &Workload) -> Option<(ServiceName, Service)> {
             .any(|replica| opaque(&replica.protocol)),
     };
     let name = ServiceName {
-        service: workload.name.as_str().into(),
+        service: name.into(),
         namespace: workload.namespace.as_str().into(),
     };
     Some((name, service))

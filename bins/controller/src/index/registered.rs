@@ -50,7 +50,10 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Declared(name) => write!(f, "{name} is a workload that the mesh runs itself"),
+            Self::Declared(name) => write!(
+                f,
+                "{name} is a workload or a service that the mesh runs itself"
+            ),
             Self::Taken(pod) => write!(f, "another process is registered as {pod}"),
             Self::OtherPort(Some(port)) => {
                 write!(f, "the workload's other replicas serve port {port}")
@@ -91,7 +94,8 @@ impl Index {
     pub fn register(&mut self, candidate: Candidate) -> Result<Ticket, Refusal> {
         let own = || self.default_namespace().into();
         let namespace = candidate.namespace.clone().unwrap_or_else(own);
-        let is_it = |one: &Workload| one.name == *candidate.workload && one.namespace == *namespace;
+        let serves = candidate.service_port.is_some();
+        let is_it = |one: &Workload| is_taken(one, &namespace, &candidate.workload, serves);
         if self.declared.workloads.iter().any(is_it) {
             return Err(Refusal::Declared(candidate.workload));
         }
@@ -197,10 +201,12 @@ impl Registered {
     pub(super) fn add_to(&self, all: &mut Workloads) {
         let declared = all.workloads.len();
         for ((namespace, name, _), entry) in &self.entries {
-            let is_it = |one: &Workload| one.name == **name && one.namespace == **namespace;
-            if all.workloads[..declared].iter().any(is_it) {
+            let serves = entry.service_port.is_some();
+            let is_theirs = |one: &Workload| is_taken(one, namespace, name, serves);
+            if all.workloads[..declared].iter().any(is_theirs) {
                 continue;
             }
+            let is_it = |one: &Workload| one.name == **name && one.namespace == **namespace;
             match all.workloads[declared..].iter_mut().find(|one| is_it(one)) {
                 Some(known) => known.replicas.push(entry.replica.clone()),
                 None => all.workloads.push(Workload {
@@ -208,10 +214,16 @@ impl Registered {
                     namespace: namespace.to_string(),
                     service_port: entry.service_port,
                     replicas: vec![entry.replica.clone()],
+                    ..Workload::default()
                 }),
             }
         }
     }
+}
+
+/// Whether `one` is called `name`, or its service is, which matters to those that serve.
+fn is_taken(one: &Workload, namespace: &str, name: &str, serves: bool) -> bool {
+    one.namespace == namespace && (one.name == name || serves && one.service() == Some(name))
 }
 
 #[cfg(test)]
@@ -320,7 +332,7 @@ mod tests {
         let refused = index.register(web.clone()).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "web is a workload that the mesh runs itself"
+            "web is a workload or a service that the mesh runs itself"
         );
         web.namespace = Some("other".into());
         assert!(index.register(web).is_ok());
@@ -331,6 +343,33 @@ mod tests {
         assert!(ports(&index).is_empty());
         index.set_workloads(declared(&[]));
         assert_eq!(ports(&index), [4002]);
+    }
+
+    #[test]
+    fn a_service_of_the_mesh_itself_is_not_taken_over() {
+        let mut theirs = declared(&["web"]);
+        theirs.workloads[0].service_port = Some(80);
+        theirs.workloads[0].service = Some("front".to_owned());
+        let mut index = index();
+        index.set_workloads(theirs.clone());
+        assert_eq!(
+            index.register(candidate("", 1)),
+            Err(Refusal::Declared("front".into()))
+        );
+        let caller = Candidate {
+            service_port: None,
+            ..candidate("caller", 1)
+        };
+        let caller = index.register(caller).unwrap();
+        index.unregister(&caller);
+
+        // Nor when it comes later.
+        index.set_workloads(declared(&["web"]));
+        index.register(candidate("", 1)).unwrap();
+        assert_eq!(ports(&index), [4001]);
+        index.set_workloads(theirs);
+        assert!(index.endpoints("front:80", "shop").exists);
+        assert_eq!(ports(&index), [0; 0]);
     }
 
     #[test]

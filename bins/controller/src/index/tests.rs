@@ -14,6 +14,7 @@ fn workload(name: &str, port: Option<u16>, ready: &[bool]) -> Workload {
         namespace: "shop".into(),
         service_port: port,
         replicas: replicas.collect(),
+        ..Workload::default()
     }
 }
 
@@ -80,6 +81,25 @@ fn a_service_is_known_by_its_name_and_port_only() {
         assert_eq!((apex.service, &*apex.fqdn), (None, ""), "{stranger}");
         assert!(!index.endpoints(stranger, "shop").exists);
     }
+}
+
+#[test]
+fn a_service_of_another_name_than_its_workloads_is_known_by_its_own() {
+    let mut index = Index::new("cluster.local");
+    let web = Workload {
+        service: Some("web-svc".into()),
+        ..workload("web", Some(8080), &[true])
+    };
+    index.set_workloads(workloads([web]));
+    assert_eq!(index.apex("web:8080", "shop").service, None);
+    let apex = index.apex("web-svc:8080", "shop");
+    assert_eq!(&*apex.fqdn, "web-svc.shop.svc.cluster.local");
+    let endpoints = index.endpoints("web-svc:8080", "shop");
+    let labels = &endpoints.list[0].labels;
+    assert_eq!(
+        (labels["service"].as_str(), labels["deployment"].as_str()),
+        ("web-svc", "web")
+    );
 }
 
 #[test]

@@ -21,10 +21,13 @@ pub struct Workloads {
 /// A program and its replicas; a deployment, in the words of Kubernetes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
-    /// Its name; also that of its service.
+    /// Its name.
     pub name: String,
     /// Its namespace.
     pub namespace: String,
+    /// The name of its service, if it is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The port of its service; without one it has no service.
     #[serde(default)]
     pub service_port: Option<u16>,
@@ -34,6 +37,12 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// The name of its service, if it has one.
+    pub fn service(&self) -> Option<&str> {
+        self.service_port?;
+        Some(self.service.as_deref().unwrap_or(&self.name))
+    }
+
     /// The replicas that take requests.
     pub fn ready(&self) -> impl Iterator<Item = &Replica> {
         self.replicas.iter().filter(|replica| replica.is_ready())
@@ -131,5 +140,23 @@ mod tests {
             serde_json::from_str::<Workloads>(&again).unwrap(),
             workloads
         );
+    }
+
+    #[test]
+    fn a_service_has_the_name_of_its_workload_unless_it_says_otherwise() {
+        for (text, service) in [
+            (
+                r#"{"name": "a", "namespace": "n", "service_port": 1}"#,
+                Some("a"),
+            ),
+            (
+                r#"{"name": "a", "namespace": "n", "service_port": 1, "service": "b"}"#,
+                Some("b"),
+            ),
+            (r#"{"name": "a", "namespace": "n", "service": "b"}"#, None),
+        ] {
+            let workload: Workload = serde_json::from_str(text).unwrap();
+            assert_eq!(workload.service(), service, "{text}");
+        }
     }
 }

@@ -72,10 +72,10 @@ impl Topology {
                 name: workload.name.as_str().into(),
                 pods: workload.replicas.iter().map(Pod::from).collect(),
             });
-            if workload.service_port.is_some() {
+            if let Some(name) = workload.service() {
                 let mut service = Service {
                     namespace: workload.namespace.as_str().into(),
-                    name: workload.name.as_str().into(),
+                    name: name.into(),
                     workload: Some(workload.name.as_str().into()),
                     routes: Vec::new(),
                 };
@@ -137,7 +137,7 @@ mod tests {
     fn what_runs_is_what_is_asked_about() {
         let running: Workloads = serde_json::from_str(
             r#"{"generation": 1, "namespace": "shop", "workloads": [
-                {"name": "web", "namespace": "shop", "service_port": 80, "replicas": [
+                {"name": "web", "namespace": "shop", "service": "web-svc", "service_port": 80, "replicas": [
                     {"pod": "web-0", "ready": true, "admin": "127.0.0.1:1"},
                     {"pod": "web-1", "draining": true, "admin": "127.0.0.1:2"},
                     {"pod": "web-2"}
@@ -147,7 +147,10 @@ mod tests {
         )
         .unwrap();
         let topology = Topology::new(&running, "cluster.local", |namespace, fqdn| {
-            assert_eq!((namespace, fqdn), ("shop", "web.shop.svc.cluster.local"));
+            assert_eq!(
+                (namespace, fqdn),
+                ("shop", "web-svc.shop.svc.cluster.local")
+            );
             vec!["GET /".into()]
         });
         let pods = &topology.workloads[0].pods;
@@ -156,7 +159,13 @@ mod tests {
             status,
             [("Running", true), ("Terminating", true), ("Pending", false)]
         );
-        assert_eq!(topology.services.len(), 1);
+        let [service] = &topology.services[..] else {
+            panic!("one service, not {:?}", topology.services);
+        };
+        assert_eq!(
+            (&*service.name, service.workload.as_deref()),
+            ("web-svc", Some("web"))
+        );
 
         let targets = targets(&running);
         let pods: Vec<_> = targets.iter().map(|(source, _)| &*source.pod).collect();

@@ -1,6 +1,9 @@
 use crate::{client::Client, output::Refusal};
 use anyhow::{Result, bail};
-use mesh_controller::{source::workloads::Workloads, web::api::Resource};
+use mesh_controller::{
+    source::workloads::{Workload, Workloads},
+    web::api::Resource,
+};
 use std::fs;
 
 /// The workloads of the mesh, where they can be known: on the machine that runs it.
@@ -41,11 +44,21 @@ impl Known {
         let mut labels = host.split('.');
         let name = labels.next()?;
         let namespace = labels.next().unwrap_or(namespace);
-        let mut services = self.0.iter().flat_map(|it| &it.workloads);
-        let service = services.find(|it| it.name == name && it.namespace == namespace)?;
-        Some(match service.service_port {
-            Some(known) => format!("the port of {name} is {known}, not {port}"),
-            None => format!("{name} is a workload without a port, so it has no service"),
+        let services = self.0.iter().flat_map(|it| &it.workloads);
+        let is_meant = |it: &&Workload| {
+            it.namespace == namespace && (it.name == name || it.service() == Some(name))
+        };
+        // The service of that name, sooner than the workload.
+        let meant = services.filter(is_meant);
+        let workload = meant.max_by_key(|it| it.service() == Some(name))?;
+        Some(match (workload.service(), workload.service_port) {
+            (Some(service), Some(known)) if service == name => {
+                format!("the port of {name} is {known}, not {port}")
+            }
+            (Some(service), Some(known)) => {
+                format!("the service of the workload {name} is {service}:{known}")
+            }
+            _ => format!("{name} is a workload without a port, so it has no service"),
         })
     }
 }
@@ -57,6 +70,8 @@ mod tests {
     fn known() -> Known {
         let workloads = r#"{"generation": 1, "namespace": "shop", "workloads": [
             {"name": "books", "namespace": "shop", "service_port": 7002,
+             "replicas": []},
+            {"name": "web", "namespace": "shop", "service": "web-svc", "service_port": 80,
              "replicas": []},
             {"name": "traffic", "namespace": "shop", "replicas": []}]}"#;
         Known(Some(serde_json::from_str(workloads).unwrap()))
@@ -72,6 +87,14 @@ mod tests {
         assert_eq!(
             hint("books.shop.svc:1").as_deref(),
             Some("the port of books is 7002, not 1")
+        );
+        assert_eq!(
+            hint("web").as_deref(),
+            Some("the service of the workload web is web-svc:80")
+        );
+        assert_eq!(
+            hint("web-svc:1").as_deref(),
+            Some("the port of web-svc is 80, not 1")
         );
         assert!(hint("traffic:1").unwrap().contains("no service"));
         assert_eq!(hint("books.other:7002"), None);
