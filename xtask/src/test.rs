@@ -47,7 +47,9 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     })?;
     step("loom", &loom)?;
     step("chain", &chain)?;
-    step("programs", &|| cargo(&["build", "--package", "booksapp"]))?;
+    step("programs", &|| {
+        cargo(&["build", "--package", "booksapp", "--package", "emojivoto"])
+    })?;
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
     })?;
@@ -100,7 +102,13 @@ fn features() -> anyhow::Result<()> {
 /// What would be published compiles from its package alone.
 fn package() -> anyhow::Result<()> {
     let mut arguments = vec!["package", "--quiet", "--workspace", "--allow-dirty"];
-    for unpublished in ["booksapp", "mesh-benches", "mesh-examples", "xtask"] {
+    for unpublished in [
+        "booksapp",
+        "emojivoto",
+        "mesh-benches",
+        "mesh-examples",
+        "xtask",
+    ] {
         arguments.extend(["--exclude", unpublished]);
     }
     cargo(&arguments)
