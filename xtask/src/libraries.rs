@@ -239,10 +239,31 @@ pub(crate) fn one_core() -> anyhow::Result<()> {
 }
 
 fn target_dir() -> anyhow::Result<PathBuf> {
+    let metadata = workspace()?;
+    let folder = metadata["target_directory"].as_str();
+    Ok(folder.context("no `target_directory`")?.into())
+}
+
+/// The packages that are for this repository alone: `publish = false`.
+pub(crate) fn unpublished() -> anyhow::Result<Vec<String>> {
+    let metadata = workspace()?;
+    let packages = metadata["packages"].as_array().context("no `packages`")?;
+    let unpublished = packages
+        .iter()
+        .filter(|package| package["publish"].as_array().is_some_and(Vec::is_empty));
+    let names = unpublished.filter_map(|package| package["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn workspace() -> anyhow::Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()?;
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let folder = metadata["target_directory"].as_str();
-    Ok(folder.context("no `target_directory`")?.into())
+    if !output.status.success() {
+        bail!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -102,14 +102,9 @@ fn features() -> anyhow::Result<()> {
 /// What would be published compiles from its package alone.
 fn package() -> anyhow::Result<()> {
     let mut arguments = vec!["package", "--quiet", "--workspace", "--allow-dirty"];
-    for unpublished in [
-        "booksapp",
-        "emojivoto",
-        "mesh-benches",
-        "mesh-examples",
-        "xtask",
-    ] {
-        arguments.extend(["--exclude", unpublished]);
+    let unpublished = libraries::unpublished()?;
+    for package in &unpublished {
+        arguments.extend(["--exclude", package]);
     }
     cargo(&arguments)
 }
