@@ -78,6 +78,26 @@ pub(crate) enum Watch {
     Tap(cmd::tap::Args),
 }
 
+/// A command's own arguments and the global ones, as `line` has them.
+///
+/// # Panics
+///
+/// If clap refuses the line.
+#[cfg(test)]
+pub(crate) fn parsed<A: clap::Args>(line: &str) -> (A, Global) {
+    #[derive(clap::Parser)]
+    struct Line<A: clap::Args> {
+        #[command(flatten)]
+        args: A,
+        #[command(flatten)]
+        global: Global,
+    }
+
+    let words = std::iter::once("mesh").chain(line.split_whitespace());
+    let line: Line<A> = clap::Parser::try_parse_from(words).unwrap();
+    (line.args, line.global)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ use self::{
         unreachable_tcp,
     },
 };
-use crate::args::Global;
+use crate::{args::Global, resources::Query};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -113,6 +113,15 @@ impl Client {
     ) -> Result<T> {
         let body = self.call(Method::GET, path, query, None).await?;
         parse(path, &body)
+    }
+
+    /// As [`get_json`](Self::get_json), with a question that was put together of flags.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<T> {
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        self.get_json(path, &query).await
     }
 
     /// Sends `body`, text of `content_type`, and reads the answer as JSON.

@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::Client,
-    output::{Align, Format, NONE, Refusal, Table, json, refuse},
+    output::{Align, Format, NONE, Refusal, Table, json},
     resources::{Query, resource},
 };
 use anyhow::Result;
@@ -31,17 +31,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let (format, query) = match args.check(global) {
-        Ok(checked) => checked,
-        Err(reason) => return refuse(reason),
-    };
-    let query: Vec<_> = query
-        .iter()
-        .map(|(name, value)| (*name, &**value))
-        .collect();
-    let edges: Vec<EdgeRow> = Client::find(global)?
-        .get_json("/api/v1/edges", &query)
-        .await?;
+    let (format, query) = args.check(global)?;
+    let edges: Vec<EdgeRow> = Client::find(global)?.ask("/api/v1/edges", &query).await?;
     if edges.is_empty() && format != Format::Json {
         eprintln!("No edges found.");
         return Ok(ExitCode::SUCCESS);

@@ -213,16 +213,10 @@ fn running_namespace(global: &Global) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::args::parsed;
 
     fn args(line: &str) -> Args {
-        Line::try_parse_from(line.split(' ')).unwrap().args
+        parsed(line).0
     }
 
     fn profile(line: &str, input: &str) -> Result<(String, String)> {
@@ -233,9 +227,9 @@ mod tests {
     #[test]
     fn exactly_one_source_is_asked_for() {
         for line in [
-            "profile pets",
-            "profile --template --open-api a pets",
-            "profile --proto a --open-api a pets",
+            "pets",
+            "--template --open-api a pets",
+            "--proto a --open-api a pets",
         ] {
             assert_eq!(
                 args(line).source().unwrap_err().to_string(),
@@ -261,7 +255,7 @@ mod tests {
     #[test]
     fn an_openapi_document_becomes_a_manifest() {
         let document = "openapi: 3.0.0\nservers: [{url: /v1}]\npaths: {/a: {get: {}}}";
-        let (text, notes) = profile("profile --open-api - pets", document).unwrap();
+        let (text, notes) = profile("--open-api - pets", document).unwrap();
         assert_eq!(
             text,
             "\
@@ -283,8 +277,7 @@ spec:
             "standard input:2:12: note: paths begin with /v1, as the first server's do; \
              --base-path says otherwise\n"
         );
-        let (text, notes) =
-            profile("profile --base-path / --open-api - -o json pets", document).unwrap();
+        let (text, notes) = profile("--base-path / --open-api - -o json pets", document).unwrap();
         assert!(text.contains(r#""name": "GET /a""#), "{text}");
         assert_eq!(notes, "");
     }
@@ -292,18 +285,18 @@ spec:
     #[test]
     fn what_is_lost_is_told_and_under_strict_refused() {
         let document = "openapi: 3.0.0\npaths: {/a: {gett: {}}}";
-        let (_, notes) = profile("profile --open-api a.yaml pets", document).unwrap();
+        let (_, notes) = profile("--open-api a.yaml pets", document).unwrap();
         assert!(notes.starts_with("a.yaml:2:14: warning: "), "{notes}");
-        let error = profile("profile --strict --open-api a.yaml pets", document).unwrap_err();
+        let error = profile("--strict --open-api a.yaml pets", document).unwrap_err();
         assert!(error.to_string().starts_with("a.yaml:2:14: "), "{error}");
     }
 
     #[test]
     fn protobuf_and_template_become_manifests() {
         let source = "package a; service S { rpc M (I) returns (O); }";
-        let (text, _) = profile("profile --proto - pets", source).unwrap();
+        let (text, _) = profile("--proto - pets", source).unwrap();
         assert!(text.contains(r"pathRegex: /a\.S/M"), "{text}");
-        let (text, _) = profile("profile --template pets", "").unwrap();
+        let (text, _) = profile("--template pets", "").unwrap();
         assert!(text.contains("name: pets.zoo.svc.cluster.local"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::Client,
-    output::{Align, Format, Refusal, Table, cell, json, ms, percent, refuse, rps},
+    output::{Align, Format, Refusal, Table, cell, json, ms, percent, rps},
     resources::{self, Query, check_filter_namespace, filter, resource},
 };
 use anyhow::Result;
@@ -39,17 +39,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let (format, query) = match args.check(global) {
-        Ok(checked) => checked,
-        Err(reason) => return refuse(reason),
-    };
-    let query: Vec<_> = query
-        .iter()
-        .map(|(name, value)| (*name, &**value))
-        .collect();
-    let tables: Vec<RouteTable> = Client::find(global)?
-        .get_json("/api/v1/routes", &query)
-        .await?;
+    let (format, query) = args.check(global)?;
+    let tables: Vec<RouteTable> = Client::find(global)?.ask("/api/v1/routes", &query).await?;
     let text = render(&tables, format, args.to.is_some())?;
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -163,20 +154,12 @@ fn json_of(tables: &[RouteTable], is_to: bool) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::parsed;
     use crate::output::golden;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-        #[command(flatten)]
-        global: Global,
-    }
 
     fn check(line: &str) -> Result<(Format, Query), Refusal> {
-        let line = Line::try_parse_from(format!("routes {line}").split_whitespace()).unwrap();
-        line.args.check(&line.global)
+        let (args, global) = parsed::<Args>(line);
+        args.check(&global)
     }
 
     fn books() -> RouteTable {

@@ -3,9 +3,7 @@
 use crate::{
     args::Global,
     client::Client,
-    output::{
-        Align, Format, Refusal, Table, bytes_per_second, cell, json, ms, percent, refuse, rps,
-    },
+    output::{Align, Format, Refusal, Table, bytes_per_second, cell, json, ms, percent, rps},
     resources::{self, Query, check_filter_namespace, filter, resources},
 };
 use anyhow::Result;
@@ -53,17 +51,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let (format, query) = match args.check(global) {
-        Ok(checked) => checked,
-        Err(reason) => return refuse(reason),
-    };
-    let query: Vec<_> = query
-        .iter()
-        .map(|(name, value)| (*name, &**value))
-        .collect();
-    let tables: Vec<StatTable> = Client::find(global)?
-        .get_json("/api/v1/stat", &query)
-        .await?;
+    let (format, query) = args.check(global)?;
+    let tables: Vec<StatTable> = Client::find(global)?.ask("/api/v1/stat", &query).await?;
     if format != Format::Json && tables.iter().all(|table| table.rows.is_empty()) {
         eprintln!("No traffic found.");
         return Ok(ExitCode::SUCCESS);
@@ -184,21 +173,13 @@ fn numbers(row: &StatRow) -> [String; 7] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::parsed;
     use crate::output::golden;
-    use clap::Parser;
     use mesh_controller::web::api::Latency;
 
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-        #[command(flatten)]
-        global: Global,
-    }
-
     fn check(line: &str) -> Result<(Format, Query), Refusal> {
-        let line = Line::try_parse_from(format!("stat {line}").split_whitespace()).unwrap();
-        line.args.check(&line.global)
+        let (args, global) = parsed::<Args>(line);
+        args.check(&global)
     }
 
     fn row(namespace: &str, name: &str) -> StatRow {

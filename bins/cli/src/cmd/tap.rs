@@ -123,10 +123,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             return refuse(reason);
         }
     };
-    let mut query = match args.filter.query(global) {
-        Ok(query) => query,
-        Err(reason) => return refuse(reason),
-    };
+    let mut query = args.filter.query(global)?;
     if format == Format::Json {
         query.push(("headers", "true".to_owned()));
     }
@@ -162,20 +159,12 @@ fn render(event: &TapEvent, format: Format) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::parsed;
     use crate::output::golden;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-        #[command(flatten)]
-        global: Global,
-    }
 
     fn query(line: &str) -> Result<String, Refusal> {
-        let line = Line::try_parse_from(format!("tap {line}").split_whitespace()).unwrap();
-        let query = line.args.filter.query(&line.global)?;
+        let (args, global) = parsed::<Args>(line);
+        let query = args.filter.query(&global)?;
         let query = query.iter().map(|(name, value)| format!("{name}={value}"));
         Ok(query.collect::<Vec<_>>().join("&"))
     }

@@ -44,10 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let query = match args.filter.query(global) {
-        Ok(query) => query,
-        Err(reason) => return refuse(reason),
-    };
+    let query = args.filter.query(global)?;
     let is_screen = args.once.is_none() && io::stdout().is_terminal() && io::stdin().is_terminal();
     let Ok(once) = Duration::try_from_secs_f64(args.once.unwrap_or(ONCE)) else {
         return refuse("--once needs a number of seconds");
