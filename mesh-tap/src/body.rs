@@ -59,7 +59,7 @@ where
                 true
             }
         };
-        if over {
+        if over && !live.is_pending() {
             *this.live = None;
         }
         Poll::Ready(frame)

@@ -33,6 +33,8 @@ pub(crate) struct Live {
     bytes: u64,
     grpc_status: Option<u16>,
     over: bool,
+    /// The end, while the retries above may yet say something of it.
+    pending: Option<ResponseEnd>,
 }
 
 #[derive(Debug)]
@@ -104,11 +106,15 @@ impl Live {
             bytes: 0,
             grpc_status: None,
             over: false,
+            pending: None,
         }
     }
 
     /// The response's head is here. Whether anybody wants to know more.
     pub(crate) fn respond<B>(&mut self, response: &Response<B>) -> bool {
+        if let (Some(mark), true) = (&self.mark, self.point.exchange) {
+            mark.answer(response.extensions().get().copied());
+        }
         if self.is_shown_below() {
             self.over = true;
             return false;
@@ -187,7 +193,27 @@ impl Live {
             grpc_status: self.grpc_status,
             ..end
         };
-        self.show(Some(&end));
+        // A response that is over with its head, or whose trailers a retry layer looks at, has
+        // yet to be judged.
+        self.pending = Some(end);
+        if !self.is_pending() {
+            self.tell_end();
+        }
+    }
+
+    /// Whether the end is not told before the exchange above has its response.
+    pub(crate) fn is_pending(&self) -> bool {
+        let above = self.mark.as_ref().filter(|_| !self.point.exchange);
+        let waits = self.response.is_some() && above.is_some_and(|mark| !mark.is_answered());
+        self.pending.is_some() && waits
+    }
+
+    fn tell_end(&mut self) {
+        if let Some(mut end) = self.pending.take() {
+            let skipped = self.mark.as_ref().and_then(Mark::skipped);
+            end.not_retried = skipped.map(|reason| Cow::Borrowed(reason.as_str()));
+            self.show(Some(&end));
+        }
     }
 
     /// Sends what is new to those whose filters have decided, and all there is to those whose
@@ -322,6 +348,7 @@ impl Drop for Live {
         if !self.over {
             self.cancelled();
         }
+        self.tell_end();
     }
 }
 

@@ -1,5 +1,6 @@
+use mesh_core::RetrySkipped;
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
@@ -13,6 +14,8 @@ pub(crate) struct Mark(Arc<Inner>);
 struct Inner {
     attempts: AtomicU32,
     shown: AtomicBool,
+    /// Set when the exchange has its response: why that was not retried, if it was not.
+    answered: OnceLock<Option<RetrySkipped>>,
 }
 
 impl Mark {
@@ -24,6 +27,21 @@ impl Mark {
     /// An attempt came to an end that says what happened.
     pub(crate) fn show(&self) {
         self.0.shown.store(true, Relaxed);
+    }
+
+    /// The exchange has its response, which `skipped` says why not to retry.
+    pub(crate) fn answer(&self, skipped: Option<RetrySkipped>) {
+        let _ = self.0.answered.set(skipped);
+    }
+
+    /// Whether the exchange has its response.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.0.answered.get().is_some()
+    }
+
+    /// Why the last attempt was not retried, if it might have been.
+    pub(crate) fn skipped(&self) -> Option<RetrySkipped> {
+        self.0.answered.get().copied().flatten()
     }
 
     /// The number of the last attempt; 0 without any.

@@ -3,7 +3,7 @@
 mod support;
 
 use http::Request;
-use mesh_core::Attempt;
+use mesh_core::{Attempt, RetrySkipped};
 use mesh_tap::{Event, Fault, Filter, Route, Tap};
 use std::time::Duration;
 use support::{Req, Rsp, Script, get, lines, response};
@@ -152,4 +152,32 @@ async fn retried_exchanges_can_be_asked_for() {
     assert_ready_err!(call.poll());
     let seen: Vec<Event> = std::iter::from_fn(|| retries.try_next()).collect();
     assert_eq!(seen.iter().map(Event::attempt).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[tokio::test]
+async fn a_failure_that_was_not_retried_says_why() {
+    for body in [Script::empty(), Script::empty().data("no")] {
+        let tap = Tap::new();
+        let mut events = tap.subscribe(Filter::new(), 100);
+        let mut body = Some(body);
+        let below = tap.layer().layer(tower::service_fn(move |_: Req| {
+            let rsp = response(503, body.take().expect("one request"));
+            async { Ok::<_, BoxError>(rsp) }
+        }));
+        let retries = below.map_response(|mut rsp: http::Response<_>| {
+            rsp.extensions_mut().insert(RetrySkipped::NoBudget);
+            rsp
+        });
+        let rsp = tap
+            .exchange()
+            .layer(retries)
+            .oneshot(get("/"))
+            .await
+            .unwrap();
+        let _ = http_body_util::BodyExt::collect(rsp.into_body()).await;
+
+        let seen = lines(&mut events);
+        assert_eq!(seen.len(), 3, "{seen:?}");
+        assert!(seen[2].contains(" not-retried=no_budget "), "{seen:?}");
+    }
 }

@@ -45,6 +45,9 @@ impl fmt::Display for Event {
                 if let Some(reason) = &end.reason {
                     write!(f, " reason={reason}")?;
                 }
+                if let Some(reason) = &end.not_retried {
+                    write!(f, " not-retried={reason}")?;
+                }
                 write!(
                     f,
                     " duration={}µs response-length={}B",

@@ -1,6 +1,6 @@
 //! Events in the shape of `linkerd viz tap -o json`.
 //!
-//! Where Linkerd has no field for something of ours (`reason`, `grpcOk`), the field is ours and absent
+//! Where Linkerd has no field for something of ours (`reason`, `notRetried`, `grpcOk`), the field is ours and absent
 //! unless it says something, so that the rest is the same to the byte.
 
 use super::{
@@ -75,6 +75,8 @@ struct End {
     reset_error_code: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    not_retried: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +150,7 @@ impl Serialize for Event {
                     grpc_ok: end.grpc_status == Some(0),
                     reset_error_code: end.reset_code.unwrap_or(0),
                     reason: end.reason.as_deref().map(str::to_owned),
+                    not_retried: end.not_retried.as_deref().map(str::to_owned),
                 });
             }
         }
@@ -187,6 +190,7 @@ impl<'de> Deserialize<'de> for Event {
                     .filter(|code| *code > 0 || end.grpc_ok),
                 reset_code: Some(end.reset_error_code).filter(|code| *code > 0),
                 reason: end.reason.map(Cow::Owned),
+                not_retried: end.not_retried.map(Cow::Owned),
                 trailers: header_map(end.trailers)?,
             };
             (id, EventKind::End(end))

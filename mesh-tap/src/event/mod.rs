@@ -118,6 +118,10 @@ pub struct ResponseEnd {
     /// Why there was no response, or no complete one: the word for a
     /// [`Fault`](mesh_core::Fault).
     pub reason: Option<Cow<'static, str>>,
+    /// Why this failure was not tried again though it might have been: the word for a
+    /// [`RetrySkipped`](mesh_core::RetrySkipped). Known only if [`Tap::exchange`](crate::Tap::exchange)
+    /// stands above the retries.
+    pub not_retried: Option<Cow<'static, str>>,
     /// The trailers, if headers were asked for, secrets replaced.
     pub trailers: Option<HeaderMap>,
 }

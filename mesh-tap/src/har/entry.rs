@@ -29,6 +29,8 @@ pub(super) struct Entry {
     attempt: u32,
     #[serde(rename = "_reason", skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(rename = "_notRetried", skip_serializing_if = "Option::is_none")]
+    not_retried: Option<String>,
     #[serde(rename = "_grpcStatus", skip_serializing_if = "Option::is_none")]
     grpc_status: Option<u16>,
 }
@@ -113,6 +115,7 @@ impl Entry {
             route: event.route_name().map(str::to_owned),
             attempt: event.attempt(),
             reason: end.reason.as_deref().map(str::to_owned),
+            not_retried: end.not_retried.as_deref().map(str::to_owned),
             grpc_status: end.grpc_status,
         }
     }

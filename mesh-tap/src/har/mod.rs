@@ -18,7 +18,7 @@
 //! Headers are in it if the [`Filter`](crate::Filter) asked for them, secrets replaced. Queries,
 //! cookies and bodies are not, as no event has them. What HAR has no field for is in fields that
 //! begin with an underscore, which every reader has to skip: `_direction`, `_route`, `_attempt`,
-//! `_reason` and `_grpcStatus`. An exchange without a response has the status 0.
+//! `_reason`, `_notRetried` and `_grpcStatus`. An exchange without a response has the status 0.
 
 mod entry;
 mod time;

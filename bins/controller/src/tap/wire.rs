@@ -26,11 +26,7 @@ pub(super) fn event(event: TapEvent) -> Option<Event> {
     let (id, kind) = match http.event? {
         wire::Event::RequestInit(init) => (init.id, EventKind::Request(request(init)?)),
         wire::Event::ResponseInit(init) => (init.id, EventKind::Response(response(init)?)),
-        wire::Event::ResponseEnd(end) => {
-            // The wire has no field for the reason.
-            let reason = route.get("reason").cloned();
-            (end.id, EventKind::End(self::end(end, reason)))
-        }
+        wire::Event::ResponseEnd(end) => (end.id, EventKind::End(self::end(end, &route))),
     };
     let id = id?;
     Some(Event {
@@ -71,7 +67,9 @@ fn response(init: wire::ResponseInit) -> Option<ResponseInit> {
     })
 }
 
-fn end(end: wire::ResponseEnd, reason: Option<String>) -> ResponseEnd {
+/// The wire has no field for our reasons; they are among the labels of the route.
+fn end(end: wire::ResponseEnd, route: &HashMap<String, String>) -> ResponseEnd {
+    let word = |name| route.get(name).cloned().map(Into::into);
     let (mut grpc_status, mut reset_code) = (None, None);
     match end.eos {
         Some(Eos {
@@ -90,7 +88,8 @@ fn end(end: wire::ResponseEnd, reason: Option<String>) -> ResponseEnd {
         bytes: end.response_bytes,
         grpc_status,
         reset_code,
-        reason: reason.map(Into::into),
+        reason: word("reason"),
+        not_retried: word("not_retried"),
         trailers: end.trailers.map(headers),
     }
 }
@@ -136,6 +135,7 @@ mod tests {
                 labels: HashMap::from([
                     ("route".to_owned(), "GET /".to_owned()),
                     ("reason".to_owned(), "timeout".to_owned()),
+                    ("not_retried".to_owned(), "limit".to_owned()),
                 ]),
             }),
             proxy_direction: ProxyDirection::Outbound.into(),
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(
             read.to_string(),
             "end id=1:7 proxy=out src=[::1]:51234 dst= tls= grpc-status=Unavailable \
-             reason=timeout duration=0µs response-length=9B"
+             reason=timeout not-retried=limit duration=0µs response-length=9B"
         );
     }
 

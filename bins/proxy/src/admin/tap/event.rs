@@ -14,7 +14,8 @@ use std::{collections::HashMap, time::Duration};
 
 /// `event`, as the wire has it.
 ///
-/// The wire has no place for our reasons; they go with the route's labels, as `reason`.
+/// The wire has no place for our reasons; they go with the route's labels, as `reason` and
+/// `not_retried`.
 pub(super) fn to_wire(event: Event) -> TapEvent {
     let Event {
         id,
@@ -29,10 +30,13 @@ pub(super) fn to_wire(event: Event) -> TapEvent {
         stream: id.stream,
     });
     let mut route = labels(&route);
-    if let EventKind::End(end) = &kind
-        && let Some(reason) = &end.reason
-    {
-        route.insert("reason".to_owned(), reason.clone().into_owned());
+    if let EventKind::End(end) = &kind {
+        for (name, word) in [("reason", &end.reason), ("not_retried", &end.not_retried)] {
+            route.extend(
+                word.as_deref()
+                    .map(|word| (name.to_owned(), word.to_owned())),
+            );
+        }
     }
     let kind = match kind {
         EventKind::Request(init) => Kind::RequestInit(RequestInit {
