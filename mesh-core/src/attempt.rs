@@ -2,7 +2,7 @@ use http::Request;
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Which sending of a request this is, and which endpoints have had it.
@@ -13,7 +13,14 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Attempt {
     number: u32,
-    tried: Arc<Mutex<Vec<SocketAddr>>>,
+    tried: Arc<Mutex<Tried>>,
+}
+
+/// Endpoints, oldest first. Most requests are sent once, and one address needs no list.
+#[derive(Debug, Default)]
+struct Tried {
+    first: Option<SocketAddr>,
+    more: Vec<SocketAddr>,
 }
 
 impl Attempt {
@@ -54,22 +61,33 @@ impl Attempt {
 
     /// Notes that this attempt went to `endpoint`.
     pub fn note(&self, endpoint: SocketAddr) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        if tried.contains(&endpoint) {
+        let mut tried = self.lock();
+        if tried.all().any(|known| known == endpoint) {
             return;
         }
-        if tried.len() == Self::MAX_TRIED {
-            tried.remove(0);
+        if tried.first.is_none() {
+            tried.first = Some(endpoint);
+            return;
         }
-        tried.push(endpoint);
+        if tried.all().count() == Self::MAX_TRIED {
+            tried.first = Some(tried.more.remove(0));
+        }
+        tried.more.push(endpoint);
     }
 
     /// The endpoints that attempts of this request went to, oldest first.
     pub fn tried(&self) -> Vec<SocketAddr> {
-        self.tried
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().all().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tried> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tried {
+    fn all(&self) -> impl Iterator<Item = SocketAddr> {
+        self.first.iter().chain(&self.more).copied()
     }
 }
 

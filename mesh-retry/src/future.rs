@@ -271,6 +271,9 @@ where
         let mut req = Request::from_parts(head, self.original.replay());
         let number = self.earlier.saturating_add(self.attempt.number());
         req.headers_mut().insert(MESH_ATTEMPT, number.into());
+        if let Some(route) = &self.route {
+            req.extensions_mut().insert(route.clone());
+        }
         req.extensions_mut().insert(self.attempt.clone());
         req
     }

@@ -8,6 +8,7 @@ use crate::{
 use http::{
     Method, Request, Response,
     header::{CONTENT_LENGTH, UPGRADE},
+    request,
 };
 use http_body::Body;
 use mesh_core::{Attempt, Head, Route};
@@ -97,7 +98,7 @@ where
             ReplayBody::keep(body, content_length, config.max_body, config.max_memory)
         };
         let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
-        let kept = (!is_final).then(|| parts.clone());
+        let kept = (!is_final).then(|| keep(&parts));
 
         let attempt = Attempt::first();
         let mut req = Request::from_parts(parts, body);
@@ -123,6 +124,22 @@ where
         };
         ResponseFuture::new(future, Some(Box::new(exchange)))
     }
+}
+
+/// A copy of a request's head, without the route if that is its one extension.
+///
+/// A copy of extensions is three allocations or more, and the route is known apart: the next
+/// attempt gets it back. A profile's requests carry nothing else as a rule.
+fn keep(parts: &request::Parts) -> request::Parts {
+    if parts.extensions.len() != 1 || parts.extensions.get::<Route>().is_none() {
+        return parts.clone();
+    }
+    let (mut kept, ()) = Request::new(()).into_parts();
+    kept.method = parts.method.clone();
+    kept.uri = parts.uri.clone();
+    kept.version = parts.version;
+    kept.headers = parts.headers.clone();
+    kept
 }
 
 /// How often `req` was sent before it came here: it may itself be a retry of somebody above.

@@ -127,6 +127,30 @@ async fn each_attempt_knows_its_number_and_where_the_others_went() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_attempt_carries_what_the_request_carried() {
+    for extra in [None, Some(7_u8)] {
+        let (mut svc, mut handle) = spawn(RetryLayer::per_route(budget(0.0, 2)));
+        assert_ready_ok!(svc.poll_ready());
+        let mut req = retryable(empty());
+        req.headers_mut()
+            .insert("accept", HeaderValue::from_static("*/*"));
+        if let Some(extra) = extra {
+            req.extensions_mut().insert(extra);
+        }
+        let mut call = task::spawn(svc.call(req));
+        for code in [503, 503, 200] {
+            let (req, send) = next(&mut handle).await;
+            assert_eq!((req.method(), req.uri().path()), (&Method::POST, "/books"));
+            assert_eq!(req.headers()["accept"], "*/*");
+            assert_eq!(Route::of(&req).map(Route::name), Some("POST /books"));
+            assert_eq!(req.extensions().get(), extra.as_ref());
+            send.send_response(status(code));
+            let _ = call.poll();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_of_somebody_above_is_no_original_and_is_counted_on() {
     let budget = budget(1.0, 0);
     let (mut svc, mut handle) = spawn(RetryLayer::new(budget.clone()));
