@@ -237,3 +237,16 @@ fn more_methods_than_bits_are_still_told_apart() {
         .collect();
     check(&conditions, &requests);
 }
+
+#[test]
+fn paths_longer_than_any_template_are_of_no_template() {
+    let deep = |segments: usize| RequestMatchSpec {
+        path_regex: Some("/[^/]*".repeat(segments)),
+        ..Default::default()
+    };
+    let conditions: Vec<_> = (60..70).map(deep).collect();
+    let requests: Vec<_> = (55..75)
+        .map(|segments| ("GET".to_owned(), "/x".repeat(segments)))
+        .collect();
+    check(&conditions, &requests);
+}

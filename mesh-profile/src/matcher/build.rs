@@ -1,5 +1,5 @@
 use super::{
-    Entry, Matcher, MethodSet, NONE, Node, NodeId, RouteId, Span,
+    Branches, Entry, Matcher, MethodSet, NONE, Next, Node, NodeId, RouteId, Span,
     literals::Literals,
     set,
     template::{Mixed, Segment, Tail, Template},
@@ -123,7 +123,9 @@ impl Trie {
         let mut matcher = Matcher {
             extension_methods: self.extension_methods,
             nodes: Vec::with_capacity(self.nodes.len()),
+            branches: Vec::new(),
             literals: Literals::new([].into_iter()),
+            text: Vec::new(),
             mixed: Vec::new(),
             ends: Vec::new(),
             tails: Vec::new(),
@@ -131,49 +133,73 @@ impl Trie {
             hard: Vec::new(),
         };
         let mut joining = set::Joining::new();
-        let mut literals = Vec::new();
+        let mut parents = vec![NONE; self.nodes.len()];
+        let mut many = Vec::new();
         for (id, mut growing) in self.nodes.into_iter().enumerate() {
             growing.tails.sort_by_key(|(_, entry)| entry.route);
+            for child in growing.children() {
+                parents[child] = id as NodeId;
+            }
             let entries = || growing.entries();
-            let child = |child: Option<usize>| child.map_or(NONE, |child| child as NodeId);
-            let mut node = Node {
-                id: id as NodeId,
-                lowest: entries().map(|e| e.route).min().unwrap_or(NONE),
-                methods: entries().fold(MethodSet::NONE, |set, e| set.union(e.methods)),
-                empty: child(growing.literals.get("").copied()),
-                any: growing.any.map(child),
-                has_literals: growing.literals.keys().any(|segment| !segment.is_empty()),
-                mixed: Span(0, 0),
-                ends: append(&mut matcher.ends, growing.ends),
-                tails: append(&mut matcher.tails, growing.tails),
-                is_easy: growing.hard.is_empty(),
-                sets: Span(0, 0),
-                hard: Span(0, 0),
+            let lowest = entries().map(|e| e.route).min().unwrap_or(NONE);
+            let methods = entries().fold(MethodSet::NONE, |set, e| set.union(e.methods));
+            let literals: Vec<_> = (growing.literals.into_iter())
+                .map(|(text, child)| (text, child as NodeId))
+                .collect();
+            let named = match literals.as_slice() {
+                [] => Next::Nowhere,
+                [(text, child)] => Next::One(append(&mut matcher.text, text.bytes()), *child),
+                _ => Next::Many,
             };
-            let (sets, hard) = joining.join(growing.hard, conditions);
-            node.sets = append(&mut matcher.sets, sets);
-            node.hard = append(&mut matcher.hard, hard);
-            let mixed = growing.mixed.into_iter().map(|(m, c)| (m, c as NodeId));
-            node.mixed = append(&mut matcher.mixed, mixed);
+            if literals.len() > 1 {
+                let of_node = |(text, child)| (id as NodeId, text, child);
+                many.extend(literals.into_iter().map(of_node));
+            }
+            let any = growing.any.map(|child| child.map(|child| child as NodeId));
+            let is_plain =
+                growing.mixed.is_empty() && growing.tails.is_empty() && growing.hard.is_empty();
+            let next = match (is_plain, named, any) {
+                (true, named, [None, None]) => named,
+                (true, Next::Nowhere, [Some(any), None]) => Next::Any(any, 0),
+                (true, Next::Nowhere, [None, Some(any)]) => Next::Any(any, 1),
+                _ => {
+                    let (sets, hard) = joining.join(growing.hard, conditions);
+                    let mixed = growing.mixed.into_iter().map(|(m, c)| (m, c as NodeId));
+                    matcher.branches.push(Branches {
+                        literals: named,
+                        any: any.map(|child| child.unwrap_or(NONE)),
+                        mixed: append(&mut matcher.mixed, mixed),
+                        tails: append(&mut matcher.tails, growing.tails),
+                        sets: append(&mut matcher.sets, sets),
+                        hard: append(&mut matcher.hard, hard),
+                    });
+                    Next::Branches(matcher.branches.len() as u32 - 1)
+                }
+            };
+            let node = Node {
+                methods,
+                lowest,
+                ends: append(&mut matcher.ends, growing.ends),
+                next,
+            };
             matcher.nodes.push(node);
-            literals.extend(
-                growing
-                    .literals
-                    .into_iter()
-                    .map(|(segment, child)| (id as NodeId, segment, child as NodeId)),
-            );
         }
         matcher.literals = Literals::new(
-            literals
-                .iter()
-                .map(|(parent, s, child)| (*parent, &**s, *child)),
+            many.iter()
+                .map(|(parent, text, child): &(_, Box<str>, _)| (*parent, &**text, *child)),
         );
-        matcher.raise(&literals);
+        matcher.raise(&parents);
         matcher
     }
 }
 
 impl Growing {
+    fn children(&self) -> impl Iterator<Item = usize> {
+        let mixed = self.mixed.iter().map(|(_, child)| child);
+        let any = self.any.iter().flatten();
+        self.literals.values().chain(any).chain(mixed).copied()
+    }
+
     fn entries(&self) -> impl Iterator<Item = Entry> {
         let tails = self.tails.iter().map(|(_, entry)| entry);
         self.ends.iter().chain(&self.hard).chain(tails).copied()
@@ -182,19 +208,7 @@ impl Growing {
 
 impl Matcher {
     /// Tells every node what is below it.
-    fn raise(&mut self, literals: &[(NodeId, Box<str>, NodeId)]) {
-        let mut parents = vec![NONE; self.nodes.len()];
-        for (parent, _, child) in literals {
-            parents[*child as usize] = *parent;
-        }
-        for node in &self.nodes {
-            let mixed = self.mixed[node.mixed.range()]
-                .iter()
-                .map(|(_, child)| *child);
-            for child in node.any.into_iter().chain(mixed).filter(|c| *c != NONE) {
-                parents[child as usize] = node.id;
-            }
-        }
+    fn raise(&mut self, parents: &[NodeId]) {
         for id in (1..self.nodes.len()).rev() {
             let Node {
                 lowest, methods, ..

@@ -13,6 +13,8 @@ pub(super) struct Literals {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
+    /// The half of the hash that does not say where it is: tells most others apart unread.
+    tag: u32,
     parent: NodeId,
     child: NodeId,
     start: u32,
@@ -24,6 +26,7 @@ impl Literals {
         children: impl ExactSizeIterator<Item = (NodeId, &'a str, NodeId)>,
     ) -> Self {
         let empty = Slot {
+            tag: 0,
             parent: NONE,
             child: NONE,
             start: 0,
@@ -34,11 +37,13 @@ impl Literals {
             text: Vec::new(),
         };
         for (parent, segment, child) in children {
-            let mut at = table.start(parent, segment.as_bytes());
+            let hash = hash(parent, segment.as_bytes());
+            let mut at = table.start(hash);
             while table.slots[at].parent != NONE {
                 at = (at + 1) & (table.slots.len() - 1);
             }
             table.slots[at] = Slot {
+                tag: tag(hash),
                 parent,
                 child,
                 start: table.text.len() as u32,
@@ -49,12 +54,13 @@ impl Literals {
         table
     }
 
-    pub(super) fn get(&self, parent: NodeId, segment: &str) -> NodeId {
-        let segment = segment.as_bytes();
-        let mut at = self.start(parent, segment);
+    pub(super) fn get(&self, parent: NodeId, segment: &[u8]) -> NodeId {
+        let hash = hash(parent, segment);
+        let mut at = self.start(hash);
         loop {
             let slot = &self.slots[at];
-            if slot.parent == parent
+            if slot.tag == tag(hash)
+                && slot.parent == parent
                 && slot.len as usize == segment.len()
                 && self.text[slot.start as usize..][..segment.len()] == *segment
             {
@@ -68,9 +74,13 @@ impl Literals {
         }
     }
 
-    fn start(&self, parent: NodeId, segment: &[u8]) -> usize {
-        hash(parent, segment) as usize & (self.slots.len() - 1)
+    fn start(&self, hash: u64) -> usize {
+        hash as usize & (self.slots.len() - 1)
     }
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// A folded multiplication over eight bytes at a time.

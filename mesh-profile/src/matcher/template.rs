@@ -12,6 +12,10 @@ pub(crate) struct Template {
     pub(crate) tail: Option<Tail>,
 }
 
+/// The most segments; a longer pattern is left to an automaton. It bounds the recursion of the
+/// lookup.
+pub(super) const MAX_SEGMENTS: usize = 64;
+
 /// What remains of a path after the segments before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tail {
@@ -41,10 +45,6 @@ pub(crate) struct Mixed {
 }
 
 impl Template {
-    /// The most segments; a longer pattern is left to an automaton. It bounds the recursion of
-    /// the lookup.
-    const MAX_SEGMENTS: usize = 64;
-
     pub(crate) fn is_match(&self, path: &str) -> bool {
         let mut rest = Some(path);
         for segment in &self.segments {
@@ -64,30 +64,9 @@ impl Template {
 }
 
 /// The segment that `path` begins with, and what follows its slash.
-pub(crate) fn split(path: &str) -> (&str, Option<&str>) {
-    match find_slash(path.as_bytes()) {
-        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
-        None => (path, None),
-    }
-}
-
-/// Eight bytes at a time: segments are too short for what a general search sets up.
-fn find_slash(bytes: &[u8]) -> Option<usize> {
-    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    const SLASHES: u64 = u64::from_le_bytes([b'/'; 8]);
-
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for (i, chunk) in chunks.iter().enumerate() {
-        // A byte is zero where the chunk has a slash; the lowest of these is found exactly.
-        let zero_at_slash = u64::from_le_bytes(*chunk) ^ SLASHES;
-        let found = zero_at_slash.wrapping_sub(LOW) & !zero_at_slash & HIGH;
-        if found != 0 {
-            return Some(8 * i + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let slash = rest.iter().position(|byte| *byte == b'/')?;
-    Some(8 * chunks.len() + slash)
+fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('/')
+        .map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
 impl Tail {
@@ -220,7 +199,7 @@ impl Builder {
         let mut parts = text.split('/');
         self.append(parts.next().unwrap_or_default());
         for part in parts {
-            if self.segments.len() == Template::MAX_SEGMENTS {
+            if self.segments.len() == MAX_SEGMENTS {
                 return false;
             }
             let segment = self.close();
