@@ -37,19 +37,11 @@ pin_project! {
 }
 
 pin_project! {
+    // What is rare is boxed: a future is moved through every layer above.
     #[project = StateProj]
     enum State<S: Service<Request<B>>, B> {
-        Waiting {
-            shared: Arc<Shared<S>>,
-            req: Option<Request<B>>,
-            wait: Option<Wait>,
-        },
-        // A clone, and a clone is not ready yet.
-        Chosen {
-            endpoint: S,
-            req: Option<Request<B>>,
-            exchange: Option<Exchange>,
-        },
+        Waiting { waiting: Box<Waiting<S, B>> },
+        Chosen { chosen: Box<Chosen<S, B>> },
         Called {
             #[pin]
             future: S::Future,
@@ -57,6 +49,19 @@ pin_project! {
         },
         Failed { error: Option<BoxError> },
     }
+}
+
+struct Waiting<S, B> {
+    shared: Arc<Shared<S>>,
+    req: Option<Request<B>>,
+    wait: Option<Wait>,
+}
+
+// A clone, and a clone is not ready yet.
+struct Chosen<S, B> {
+    endpoint: S,
+    req: Option<Request<B>>,
+    exchange: Option<Exchange>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -73,9 +78,11 @@ where
                 State::chosen(endpoint, req, exchange, &mut cx)
             }
             None => State::Waiting {
-                shared: shared.clone(),
-                req: Some(req),
-                wait: Wait::begin(&shared.core),
+                waiting: Box::new(Waiting {
+                    shared: shared.clone(),
+                    req: Some(req),
+                    wait: Wait::begin(&shared.core),
+                }),
             },
         };
         Self { state }
@@ -99,9 +106,11 @@ where
                 Self::Failed { error: Some(error) }
             }
             Poll::Pending => Self::Chosen {
-                endpoint,
-                req: Some(req),
-                exchange: Some(exchange),
+                chosen: Box::new(Chosen {
+                    endpoint,
+                    req: Some(req),
+                    exchange: Some(exchange),
+                }),
             },
         }
     }
@@ -131,7 +140,8 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Waiting { shared, req, wait } => {
+                StateProj::Waiting { waiting } => {
+                    let Waiting { shared, req, wait } = &mut **waiting;
                     let limit = shared.core.config.fail_fast;
                     let chosen = match wait {
                         Some(wait) => {
@@ -147,11 +157,12 @@ where
                     let req = req.take().expect(AGAIN);
                     state.set(State::chosen(endpoint, req, exchange, cx));
                 }
-                StateProj::Chosen {
-                    endpoint,
-                    req,
-                    exchange,
-                } => {
+                StateProj::Chosen { chosen } => {
+                    let Chosen {
+                        endpoint,
+                        req,
+                        exchange,
+                    } = &mut **chosen;
                     let ready = ready!(endpoint.poll_ready(cx)).map_err(Into::into);
                     let exchange = exchange.take().expect(AGAIN);
                     if let Err(error) = ready {

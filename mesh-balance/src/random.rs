@@ -7,8 +7,8 @@ use std::{
 /// 2^64 divided by the golden ratio: the increment of SplitMix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Where the randomness of a balance begins: a counter, so that clones and threads never draw
-/// the same numbers and the request path has no state to lock.
+/// Where the randomness of a balance begins: a counter, so that clones do not draw the same
+/// numbers and the request path has no state to lock.
 #[derive(Debug)]
 pub(crate) struct Random {
     seed: u64,
@@ -33,7 +33,10 @@ impl Random {
 
     /// The numbers for one choice.
     pub(crate) fn draw(&self) -> Draw {
-        Draw(mix(self.next.fetch_add(GOLDEN, Relaxed)) | 1)
+        // Two threads may now and then draw the same numbers: it is cheaper than to agree.
+        let next = self.next.load(Relaxed);
+        self.next.store(next.wrapping_add(GOLDEN), Relaxed);
+        Draw(mix(next) | 1)
     }
 }
 

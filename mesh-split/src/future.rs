@@ -16,10 +16,11 @@ pin_project! {
 }
 
 pin_project! {
+    // What is rare is boxed: a future is moved through every layer above.
     #[project = StateProj]
     enum State<S: Service<R>, R> {
         // A clone, and a clone is not ready yet.
-        Waiting { leaf: S, req: Option<R> },
+        Waiting { waiting: Box<(S, Option<R>)> },
         Called { #[pin] future: S::Future },
         Failed { error: Option<S::Error> },
     }
@@ -35,8 +36,7 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
             },
             Poll::Ready(Err(error)) => State::Failed { error: Some(error) },
             Poll::Pending => State::Waiting {
-                leaf,
-                req: Some(req),
+                waiting: Box::new((leaf, Some(req))),
             },
         };
         Self { state }
@@ -51,7 +51,8 @@ impl<S: Service<R>, R> Future for ResponseFuture<S, R> {
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Waiting { leaf, req } => {
+                StateProj::Waiting { waiting } => {
+                    let (leaf, req) = &mut **waiting;
                     ready!(leaf.poll_ready(cx))?;
                     let req = req.take().expect(AGAIN);
                     let future = leaf.call(req);
