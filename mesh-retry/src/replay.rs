@@ -79,17 +79,18 @@ impl<B: Body + Unpin> ReplayBody<B> {
 
     /// A body to send now, and the means to send it again.
     ///
-    /// `content_length` is what the head says, which a body may not know.
+    /// `content_length` is what the head says, which a body may not know; it is asked only if
+    /// there is anything to keep.
     pub(crate) fn keep(
         body: B,
-        content_length: Option<u64>,
+        content_length: impl FnOnce() -> Option<u64>,
         max: usize,
         ceiling: usize,
     ) -> (Self, Original<B>) {
         if body.is_end_stream() {
             return (Self(Kind::Empty), Original::Empty);
         }
-        let least = body.size_hint().lower().max(content_length.unwrap_or(0));
+        let least = body.size_hint().lower().max(content_length().unwrap_or(0));
         if least > max as u64 {
             return (Self::once(body), Original::Gone);
         }

@@ -6,7 +6,7 @@ use crate::{
     replay::Original,
 };
 use http::{
-    Method, Request, Response,
+    HeaderMap, Method, Request, Response,
     header::{CONTENT_LENGTH, UPGRADE},
     request,
 };
@@ -87,15 +87,12 @@ where
             .and_then(|retries| retries.limit)
             .or(config.max_retries);
 
-        let content_length = req
-            .headers()
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
         let (parts, body) = req.into_parts();
         let (body, original) = if retries_left == Some(0) {
             (ReplayBody::once(body), Original::Empty)
         } else {
-            ReplayBody::keep(body, content_length, config.max_body, config.max_memory)
+            let length = || content_length(&parts.headers);
+            ReplayBody::keep(body, length, config.max_body, config.max_memory)
         };
         let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
         let kept = (!is_final).then(|| keep(&parts));
@@ -140,6 +137,10 @@ fn keep(parts: &request::Parts) -> request::Parts {
     kept.version = parts.version;
     kept.headers = parts.headers.clone();
     kept
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// How often `req` was sent before it came here: it may itself be a retry of somebody above.

@@ -38,7 +38,7 @@ fn some_trailers() -> HeaderMap {
 }
 
 fn keep<B: Body + Unpin>(body: B, max: usize) -> (ReplayBody<B>, Original<B>) {
-    ReplayBody::keep(body, None, max, RetryLayer::MAX_MEMORY)
+    ReplayBody::keep(body, || None, max, RetryLayer::MAX_MEMORY)
 }
 
 /// Reads a body whose frames are all there.
@@ -66,7 +66,7 @@ fn a_body_that_says_it_is_too_large_is_not_kept() {
     assert_eq!(original.skipped(), Some(RetrySkipped::BodyTooLarge));
     assert_eq!(read(body).0, "12345");
 
-    let (_, original) = ReplayBody::keep(frames(&[vec![1]], false), Some(5), 4, 100);
+    let (_, original) = ReplayBody::keep(frames(&[vec![1]], false), || Some(5), 4, 100);
     assert_eq!(original.skipped(), Some(RetrySkipped::BodyTooLarge));
 }
 
@@ -131,7 +131,7 @@ fn the_next_attempt_waits_for_a_live_sender() {
 
 #[test]
 fn a_full_memory_stops_the_keeping_not_the_sending() {
-    let (body, original) = ReplayBody::keep(frames(&[vec![1; 6]], false), None, 10, 0);
+    let (body, original) = ReplayBody::keep(frames(&[vec![1; 6]], false), || None, 10, 0);
     assert_eq!(read(body).0.len(), 6);
     assert_eq!(original.skipped(), Some(RetrySkipped::NoMemory));
 }
