@@ -1,58 +1,28 @@
-//! What the benchmarks share: a service that does nothing, and requests to send through it.
+//! What the benchmarks share: a service that does nothing, requests to send through it, and what
+//! stands between the two.
 
-use http::{Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+mod bodies;
+pub mod documents;
+pub mod profiles;
+pub mod stack;
+pub mod upload;
+
+pub use self::bodies::{NoBody, Noop};
+
+use http::{HeaderValue, Method, Request};
 use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    pin::Pin,
-    task::{Context, Poll},
+    fmt,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
 };
 use tower_service::Service;
 
-/// Answers everything with an empty 200, at once: what is measured above it is the layer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Noop;
-
-impl<B> Service<Request<B>> for Noop {
-    type Response = Response<NoBody>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(Response::new(NoBody)))
-    }
-}
-
-/// A body without frames.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoBody;
-
-impl Body for NoBody {
-    type Data = bytes::Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(0)
-    }
-}
-
 /// A request as a browser's proxy might send it: eight headers.
+///
+/// # Panics
+///
+/// If `uri` is none.
 pub fn request(method: Method, uri: &str) -> Request<NoBody> {
     let mut req = Request::new(NoBody);
     *req.method_mut() = method;
@@ -68,7 +38,38 @@ pub fn request(method: Method, uri: &str) -> Request<NoBody> {
         ("cache-control", "no-cache"),
     ] {
         req.headers_mut()
-            .insert(name, http::HeaderValue::from_static(value));
+            .insert(name, HeaderValue::from_static(value));
     }
     req
+}
+
+/// Polls `service` until it is ready, which it is at once, and calls it.
+///
+/// # Panics
+///
+/// If anything waits or fails: what is measured here never does.
+pub fn send<S, R>(service: &mut S, req: R) -> S::Response
+where
+    S: Service<R>,
+    S::Error: fmt::Debug,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(ready) = service.poll_ready(&mut cx) else {
+        panic!("the service is not ready");
+    };
+    ready.expect("a service that is ready");
+    now(service.call(req)).expect("a response")
+}
+
+/// What `future` is ready with.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn now<F: Future>(future: F) -> F::Output {
+    let mut cx = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut cx) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future is not ready"),
+    }
 }

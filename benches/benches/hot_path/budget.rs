@@ -1,0 +1,160 @@
+//! What does it cost to count an original and to ask for a retry? Beside tower's own budget.
+
+use crate::clock::{Processor, spent};
+use criterion::{BatchSize, Criterion};
+use mesh_retry::{Budget, RetryBudget};
+use std::{
+    hint::black_box,
+    sync::{
+        Barrier, LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tower::retry::budget::{Budget as _, TpsBudget};
+
+const THREADS: u32 = 8;
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A second, as no budget is made for tens of millions of requests a second, and these must fit.
+const TTL: Duration = Duration::from_secs(1);
+
+/// Half of the requests may be retried: withdrawals are granted and refused in turn.
+fn ours() -> Budget {
+    Budget::new(RetryBudget::new(0.5, 10, TTL).expect("a valid budget"))
+}
+
+fn towers() -> TpsBudget {
+    TpsBudget::new(TTL, 10, 0.5)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a budget is given the time, and a benchmark takes it"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The time as a thread of its own reads it every millisecond: what a budget costs apart from the
+/// clock, which a retry layer reads anyway.
+fn coarse() -> Instant {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(|| {
+        thread::spawn(|| {
+            loop {
+                thread::sleep(Duration::from_millis(1));
+                MILLIS.store(BEGAN.elapsed().as_millis() as u64, Relaxed);
+            }
+        });
+        now()
+    });
+    static MILLIS: AtomicU64 = AtomicU64::new(0);
+    *BEGAN + Duration::from_millis(MILLIS.load(Relaxed))
+}
+
+/// The processor time of `n` calls by each of [`THREADS`] at once, divided by all calls.
+fn crowd(n: u64, call: impl Fn() + Sync) -> Duration {
+    let start = Barrier::new(THREADS as usize);
+    thread::scope(|scope| {
+        let work = || {
+            start.wait();
+            let before = spent();
+            (0..n).for_each(|_| call());
+            spent() - before
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        let spent: Duration = (threads.into_iter())
+            .map(|thread| thread.join().expect("it does not panic"))
+            .sum();
+        spent / THREADS
+    })
+}
+
+pub(crate) fn budget(c: &mut Criterion<Processor>) {
+    let mut group = c.benchmark_group("budget");
+
+    let budget = ours();
+    group.bench_function("1 thread", |b| {
+        b.iter(|| {
+            let now = coarse();
+            budget.deposit(now);
+            budget.withdraw(now)
+        });
+    });
+    group.bench_function("1 thread, clock included", |b| {
+        b.iter(|| {
+            let now = now();
+            budget.deposit(now);
+            budget.withdraw(now)
+        });
+    });
+    let tower = towers();
+    group.bench_function("baseline: tower, 1 thread", |b| {
+        b.iter(|| {
+            tower.deposit();
+            tower.withdraw()
+        });
+    });
+
+    let budget = ours();
+    group.bench_function(format!("{THREADS} threads"), |b| {
+        b.iter_custom(|n| {
+            crowd(n, || {
+                let now = coarse();
+                budget.deposit(now);
+                black_box(budget.withdraw(now));
+            })
+        });
+    });
+    let tower = towers();
+    group.bench_function(format!("baseline: tower, {THREADS} threads"), |b| {
+        b.iter_custom(|n| {
+            crowd(n, || {
+                tower.deposit();
+                black_box(tower.withdraw());
+            })
+        });
+    });
+
+    let at = now();
+    let idle = || {
+        let budget = ours();
+        (0..1_000).for_each(|_| budget.deposit(at));
+        budget
+    };
+    group.bench_function("after 10 idle years", |b| {
+        b.iter_batched_ref(
+            idle,
+            |budget| {
+                let now = at + 10 * YEAR;
+                budget.deposit(now);
+                black_box(budget.withdraw(now))
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.sample_size(10);
+    group.bench_function("baseline: tower, after 10 idle years", |b| {
+        b.iter_custom(|n| (0..n).map(|_| tower_after_idle_years()).sum());
+    });
+    group.finish();
+}
+
+/// On a clock that is put forward by ten years.
+fn tower_after_idle_years() -> Duration {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let budget = towers();
+        budget.deposit();
+        tokio::time::advance(10 * YEAR).await;
+        let began = now();
+        budget.deposit();
+        black_box(budget.withdraw());
+        began.elapsed()
+    })
+}

@@ -1,0 +1,21 @@
+//! What a request costs, layer by layer and in all: each beside its baseline, in one process.
+//!
+//! One program, as what it takes to build is mostly the same for all; a name selects:
+//! `cargo bench --bench hot_path -- match`.
+
+mod budget;
+mod choice;
+mod clock;
+mod layers;
+mod matching;
+mod policy;
+mod stack;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group! {
+    name = benches;
+    config = clock::processor();
+    targets = matching::matching, budget::budget, layers::layers, choice::choice, stack::stack
+}
+criterion_main!(benches);
