@@ -98,8 +98,15 @@ impl PatternCompiler {
                     .determinize_size_limit(Some(2 * limit)),
             )
             .build_from_nfa(&nfa);
+        let spent = match &dfa {
+            Ok(dfa) => dfa.memory_usage(),
+            // To find out that it is too large took as long as to build one that is not, and a
+            // profile of a thousand such patterns must not take a minute.
+            Err(error) if error.is_size_limit_exceeded() => limit,
+            Err(_) => 0,
+        };
+        self.dfa_bytes_left = self.dfa_bytes_left.saturating_sub(spent);
         if let Ok(dfa) = dfa {
-            self.dfa_bytes_left = self.dfa_bytes_left.saturating_sub(dfa.memory_usage());
             return Ok(PathMatcher::Dfa(Box::new(dfa)));
         }
         meta::Builder::new()
@@ -189,6 +196,21 @@ mod tests {
         assert!(error.contains("unopened group"), "{error}");
         assert!(is_match("(?x)/a # comment", "/a"));
         assert!(is_match("(?i)/A", "/a"));
+    }
+
+    #[test]
+    fn a_pattern_that_is_too_large_for_a_table_is_charged_for_the_attempt() {
+        let mut compiler = PatternCompiler::new();
+        for (pattern, path, attempts) in [
+            ("/(a|b)*a(a|b){20}", format!("/a{}", "b".repeat(20)), 1),
+            // Not attempted: a table has no word boundaries of Unicode.
+            (r"/\bé+", "/é".to_owned(), 1),
+            ("/(a|b)*b(a|b){20}", format!("/b{}", "a".repeat(20)), 2),
+        ] {
+            assert!(compiler.compile(pattern).unwrap().is_match(&path));
+            let left = PatternCompiler::DFA_BYTES - attempts * PatternCompiler::ONE_DFA_BYTES;
+            assert_eq!(compiler.dfa_bytes_left, left, "{pattern}");
+        }
     }
 
     #[test]
