@@ -11,7 +11,14 @@ use std::{
     time::Duration,
 };
 
-const TARGETS: [&str; 4] = ["openapi", "profile", "matcher", "request_path"];
+const TARGETS: [&str; 6] = [
+    "openapi",
+    "profile",
+    "matcher",
+    "request_path",
+    "first_bytes",
+    "admin_path",
+];
 
 /// No input is worth more than this, and longer ones slow the search down.
 const MAX_INPUT: &str = "-max_len=4096";

@@ -6,6 +6,7 @@ mod figures;
 mod fuzz;
 mod libraries;
 mod process;
+mod protocols;
 mod soak;
 mod test;
 mod tool;
@@ -19,6 +20,7 @@ Tasks:
   test [STEP]             everything a change must pass, or one step of it
   figures                 times and memory of `mesh up`, against what they are to reach
   fuzz [--minutes N]      each fuzz target for half a minute, or for N minutes
+  protocols               h2spec and the interoperability suite of gRPC; needs Go
   soak [--minutes N]      an hour of booksapp traffic: does memory of any process grow?
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
             Ok(minutes) if minutes > 0 => fuzz::run(Duration::from_secs(60 * minutes)),
             _ => return usage(),
         },
+        ["protocols"] => protocols::run(),
         ["soak"] => soak::run(60),
         ["soak", "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) if minutes > 0 => soak::run(minutes),

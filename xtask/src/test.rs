@@ -1,6 +1,6 @@
 //! What every change must pass, fastest first.
 
-use crate::{fuzz, libraries, tool};
+use crate::{fuzz, libraries, protocols, tool};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
@@ -53,6 +53,7 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
     })?;
+    step("protocols", &protocols::run)?;
     step("packages", &package)?;
     step("deny", &deny)?;
     step("fuzz", &|| fuzz::run(Duration::from_secs(30)))?;

@@ -3,10 +3,11 @@
 //! Outbound, a request goes down this line; each step is a file, or a crate.
 //!
 //! ```text
-//! accept       socket                               accept.rs, worker.rs
-//! detect       HTTP/1, HTTP/2 or opaque             detect.rs
-//! serve        hyper: connection -> requests        serve.rs
+//! accept       socket                               accept.rs, connections.rs, worker.rs
+//! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; tls.rs, opaque.rs
+//! serve        hyper: connection -> requests        serve/
 //! respond      errors from below become responses   respond.rs
+//! admit        not what is ambiguous or too large   admit.rs
 //! find         authority -> destination, cached     outbound.rs, cache.rs
 //!   profile    match -> Route in extensions         destination.rs from here on
 //!   effective  count what the caller will see
@@ -53,6 +54,7 @@ mod respond;
 mod serve;
 mod signals;
 mod standalone;
+mod tls;
 mod transport;
 mod worker;
 
@@ -62,6 +64,9 @@ pub use self::{
     proxy::{Proxy, run},
     signals::{Ask, Shutdown},
 };
+
+#[doc(hidden)]
+pub mod strangers;
 
 /// Log lines go to standard error, filtered by [`Config::log`].
 pub mod log {

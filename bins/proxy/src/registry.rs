@@ -34,6 +34,8 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Known {
     series: HashMap<Key, Series>,
+    /// TLS connections by direction and name of the server.
+    names: HashMap<String, Named>,
     meters: Vec<(Labels, Arc<Meter>)>,
     counters: Vec<Counter>,
 }
@@ -64,6 +66,13 @@ struct Series {
     stats: Stats,
     held: Weak<()>,
     /// Since when nobody has held it.
+    unused: Option<Instant>,
+}
+
+/// What TLS connections to one name carried.
+struct Named {
+    labels: Labels,
+    meter: Arc<Meter>,
     unused: Option<Instant>,
 }
 
@@ -172,6 +181,26 @@ impl Registry {
         meter
     }
 
+    /// A meter for TLS connections to the server called `name`; empty if the client does not say.
+    pub(crate) fn tls(&self, direction: Direction, name: &str) -> Arc<Meter> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = |name| self.labels(direction).with("sni", name);
+        let mut labelled = labels(name);
+        if known.names.len() >= self.max_series && !known.names.contains_key(&labelled.to_string())
+        {
+            // Clients choose these names.
+            labelled = labels(Stats::OTHER);
+        }
+        let named = known.names.entry(labelled.to_string());
+        let named = named.or_insert_with(|| Named {
+            labels: labelled,
+            meter: Arc::default(),
+            unused: None,
+        });
+        named.unused = None;
+        named.meter.clone()
+    }
+
     /// Adds a counter of one worker's; those of the same name add up.
     pub(crate) fn counter(&self, counter: Counter) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,7 +224,14 @@ impl Registry {
             }
         }
         for (labels, meter) in &known.meters {
-            tcp(&mut out, labels, meter.read());
+            connections(&mut out, TCP, labels, meter.read());
+        }
+        known.names.retain(|_, named| {
+            let held = Arc::strong_count(&named.meter) > 1;
+            is_fresh(held, &mut named.unused, now, self.retain_idle)
+        });
+        for Named { labels, meter, .. } in known.names.values() {
+            connections(&mut out, TLS, labels, meter.read());
         }
         for counter in &known.counters {
             out.counter(counter.name, counter.help, &self.common, (counter.read)());
@@ -234,15 +270,40 @@ impl Registry {
 
 impl Series {
     fn is_fresh(&mut self, now: Instant, retain_idle: Duration) -> bool {
-        if self.held.strong_count() > 0 {
-            self.unused = None;
-            return true;
-        }
-        now.duration_since(*self.unused.get_or_insert(now)) < retain_idle
+        let held = self.held.strong_count() > 0;
+        is_fresh(held, &mut self.unused, now, retain_idle)
     }
 }
 
-fn tcp(out: &mut Exposition, labels: &Labels, meter: Reading) {
+/// Whether somebody holds it, or did so not too long ago.
+fn is_fresh(held: bool, unused: &mut Option<Instant>, now: Instant, retain: Duration) -> bool {
+    if held {
+        *unused = None;
+        return true;
+    }
+    now.duration_since(*unused.get_or_insert(now)) < retain
+}
+
+/// Names of the families that count connections: opened, closed, open, read, written.
+type Families = [&'static str; 5];
+
+const TCP: Families = [
+    "tcp_open_total",
+    "tcp_close_total",
+    "tcp_open_connections",
+    "tcp_read_bytes_total",
+    "tcp_write_bytes_total",
+];
+
+const TLS: Families = [
+    "tls_open_total",
+    "tls_close_total",
+    "tls_open_connections",
+    "tls_read_bytes_total",
+    "tls_write_bytes_total",
+];
+
+fn connections(out: &mut Exposition, families: Families, labels: &Labels, meter: Reading) {
     let Reading {
         opened,
         closed,
@@ -252,17 +313,13 @@ fn tcp(out: &mut Exposition, labels: &Labels, meter: Reading) {
     if opened == 0 {
         return;
     }
-    out.counter("tcp_open_total", "Connections opened.", labels, opened);
-    out.counter("tcp_close_total", "Connections closed.", labels, closed);
-    let open = opened.saturating_sub(closed);
-    out.gauge(
-        "tcp_open_connections",
-        "Connections open.",
-        labels,
-        open as f64,
-    );
-    out.counter("tcp_read_bytes_total", "Bytes read.", labels, read);
-    out.counter("tcp_write_bytes_total", "Bytes written.", labels, written);
+    let [open_total, close_total, open, read_bytes, write_bytes] = families;
+    out.counter(open_total, "Connections opened.", labels, opened);
+    out.counter(close_total, "Connections closed.", labels, closed);
+    let now = opened.saturating_sub(closed);
+    out.gauge(open, "Connections open.", labels, now as f64);
+    out.counter(read_bytes, "Bytes read.", labels, read);
+    out.counter(write_bytes, "Bytes written.", labels, written);
 }
 
 fn resident_memory() -> Option<u64> {
@@ -330,6 +387,30 @@ mod tests {
             "not yet idle for long"
         );
         assert!(retryable(&registry, later(3)).is_none());
+    }
+
+    #[test]
+    fn names_of_tls_servers_disappear_as_well_and_are_bounded() {
+        let registry = registry();
+        let now = Instant::now();
+        let lines = |now| registry.render(now).matches("\ntls_open_total{").count();
+        let open = |name: &str| {
+            let meter = registry.tls(Direction::Outbound, name);
+            meter.open();
+            meter
+        };
+        let held = open("a.example");
+        drop(open("b.example"));
+        assert_eq!(lines(now), 2);
+        let later = now + registry.retain_idle * 2;
+        assert_eq!(lines(later), 1);
+        drop(held);
+        assert_eq!(lines(later), 1, "not yet idle for long");
+        assert_eq!(lines(later + registry.retain_idle), 0);
+        for n in 0..registry.max_series + 10 {
+            open(&format!("{n}.example"));
+        }
+        assert_eq!(lines(now), registry.max_series + 1);
     }
 
     #[test]

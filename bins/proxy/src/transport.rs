@@ -32,6 +32,22 @@ pub(crate) struct Reading {
 }
 
 impl Meter {
+    pub(crate) fn open(&self) {
+        self.opened.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_read(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn add_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Reading {
         // Closed first: a connection that ends between the two loads must not make the gauge
         // of open ones negative.
@@ -65,12 +81,16 @@ pub(crate) struct Io {
 
 impl Io {
     pub(crate) fn new(socket: TcpStream, meter: Arc<Meter>) -> Self {
-        meter.opened.fetch_add(1, Relaxed);
+        meter.open();
         Self {
             socket,
             prefix: Bytes::new(),
             meter,
         }
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.socket.peer_addr()
     }
 
     /// Puts back what was read from it.
@@ -82,7 +102,7 @@ impl Io {
 
 impl Drop for Io {
     fn drop(&mut self) {
-        self.meter.closed.fetch_add(1, Relaxed);
+        self.meter.close();
     }
 }
 
@@ -105,7 +125,7 @@ impl AsyncRead for Io {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
-        self.meter.read.fetch_add(read as u64, Relaxed);
+        self.meter.add_read(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -117,7 +137,7 @@ impl AsyncWrite for Io {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, buf))?;
-        self.meter.written.fetch_add(written as u64, Relaxed);
+        self.meter.add_written(written);
         Poll::Ready(Ok(written))
     }
 
@@ -127,7 +147,7 @@ impl AsyncWrite for Io {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, bufs))?;
-        self.meter.written.fetch_add(written as u64, Relaxed);
+        self.meter.add_written(written);
         Poll::Ready(Ok(written))
     }
 

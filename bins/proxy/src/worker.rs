@@ -14,6 +14,7 @@ use crate::{
     registry::{Counter, Peer, Registry},
     respond::{self, Asked, ResponseBody},
     serve::Server,
+    tls::Tls,
     transport::{Io, Meter},
 };
 use bytes::Bytes;
@@ -229,7 +230,15 @@ impl Worker {
         };
         let protocol = match protocol {
             None => return Ok(()),
-            Some(Protocol::Opaque) => return Box::pin(self.carry(&role, io, peer)).await,
+            Some(Protocol::Opaque) => return Box::pin(self.carry(&role, io, peer, None)).await,
+            Some(Protocol::Tls) => {
+                let name = detect::server_name(&mut io, self.detect).await?;
+                let tls = Tls {
+                    name: name.unwrap_or_default(),
+                    conn,
+                };
+                return Box::pin(self.carry(&role, io, peer, Some(tls))).await;
+            }
             Some(protocol) => protocol,
         };
         // In a box, so that a connection takes the memory of what it is, not of all it could be.
@@ -268,7 +277,13 @@ impl Worker {
     }
 
     /// Copies the bytes of a connection that is not HTTP.
-    async fn carry(&self, role: &Role, io: Io, peer: SocketAddr) -> io::Result<()> {
+    async fn carry(
+        &self,
+        role: &Role,
+        io: Io,
+        peer: SocketAddr,
+        tls: Option<Tls>,
+    ) -> io::Result<()> {
         let endpoint = match role {
             Role::Inbound(app) => opaque::connect(*app, &self.inbound.connections)
                 .await
@@ -282,9 +297,10 @@ impl Worker {
                 return Ok(());
             }
         };
-        match endpoint {
-            Ok(endpoint) => opaque::copy(io, endpoint).await,
-            Err(error) => {
+        match (endpoint, tls) {
+            (Ok(endpoint), None) => opaque::copy(io, endpoint).await,
+            (Ok(endpoint), Some(tls)) => tls.carry(io, endpoint, &self.outbound.workshop).await,
+            (Err(error), _) => {
                 tracing::debug!(%peer, %error, "cannot be carried on");
                 Ok(())
             }

@@ -14,7 +14,7 @@ use crate::{
     transport::{Io, Meter},
 };
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use linkerd2_proxy_api::tap::tap_server::TapServer;
@@ -101,9 +101,17 @@ async fn connection(
 
 impl Admin {
     async fn handle(self: Arc<Self>, peer: SocketAddr, req: Request<Incoming>) -> Answer {
-        let get = matches!(*req.method(), Method::GET | Method::HEAD);
-        match req.uri().path() {
-            OBSERVE if peer.ip().is_loopback() => self.observe(req).await,
+        match self.route(peer, req.method(), req.uri()) {
+            Some(answer) => answer,
+            None => self.observe(req).await,
+        }
+    }
+
+    /// The answer, but for a tap.
+    pub(crate) fn route(&self, peer: SocketAddr, method: &Method, uri: &Uri) -> Option<Answer> {
+        let get = matches!(*method, Method::GET | Method::HEAD);
+        Some(match uri.path() {
+            OBSERVE if peer.ip().is_loopback() => return None,
             "/metrics" if get => {
                 let text = self.registry.render(Instant::now());
                 let mut rsp = answer(StatusCode::OK, text);
@@ -116,12 +124,12 @@ impl Admin {
                 true => answer(StatusCode::OK, "ready\n"),
                 false => answer(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             },
-            "/env.json" if get => environment(req.uri().query()),
+            "/env.json" if get => environment(uri.query()),
             "/shutdown" if !peer.ip().is_loopback() => answer(
                 StatusCode::FORBIDDEN,
                 "Requests are only permitted from localhost.\n",
             ),
-            "/shutdown" if req.method() == Method::POST => {
+            "/shutdown" if *method == Method::POST => {
                 self.ask.ask();
                 answer(StatusCode::OK, "shutdown\n")
             }
@@ -129,7 +137,7 @@ impl Admin {
                 answer(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
             }
             _ => answer(StatusCode::NOT_FOUND, "not found\n"),
-        }
+        })
     }
 
     /// Only for this machine: events may tell what the metrics do not.

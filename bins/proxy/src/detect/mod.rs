@@ -1,3 +1,7 @@
+mod hello;
+
+pub(crate) use self::hello::Hello;
+
 use crate::transport::Io;
 use bytes::{Bytes, BytesMut};
 use std::{io, time::Duration};
@@ -10,7 +14,9 @@ pub(crate) enum Protocol {
     Http1,
     /// HTTP/2 by prior knowledge.
     Http2,
-    /// Anything else, TLS included.
+    /// TLS, which passes as it is.
+    Tls,
+    /// Anything else.
     Opaque,
 }
 
@@ -45,6 +51,34 @@ pub(crate) async fn detect(io: &mut Io, limit: Duration) -> io::Result<Option<Pr
     protocol
 }
 
+/// Reads the server's name off the first message of TLS, and puts it back.
+///
+/// The server has nothing to say before it has that message, so nobody waits for longer; a client
+/// that does not finish it within `limit` is passed on with what there is.
+pub(crate) async fn server_name(io: &mut Io, limit: Duration) -> io::Result<Option<Box<str>>> {
+    let mut buf = BytesMut::with_capacity(READ);
+    let read = async {
+        loop {
+            match hello::read(&buf) {
+                Hello::Named(name) => return Ok(Some(name)),
+                Hello::Unnamed => return Ok(None),
+                Hello::Incomplete => {}
+            }
+            if io.read_buf(&mut buf).await? == 0 {
+                return Ok(None);
+            }
+        }
+    };
+    let name = tokio::time::timeout(limit, read).await;
+    io.unread(Bytes::from(buf));
+    name.unwrap_or(Ok(None))
+}
+
+/// What the first bytes say, for who has them all.
+pub(crate) fn first(bytes: &[u8]) -> (Option<Protocol>, Hello) {
+    (decide(bytes), hello::read(bytes))
+}
+
 /// Most request heads fit, so detection costs no further read.
 const READ: usize = 4096;
 
@@ -53,6 +87,12 @@ fn decide(bytes: &[u8]) -> Option<Protocol> {
     let shared = bytes.len().min(PREFACE.len());
     if bytes[..shared] == PREFACE[..shared] {
         return (shared == PREFACE.len()).then_some(Protocol::Http2);
+    }
+    // A handshake record, of SSL 3 or later.
+    match bytes {
+        [0x16] => return None,
+        [0x16, 3, ..] => return Some(Protocol::Tls),
+        _ => {}
     }
     // A server should ignore an empty line before the request line (RFC 9112, 2.2).
     let line = bytes
@@ -94,7 +134,9 @@ mod tests {
             // Starts as the preface does, but is a method of its own.
             (b"PRIZE /", Some(Protocol::Http1)),
             (b"P", None),
-            (b"\x16\x03\x01", Some(Protocol::Opaque)),
+            (b"\x16\x03\x01", Some(Protocol::Tls)),
+            (b"\x16", None),
+            (b"\x16\x04", Some(Protocol::Opaque)),
             (b" GET", Some(Protocol::Opaque)),
             (b"EHLO\r\n", Some(Protocol::Opaque)),
             (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Some(Protocol::Opaque)),

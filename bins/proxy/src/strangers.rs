@@ -1,0 +1,58 @@
+//! What reads bytes of strangers, for the fuzz targets. Not an interface: it changes as they do.
+
+use crate::{
+    admin::Admin,
+    config::Limits,
+    detect::{self, Hello, Protocol},
+    registry::Registry,
+    signals::Shutdown,
+};
+use http::{Method, Uri};
+use mesh_tap::Tap;
+use std::{net::SocketAddr, sync::Arc};
+
+/// What the first bytes of a connection were taken for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct First {
+    /// `None` while more bytes are needed.
+    pub protocol: Option<&'static str>,
+    /// The server that a TLS client names.
+    pub server_name: Option<String>,
+    /// Whether more bytes may tell another name.
+    pub name_is_pending: bool,
+}
+
+/// Reads the first bytes of a connection.
+pub fn first(bytes: &[u8]) -> First {
+    let (protocol, hello) = detect::first(bytes);
+    First {
+        protocol: protocol.map(|protocol| match protocol {
+            Protocol::Http1 => "HTTP/1",
+            Protocol::Http2 => "HTTP/2",
+            Protocol::Tls => "TLS",
+            Protocol::Opaque => "opaque",
+        }),
+        name_is_pending: hello == Hello::Incomplete,
+        server_name: match hello {
+            Hello::Named(name) => Some(name.into()),
+            Hello::Incomplete | Hello::Unnamed => None,
+        },
+    }
+}
+
+/// The status that an admin port gives to a stranger, and to a neighbour on the same machine; none
+/// for the tap.
+pub fn admin(method: &Method, uri: &Uri) -> [Option<u16>; 2] {
+    let (ask, _shutdown) = Shutdown::channel();
+    let limits = Limits::default();
+    let admin = Admin {
+        registry: Arc::new(Registry::new(&[], &limits)),
+        tap: Tap::new(),
+        discover: None,
+        ask,
+        stopping: Arc::default(),
+        limits,
+    };
+    let peers: [SocketAddr; 2] = [([192, 0, 2, 1], 9).into(), ([127, 0, 0, 1], 9).into()];
+    peers.map(|peer| Some(admin.route(peer, method, uri)?.status().as_u16()))
+}
