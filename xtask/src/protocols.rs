@@ -9,7 +9,10 @@ use std::{
 
 /// Go's name of each suite's package, and what the program is called.
 const SUITES: [(&str, &str); 3] = [
-    ("github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible", "h2spec"),
+    (
+        "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+        "h2spec",
+    ),
     ("google.golang.org/grpc/interop/client@v1.85.0", "client"),
     ("google.golang.org/grpc/interop/server@v1.85.0", "server"),
 ];

@@ -249,3 +249,49 @@ fn tap_labels(endpoint: &Endpoint) -> Arc<[(String, String)]> {
     let labels = endpoint.labels.iter().map(|(k, v)| (k.clone(), v.clone()));
     labels.chain(tls).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Peer;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    fn workshop(registry: &Arc<Registry>) -> Workshop {
+        let limits = Limits::default();
+        let meter = registry.meter(Direction::Outbound, Peer::Destination);
+        Workshop {
+            worker: 0,
+            registry: registry.clone(),
+            tap: Tap::new(),
+            connections: Arc::new(Settings::new(&limits, meter)),
+            limits,
+            announces: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn series_of_what_is_gone_disappear_after_ten_minutes() {
+        let registry = Arc::new(Registry::new(&[], &Limits::default()));
+        let at = |ports: &[u16]| {
+            let endpoint = |port: &u16| Endpoint::new(([127, 0, 0, 1], *port).into());
+            let leaf = Leaf::new("books:7002", ports.iter().map(endpoint));
+            Destination::named("books:7002", "books:7002").with_leaves([leaf])
+        };
+        let start = Instant::now();
+        let kept = |minutes: u64| {
+            let _ = registry.render(start + Duration::from_secs(minutes * 60));
+            registry.kept()
+        };
+        let joint = Arc::default();
+        let (stack, mut handles) = stack(workshop(&registry), joint, &at(&[1, 2]));
+        // One of routes, one of each endpoint; in use for as long as it may be.
+        assert_eq!((kept(0), kept(100)), (3, 3));
+        handles.apply(&at(&[1]));
+        assert_eq!((kept(100), kept(109), kept(110)), (3, 3, 2));
+        handles.apply(&at(&[1, 3]));
+        assert_eq!(kept(110), 3);
+        drop((stack, handles));
+        assert_eq!((kept(110), kept(119), kept(120)), (3, 3, 0));
+    }
+}

@@ -207,6 +207,13 @@ impl Registry {
         known.counters.push(counter);
     }
 
+    /// How many series there are.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.series.len()
+    }
+
     /// Everything, as Prometheus reads it.
     pub(crate) fn render(&self, now: Instant) -> String {
         let mut out = Exposition::new();

@@ -29,7 +29,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -142,17 +142,8 @@ impl Worker {
             limits, registry, ..
         } = common;
         let settings = |direction| {
-            let settings = Arc::new(Settings {
-                connect: limits.connect,
-                idle: limits.pool_idle,
-                size: limits.pool_size,
-                body_gap: limits.body_gap,
-                headers: limits.headers,
-                head_bytes: limits.head_bytes,
-                buffer_bytes: limits.buffer_bytes,
-                meter: registry.meter(direction, Peer::Destination),
-                resent: AtomicU64::new(0),
-            });
+            let meter = registry.meter(direction, Peer::Destination);
+            let settings = Arc::new(Settings::new(limits, meter));
             let counted = settings.clone();
             registry.counter(Counter {
                 name: "request_resent_total",

@@ -3,7 +3,7 @@
 use super::SendError;
 use crate::admit;
 use http::{
-    Response, StatusCode,
+    Response, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use mesh_core::Fault;
@@ -22,6 +22,9 @@ pub(super) fn unambiguous<B>(
     if rsp.status() == StatusCode::SWITCHING_PROTOCOLS {
         return broken("101 without a request for it");
     }
+    // A proxy speaks for itself (RFC 9112, 2.3): that the endpoint is of HTTP/1.0 need not cost the
+    // client its connection.
+    *rsp.version_mut() = Version::HTTP_11;
     let headers = rsp.headers_mut();
     let is_coded = headers.contains_key(TRANSFER_ENCODING);
     if is_coded && !admit::is_chunked(headers) {

@@ -21,6 +21,7 @@ use self::{
     upload::{Upload, Uploaded},
 };
 use crate::{
+    config::Limits,
     headers::CANONICAL,
     opaque,
     registry::Held,
@@ -65,6 +66,22 @@ pub(crate) struct Settings {
     pub(crate) meter: Arc<Meter>,
     /// Counts requests sent again because they never left.
     pub(crate) resent: AtomicU64,
+}
+
+impl Settings {
+    pub(crate) fn new(limits: &Limits, meter: Arc<Meter>) -> Self {
+        Self {
+            connect: limits.connect,
+            idle: limits.pool_idle,
+            size: limits.pool_size,
+            body_gap: limits.body_gap,
+            headers: limits.headers,
+            head_bytes: limits.head_bytes,
+            buffer_bytes: limits.buffer_bytes,
+            meter,
+            resent: AtomicU64::new(0),
+        }
+    }
 }
 
 /// hyper's own bound of headers, for which it needs no memory per response.
