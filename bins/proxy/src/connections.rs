@@ -1,4 +1,5 @@
 use mesh_core::Fault;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{
     error::Error,
     fmt,
@@ -67,6 +68,28 @@ impl Connections {
 
     pub(crate) fn full(&self) -> Full {
         Full(self.limit)
+    }
+}
+
+/// Lets the process have as many open files as the system allows: the usual 1,024 are for programs
+/// that wait in `select`, and here each connection takes one, and one more to its endpoint.
+pub(crate) fn raise_files(connections: usize) {
+    let mut files = getrlimit(Resource::Nofile);
+    if files.current != files.maximum {
+        files.current = files.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, files) {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+            return;
+        }
+    }
+    if let Some(most) = files.current
+        && most < 2 * connections as u64
+    {
+        tracing::warn!(
+            most,
+            connections,
+            "the system allows fewer open files than so many connections take"
+        );
     }
 }
 

@@ -2,7 +2,7 @@ use crate::{
     accept,
     admin::{self, Admin},
     config::{Config, Role},
-    connections::Connections,
+    connections::{self, Connections},
     discover::Discover,
     drain,
     joint::Joints,
@@ -39,6 +39,7 @@ pub struct Proxy {
 ///
 /// A port is taken, or the configuration cannot be put into force.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    connections::raise_files(config.limits.connections);
     let lifeline = config.lifeline;
     let proxy = Proxy::bind(config)?;
     let (ask, shutdown) = Shutdown::channel();
@@ -62,11 +63,12 @@ impl Proxy {
             .listeners
             .iter()
             .map(|listener| {
-                let sockets = accept::bind(listener.addr, config.workers)?;
+                let sockets =
+                    accept::bind(listener.addr, config.workers, config.limits.keep_alive)?;
                 Ok((listener.role.clone(), sockets))
             })
             .collect::<anyhow::Result<_>>()?;
-        let admin = accept::bind(config.admin, 1)
+        let admin = accept::bind(config.admin, 1, config.limits.keep_alive)
             .context("admin port")?
             .remove(0);
         Ok(Self {

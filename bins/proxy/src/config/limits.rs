@@ -50,10 +50,10 @@ pub struct Limits {
           default_value = "5m", value_parser = duration)]
     pub stall: Duration,
 
-    /// How often an HTTP/2 client is asked whether it is alive; it has as long to answer
-    #[arg(long = "ping-interval", value_name = "DURATION", env = "MESH_PROXY_PING_INTERVAL",
+    /// How long a client may be silent before its kernel is asked whether it is still there
+    #[arg(long = "keep-alive", value_name = "DURATION", env = "MESH_PROXY_KEEP_ALIVE",
           default_value = "1m", value_parser = duration)]
-    pub ping: Duration,
+    pub keep_alive: Duration,
 
     /// How large the head of a request or response may be, in bytes
     #[arg(long = "max-head-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_HEAD_BYTES",
@@ -155,7 +155,7 @@ impl Default for Limits {
             idle: Duration::from_secs(3600),
             body_gap: Duration::from_secs(300),
             stall: Duration::from_secs(300),
-            ping: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(60),
             // Envoy has 60 KiB, nginx 32, Node 16.
             head_bytes: 64 * 1024,
             headers: 100,

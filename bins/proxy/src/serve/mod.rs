@@ -142,9 +142,7 @@ impl Server {
             // What is over our limit, and not over twice of it, gets an answer that says so.
             .max_header_list_size(
                 u32::try_from(limits.head_bytes.saturating_mul(2)).unwrap_or(u32::MAX),
-            )
-            .keep_alive_interval(limits.ping)
-            .keep_alive_timeout(limits.ping);
+            );
         builder
     }
 }
