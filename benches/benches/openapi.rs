@@ -2,6 +2,7 @@
 //! diagnostics included? Beside a full parse by `openapiv3`, and beside the bare events of the
 //! YAML parser.
 
+#[allow(dead_code, reason = "the other benches use the rest")]
 #[path = "hot_path/clock.rs"]
 mod clock;
 

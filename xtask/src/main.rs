@@ -4,6 +4,7 @@
 
 mod figures;
 mod fuzz;
+mod instructions;
 mod libraries;
 mod process;
 mod protocols;
@@ -21,6 +22,7 @@ Tasks:
   figures                 times and memory of `mesh up`, against what they are to reach
   fuzz [--minutes N]      each fuzz target for half a minute, or for N minutes
   protocols               h2spec and the interoperability suite of gRPC; needs Go
+  instructions [--bless]  how many instructions the hot path takes; --bless keeps the counts
   soak [--minutes N]      an hour of booksapp traffic: does memory of any process grow?
 ";
 
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
             _ => return usage(),
         },
         ["protocols"] => protocols::run(),
+        ["instructions"] => instructions::run(false),
+        ["instructions", "--bless"] => instructions::run(true),
         ["soak"] => soak::run(60),
         ["soak", "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) if minutes > 0 => soak::run(minutes),

@@ -1,6 +1,6 @@
 //! What every change must pass, fastest first.
 
-use crate::{fuzz, libraries, protocols, tool};
+use crate::{fuzz, instructions, libraries, protocols, tool};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
@@ -47,6 +47,7 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     })?;
     step("loom", &loom)?;
     step("chain", &chain)?;
+    step("instructions", &|| instructions::run(false))?;
     step("programs", &|| {
         cargo(&["build", "--package", "booksapp", "--package", "emojivoto"])
     })?;

@@ -1,7 +1,7 @@
 //! What does it cost to count an original and to ask for a retry? Beside tower's own budget.
 
-use crate::clock::{Processor, spent};
-use criterion::{BatchSize, Criterion};
+use crate::clock::{BATCH, Processor, spent};
+use criterion::Criterion;
 use mesh_retry::{Budget, RetryBudget};
 use std::{
     hint::black_box,
@@ -131,7 +131,7 @@ pub(crate) fn budget(c: &mut Criterion<Processor>) {
                 budget.deposit(now);
                 black_box(budget.withdraw(now))
             },
-            BatchSize::SmallInput,
+            BATCH,
         );
     });
     group.sample_size(10);

@@ -2,7 +2,7 @@
 //! alone, which a bare service with nothing to measure shows, and with all that is learned from
 //! the response. Beside tower's balancer.
 
-use crate::clock::Processor;
+use crate::clock::{BATCH, Processor};
 use criterion::Criterion;
 use http::{Method, Request};
 use mesh_balance::Balance;
@@ -23,22 +23,21 @@ pub(crate) fn choice(c: &mut Criterion<Processor>) {
     let _guard = runtime.enter();
     let mut group = c.benchmark_group("choice");
     let req = || request(Method::GET, "/books/1.json");
-    let batch = criterion::BatchSize::SmallInput;
 
     let mut bare = Noop;
     group.bench_function("baseline: bare service", |b| {
-        b.iter_batched(req, |req| drop(black_box(send(&mut bare, req))), batch);
+        b.iter_batched(req, |req| drop(black_box(send(&mut bare, req))), BATCH);
     });
     let mut split = Split::new([(Noop, 90), (Noop, 9), (Noop, 1)]).expect("leaves");
     group.bench_function("split among 3", |b| {
-        b.iter_batched(req, |req| drop(black_box(send(&mut split, req))), batch);
+        b.iter_batched(req, |req| drop(black_box(send(&mut split, req))), BATCH);
     });
     for endpoints in [1_u16, 10, 1_000] {
         let mut balance = Balance::new();
         let addrs = (0..endpoints).map(|n| SocketAddr::from(([127, 0, 0, 1], 1 + n)));
         balance.handle().update(addrs, |_| Noop);
         group.bench_function(format!("balance among {endpoints}"), |b| {
-            b.iter_batched(req, |req| drop(black_box(send(&mut balance, req))), batch);
+            b.iter_batched(req, |req| drop(black_box(send(&mut balance, req))), BATCH);
         });
     }
     for endpoints in [10, 1_000] {
@@ -53,7 +52,7 @@ pub(crate) fn choice(c: &mut Criterion<Processor>) {
         let discover = ServiceList::new::<Request<NoBody>>(services);
         let mut balance: p2c::Balance<_, Request<NoBody>> = p2c::Balance::new(discover);
         group.bench_function(format!("baseline: tower p2c among {endpoints}"), |b| {
-            b.iter_batched(req, |req| drop(black_box(send(&mut balance, req))), batch);
+            b.iter_batched(req, |req| drop(black_box(send(&mut balance, req))), BATCH);
         });
     }
     group.finish();

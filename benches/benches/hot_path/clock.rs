@@ -1,5 +1,5 @@
 use criterion::{
-    Criterion,
+    BatchSize, Criterion,
     measurement::{Measurement, ValueFormatter, WallTime},
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Measures what a thread spends of a processor: on a machine that is shared, the time on the
 /// wall says more of the others.
 pub(crate) struct Processor;
+
+/// Few enough that they stay near the processor, where a request is that was just read.
+pub(crate) const BATCH: BatchSize = BatchSize::NumIterations(100);
 
 /// A configuration that measures so.
 pub(crate) fn processor() -> Criterion<Processor> {

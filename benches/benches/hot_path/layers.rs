@@ -1,8 +1,11 @@
 //! What does each layer cost above a service that does nothing? Beside tower's own, where there
 //! is one.
 
-use crate::{clock::Processor, policy::tower_retry};
-use criterion::{BatchSize, Criterion};
+use crate::{
+    clock::{BATCH, Processor},
+    policy::tower_retry,
+};
+use criterion::Criterion;
 use http::Method;
 use mesh_benches::{Noop, request, send};
 use mesh_profile::{ProfileLayer, Route, stats::Stats};
@@ -35,7 +38,7 @@ pub(crate) fn layers(c: &mut Criterion<Processor>) {
                 b.iter_batched(
                     || routed($route),
                     |req| drop(black_box(send(&mut service, req))),
-                    BatchSize::SmallInput,
+                    BATCH,
                 );
             });
         };
@@ -81,7 +84,7 @@ pub(crate) fn layers(c: &mut Criterion<Processor>) {
         b.iter_batched_ref(
             || routed(&retryable),
             |req| drop(black_box(req.clone())),
-            BatchSize::SmallInput,
+            BATCH,
         );
     });
     group.finish();

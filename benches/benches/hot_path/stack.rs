@@ -2,10 +2,10 @@
 //! offers for less, and on two threads at once.
 
 use crate::{
-    clock::{Processor, spent},
+    clock::{BATCH, Processor, spent},
     policy::tower_retry,
 };
-use criterion::{BatchSize, Criterion};
+use criterion::Criterion;
 use http::{Method, Request};
 use mesh_benches::{NoBody, Noop, request, send, stack::Destination};
 use std::{hint::black_box, sync::Barrier, thread, time::Duration};
@@ -28,11 +28,7 @@ pub(crate) fn stack(c: &mut Criterion<Processor>) {
         ($name:expr, $service:expr) => {
             let mut service = $service;
             group.bench_function($name, |b| {
-                b.iter_batched(
-                    ours,
-                    |req| drop(black_box(send(&mut service, req))),
-                    BatchSize::SmallInput,
-                );
+                b.iter_batched(ours, |req| drop(black_box(send(&mut service, req))), BATCH);
             });
         };
     }
