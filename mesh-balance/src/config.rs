@@ -5,6 +5,11 @@ use std::time::Duration;
 pub struct Config {
     /// How long a request waits for an endpoint while there is none. Default 3 s.
     pub fail_fast: Duration,
+    /// How many requests may wait for an endpoint at a time; more fail at once. Default 4,096.
+    ///
+    /// Each holds memory for up to `fail_fast`. The default, at 3 s, is a thousand requests a
+    /// second to a service that is not there.
+    pub max_waiting: usize,
     /// When an endpoint is left out for failing; `None` is never.
     pub ejection: Option<Ejection>,
     /// How long an endpoint that joins others takes to reach its full share; zero is no time.
@@ -23,6 +28,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             fail_fast: Duration::from_secs(3),
+            max_waiting: 4_096,
             ejection: Some(Ejection::default()),
             slow_start: Duration::from_secs(10),
             subset: None,

@@ -1,17 +1,31 @@
 use mesh_core::Fault;
 use std::{error::Error, fmt, time::Duration};
 
-/// There was no endpoint, and none came within the fail-fast limit.
+/// There was no endpoint, and none came within the fail-fast limit; or too many requests waited for
+/// one already.
 ///
 /// Its source is [`Fault::NoEndpoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoEndpoint {
     limit: Duration,
+    /// How many waited, if it was not waited for that reason.
+    crowd: Option<usize>,
 }
 
 impl NoEndpoint {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit }
+        Self { limit, crowd: None }
+    }
+
+    pub(crate) fn crowded(limit: Duration, waiting: usize) -> Self {
+        let crowd = Some(waiting);
+        Self { limit, crowd }
+    }
+
+    /// Whether it was not waited for an endpoint, because
+    /// [`max_waiting`](crate::Config::max_waiting) requests did already.
+    pub fn is_crowded(&self) -> bool {
+        self.crowd.is_some()
     }
 
     /// How long a request may wait for an endpoint.
@@ -22,7 +36,13 @@ impl NoEndpoint {
 
 impl fmt::Display for NoEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no endpoint within {:?}", self.limit)
+        match self.crowd {
+            None => write!(f, "no endpoint within {:?}", self.limit),
+            Some(waiting) => write!(
+                f,
+                "no endpoint, and {waiting} requests wait for one already"
+            ),
+        }
     }
 }
 

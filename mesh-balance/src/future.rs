@@ -21,12 +21,6 @@ use tokio::{
 };
 use tower_service::Service;
 
-/// How many requests may wait for an endpoint at a time; more fail at once.
-///
-/// Each holds memory for up to the fail-fast limit. This many, at 3 s, is a thousand requests a
-/// second to a service that is not there.
-const MAX_WAITING: usize = 4_096;
-
 pin_project! {
     /// Waits for an endpoint if there is none, drives it to readiness, then the request to its
     /// response.
@@ -142,7 +136,11 @@ where
             match state.as_mut().project() {
                 StateProj::Waiting { waiting } => {
                     let Waiting { shared, req, wait } = &mut **waiting;
-                    let limit = shared.core.config.fail_fast;
+                    let config = &shared.core.config;
+                    let none = match wait {
+                        Some(_) => NoEndpoint::new(config.fail_fast),
+                        None => NoEndpoint::crowded(config.fail_fast, config.max_waiting),
+                    };
                     let chosen = match wait {
                         Some(wait) => {
                             let req = req.as_ref().expect(AGAIN);
@@ -152,7 +150,7 @@ where
                     };
                     *wait = None;
                     let Some((endpoint, exchange)) = chosen else {
-                        return Poll::Ready(Err(NoEndpoint::new(limit).into()));
+                        return Poll::Ready(Err(none.into()));
                     };
                     let req = req.take().expect(AGAIN);
                     state.set(State::chosen(endpoint, req, exchange, cx));
@@ -206,8 +204,9 @@ struct Wait {
 impl Wait {
     /// None if too many wait already.
     fn begin(core: &Arc<Core>) -> Option<Self> {
+        let most = core.config.max_waiting;
         core.waiting
-            .fetch_update(Relaxed, Relaxed, |n| (n < MAX_WAITING).then_some(n + 1))
+            .fetch_update(Relaxed, Relaxed, |n| (n < most).then_some(n + 1))
             .ok()?;
         Some(Self {
             appeared: Box::pin(core.appeared.clone().notified_owned()),

@@ -34,6 +34,28 @@ async fn a_request_waits_for_an_endpoint_up_to_the_limit_and_then_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_requests_than_may_wait_fail_at_once() {
+    let mut balance = Balance::<Endpoint>::with(Config {
+        max_waiting: 2,
+        ..Config::default()
+    });
+    let mut waiting: Vec<_> = (0..2).map(|_| task::spawn(balance.call(get()))).collect();
+    for call in &mut waiting {
+        assert_pending!(call.poll());
+    }
+    let error = balance.call(get()).await.unwrap_err();
+    let error = error.downcast::<NoEndpoint>().unwrap();
+    assert!(error.is_crowded());
+    assert_eq!(
+        error.to_string(),
+        "no endpoint, and 2 requests wait for one already"
+    );
+    // Whoever gives up makes room.
+    waiting.pop();
+    assert_pending!(task::spawn(balance.call(get())).poll());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_waits_wakes_at_once_when_an_endpoint_appears() {
     let world = World::of([ok(0)]);
     let mut balance = Balance::new();
@@ -63,20 +85,6 @@ async fn an_endpoint_that_is_gone_again_before_the_request_looks_is_not_used() {
     assert!(call.is_woken());
     call.await.unwrap();
     assert_eq!(world.take_calls(2), [0, 1]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_so_many_requests_wait_and_those_that_leave_make_room() {
-    let mut balance = Balance::<Endpoint>::new();
-    let mut calls: Vec<_> = (0..4_096)
-        .map(|_| task::spawn(balance.call(get())))
-        .collect();
-    for call in &mut calls {
-        assert_pending!(call.poll());
-    }
-    assert!(assert_ready!(task::spawn(balance.call(get())).poll()).is_err());
-    calls.pop();
-    assert_pending!(task::spawn(balance.call(get())).poll());
 }
 
 #[tokio::test]

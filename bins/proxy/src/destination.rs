@@ -209,6 +209,11 @@ impl Workshop {
     fn balance(&self) -> mesh_balance::Config {
         mesh_balance::Config {
             fail_fast: self.limits.fail_fast,
+            max_waiting: self.limits.waiting,
+            ejection: Some(mesh_balance::Ejection {
+                failures: self.limits.failures,
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }

@@ -260,7 +260,7 @@ impl Outbound {
     }
 
     pub(crate) async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
-        let addrs = resolve::resolve(authority)
+        let addrs = resolve::resolve(authority, self.limits.addresses)
             .await
             .map_err(|error| format!("cannot resolve {authority}: {error}"))?;
         if addrs.iter().any(|addr| self.own.contains(addr)) {

@@ -133,7 +133,9 @@ impl Proxy {
             .chain([self.admin_addr()])
             .collect();
         let standalone = match self.config.standalone.take() {
-            Some(standalone) => Some(standalone::watch(standalone).await?),
+            Some(standalone) => {
+                Some(standalone::watch(standalone, self.config.limits.addresses).await?)
+            }
             None => None,
         };
         let Config {

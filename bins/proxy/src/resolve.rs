@@ -6,14 +6,11 @@ pub(crate) const AGAIN: Duration = Duration::from_secs(30);
 /// How soon after a failure.
 pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// More addresses of one name are not used.
-const MAX_ADDRS: usize = 256;
-
-/// The addresses of `authority`, `host[:port]`, by DNS and the hosts file.
-pub(crate) async fn resolve(authority: &str) -> io::Result<Vec<SocketAddr>> {
+/// The addresses of `authority`, `host[:port]`, by DNS and the hosts file; no more than `most`.
+pub(crate) async fn resolve(authority: &str, most: usize) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = split(authority)?;
     let addrs = tokio::net::lookup_host((host, port)).await?;
-    let mut addrs: Vec<_> = addrs.take(MAX_ADDRS).collect();
+    let mut addrs: Vec<_> = addrs.take(most).collect();
     addrs.sort();
     addrs.dedup();
     Ok(addrs)

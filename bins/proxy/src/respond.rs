@@ -6,6 +6,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
 };
 use http_body::{Body, Frame, SizeHint};
+use mesh_balance::NoEndpoint;
 use mesh_core::{BoxError, Fault, Head, RetrySkipped};
 use mesh_retry::{Exhausted, MESH_NO_RETRY};
 use mesh_timeout::Elapsed;
@@ -120,7 +121,7 @@ pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<
     let fault = Fault::of(&**error).unwrap_or(Fault::Unexpected);
     let text = match fault {
         Fault::Unexpected => "unexpected error".to_owned(),
-        _ => error.to_string(),
+        _ => format!("{error}{}", limit_of(error, fault)),
     };
     tracing::debug!(%error, reason = %fault, "request failed");
     let mut rsp = synthesize(&row(fault), fault.as_str(), &text, asked);
@@ -129,6 +130,17 @@ pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<
         rsp.headers_mut().insert(MESH_NO_RETRY, reason);
     }
     rsp
+}
+
+/// The flag of the limit that `error` came from; a route's timeout has none.
+fn limit_of(error: &BoxError, fault: Fault) -> &'static str {
+    let none: Option<&NoEndpoint> = error.downcast_ref();
+    match fault {
+        Fault::ConnectTimeout => " (--connect-timeout)",
+        Fault::NoEndpoint if none.is_some_and(NoEndpoint::is_crowded) => " (--max-waiting)",
+        Fault::NoEndpoint => " (--fail-fast)",
+        _ => "",
+    }
 }
 
 /// Why callers must not go on with the retries that ended in `error`, if there were any.

@@ -4,12 +4,16 @@ use crate::{config::Standalone, resolve};
 use mesh_discover::{Destination, Endpoint, FileSource, Leaf, Publisher, Watch};
 use std::sync::Arc;
 
-/// The destination, followed by a task on the current runtime.
+/// The destination, followed by a task on the current runtime; it has at most so many addresses of
+/// each name.
 ///
 /// # Errors
 ///
 /// The profile cannot be read. Names that cannot be resolved yet are tried again.
-pub(crate) async fn watch(standalone: Standalone) -> anyhow::Result<Watch<Destination>> {
+pub(crate) async fn watch(
+    standalone: Standalone,
+    most: usize,
+) -> anyhow::Result<Watch<Destination>> {
     let Standalone { forward, profile } = standalone;
     // Whatever its profile is called: there is only this one.
     let name: Arc<str> = forward[0].as_str().into();
@@ -20,7 +24,7 @@ pub(crate) async fn watch(standalone: Standalone) -> anyhow::Result<Watch<Destin
     };
     let mut routes = source.watch()?;
     let (publisher, watch) = Watch::channel();
-    let mut endpoints = resolve_all(&forward).await;
+    let mut endpoints = resolve_all(&forward, most).await;
     publish(&publisher, &name, &routes, &endpoints);
     tokio::spawn(async move {
         while !publisher.is_closed() {
@@ -31,7 +35,7 @@ pub(crate) async fn watch(standalone: Standalone) -> anyhow::Result<Watch<Destin
             tokio::select! {
                 Some(_) = routes.changed() => {}
                 () = tokio::time::sleep(again) => {
-                    let found = resolve_all(&forward).await;
+                    let found = resolve_all(&forward, most).await;
                     // Addresses once known stay in use.
                     if !found.is_empty() {
                         endpoints = found;
@@ -58,10 +62,10 @@ fn publish(
     publisher.publish(destination);
 }
 
-async fn resolve_all(forward: &[String]) -> Vec<Endpoint> {
+async fn resolve_all(forward: &[String], most: usize) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for target in forward {
-        match resolve::resolve(target).await {
+        match resolve::resolve(target, most).await {
             Ok(addrs) => endpoints.extend(addrs.into_iter().map(Endpoint::new)),
             Err(error) => tracing::warn!(target, %error, "cannot resolve"),
         }

@@ -105,6 +105,21 @@ pub struct Limits {
           default_value = "3s", value_parser = duration)]
     pub pool_idle: Duration,
 
+    /// How many requests may wait for an endpoint of a service, in each worker
+    #[arg(long = "max-waiting", value_name = "N", env = "MESH_PROXY_MAX_WAITING",
+          default_value = "4096", value_parser = count)]
+    pub waiting: usize,
+
+    /// How many failures in a row an endpoint may have before it is left out for a while
+    #[arg(long = "max-failures", value_name = "N", env = "MESH_PROXY_MAX_FAILURES",
+          default_value = "7", value_parser = clap::value_parser!(u32).range(1..))]
+    pub failures: u32,
+
+    /// How many addresses of one name are used
+    #[arg(long = "max-addresses", value_name = "N", env = "MESH_PROXY_MAX_ADDRESSES",
+          default_value = "256", value_parser = count)]
+    pub addresses: usize,
+
     /// How many unused connections to an endpoint each worker keeps
     #[arg(long = "pool-size", value_name = "N", env = "MESH_PROXY_POOL_SIZE",
           default_value = "1024", value_parser = count)]
@@ -169,6 +184,9 @@ impl Default for Limits {
             retry_pause: Duration::from_secs(5),
             // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
             pool_idle: Duration::from_secs(3),
+            waiting: 4096,
+            failures: 7,
+            addresses: 256,
             pool_size: 1024,
             destinations: 1024,
             destination_idle: Duration::from_secs(60),
