@@ -23,8 +23,8 @@ pub(crate) enum Protocol {
 /// The client connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A method longer than this is not taken for HTTP.
-const MAX_METHOD: usize = 32;
+/// A method that does not end within these first bytes is not taken for HTTP.
+const MAX_FIRST: usize = 32;
 
 /// Reads until the first bytes say what the connection speaks, and puts them back.
 ///
@@ -94,22 +94,18 @@ fn decide(bytes: &[u8]) -> Option<Protocol> {
         [0x16, 3, ..] => return Some(Protocol::Tls),
         _ => {}
     }
+    // Only these count: or the same bytes would be HTTP in one segment, and opaque in two.
+    let early = &bytes[..bytes.len().min(MAX_FIRST)];
+    let undecided = (bytes.len() >= MAX_FIRST).then_some(Protocol::Opaque);
     // A server should ignore an empty line before the request line (RFC 9112, 2.2).
-    let line = bytes
-        .iter()
-        .position(|b| !matches!(b, b'\r' | b'\n'))
-        .map(|start| &bytes[start..]);
-    let line = match line {
-        Some(line) => line,
-        None if bytes.len() < MAX_METHOD => return None,
-        None => return Some(Protocol::Opaque),
+    let Some(start) = early.iter().position(|b| !matches!(b, b'\r' | b'\n')) else {
+        return undecided;
     };
-    match line.iter().position(|b| !is_token(*b)) {
+    match early[start..].iter().position(|b| !is_token(*b)) {
         Some(0) => Some(Protocol::Opaque),
-        Some(end) if line[end] == b' ' => Some(Protocol::Http1),
+        Some(end) if early[start + end] == b' ' => Some(Protocol::Http1),
         Some(_) => Some(Protocol::Opaque),
-        None if line.len() < MAX_METHOD => None,
-        None => Some(Protocol::Opaque),
+        None => undecided,
     }
 }
 
@@ -156,6 +152,11 @@ mod tests {
             &b"DELETE /books/1 HTTP/1.1\r\n"[..],
             PREFACE,
             b"PROPFIND / HTTP/1.1",
+            b"A-METHOD-OF-TWENTY-NINE-BYTES / HTTP/1.1",
+            b"A-METHOD-OF-MORE-THAN-THIRTY-TWO-BYTES / HTTP/1.1",
+            b"\r\n\r\n\r\n\r\nGET / HTTP/1.1",
+            b"\r\n\r\n\r\n\r\nA-METHOD-OF-TWENTY-NINE-BYTES / HTTP/1.1",
+            b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\nGET / HTTP/1.1",
         ] {
             let last = decide(whole).unwrap();
             for end in 0..whole.len() {
