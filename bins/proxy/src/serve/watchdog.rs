@@ -13,7 +13,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// only when it rings is it asked whether anything has happened since. A wait is therefore cut
 /// after one to two times its limit, the first one of a connection exactly.
 pub(super) struct Watchdog {
-    limits: Limits,
+    // Not all limits: every connection has a watchdog.
+    idle: Duration,
+    head: Duration,
+    stall: Duration,
     http2: bool,
     timer: Option<Timer>,
 }
@@ -27,7 +30,9 @@ struct Timer {
 impl Watchdog {
     pub(super) fn new(limits: &Limits, http2: bool) -> Self {
         Self {
-            limits: *limits,
+            idle: limits.idle,
+            head: limits.head,
+            stall: limits.stall,
             http2,
             timer: None,
         }
@@ -70,9 +75,9 @@ impl Watchdog {
 
     fn limit(&self, phase: Phase) -> Option<Duration> {
         match phase {
-            Phase::Idle => Some(self.limits.idle),
-            Phase::Head => Some(self.limits.head),
-            Phase::Stalled => Some(self.limits.stall),
+            Phase::Idle => Some(self.idle),
+            Phase::Head => Some(self.head),
+            Phase::Stalled => Some(self.stall),
             Phase::Busy => None,
         }
     }
