@@ -11,14 +11,32 @@ use std::{
     time::Duration,
 };
 
-const TARGETS: [&str; 6] = [
-    "openapi",
-    "profile",
-    "matcher",
-    "request_path",
-    "first_bytes",
-    "admin_path",
-];
+/// What the libraries read from outside.
+const LIBRARIES: [&str; 4] = ["openapi", "profile", "matcher", "request_path"];
+
+/// What the sidecar reads, which takes minutes to build.
+const SIDECAR: [&str; 2] = ["first_bytes", "admin_path"];
+
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Libraries,
+    All,
+}
+
+impl Scope {
+    fn targets(self) -> VecDeque<&'static str> {
+        let sidecar = SIDECAR.into_iter().filter(|_| self == Self::All);
+        LIBRARIES.into_iter().chain(sidecar).collect()
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Libraries => &["--sanitizer", "none"],
+            Self::All => &["--sanitizer", "none", "--features", "proxy"],
+        }
+    }
+}
 
 /// No input is worth more than this, and longer ones slow the search down.
 const MAX_INPUT: &str = "-max_len=4096";
@@ -27,21 +45,21 @@ const MAX_INPUT: &str = "-max_len=4096";
 /// on a busy machine one input was measured to take 14 s of which it ran for 0.1 s.
 const MAX_SECONDS: &str = "-timeout=60";
 
-pub(crate) fn run(each: Duration) -> anyhow::Result<()> {
+pub(crate) fn run(scope: Scope, each: Duration) -> anyhow::Result<()> {
     // On stable Rust there are no sanitizers, and without `unsafe` little for them to find.
-    let build = ["build", "--sanitizer", "none"];
-    if !tool::cargo("fuzz")?.args(build).status()?.success() {
+    let mut build = tool::cargo("fuzz")?;
+    if !build.arg("build").args(scope.flags()).status()?.success() {
         bail!("the fuzz targets do not compile");
     }
     let at_once = thread::available_parallelism().map_or(1, usize::from);
-    let mut waiting = VecDeque::from(TARGETS);
+    let mut waiting = scope.targets();
     let mut running = VecDeque::new();
     let mut failed = Vec::new();
     loop {
         while running.len() < at_once
             && let Some(target) = waiting.pop_front()
         {
-            running.push_back((target, start(target, each)?));
+            running.push_back((target, start(scope, target, each)?));
         }
         let Some((target, mut child)) = running.pop_front() else {
             break;
@@ -64,13 +82,16 @@ pub(crate) fn run(each: Duration) -> anyhow::Result<()> {
     }
 }
 
-fn start(target: &str, each: Duration) -> anyhow::Result<Child> {
+fn start(scope: Scope, target: &str, each: Duration) -> anyhow::Result<Child> {
     let corpus = format!("fuzz/corpus/{target}");
     fs::create_dir_all(&corpus)?;
     let log = File::create(log(target)).context("no place for a log")?;
     Ok(tool::cargo("fuzz")?
-        .args(["run", "--sanitizer", "none", target, &corpus])
+        .arg("run")
+        .args(scope.flags())
         .args([
+            target,
+            &corpus,
             &format!("fuzz/seeds/{target}"),
             "--",
             MAX_INPUT,

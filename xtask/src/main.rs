@@ -33,9 +33,11 @@ fn main() -> ExitCode {
         ["test"] => test::run(None),
         ["test", step] => test::run(Some(step)),
         ["figures"] => figures::run(),
-        ["fuzz"] => fuzz::run(Duration::from_secs(30)),
+        ["fuzz"] => fuzz::run(fuzz::Scope::All, Duration::from_secs(30)),
         ["fuzz", "--minutes", minutes] => match minutes.parse::<u64>() {
-            Ok(minutes) if minutes > 0 => fuzz::run(Duration::from_secs(60 * minutes)),
+            Ok(minutes) if minutes > 0 => {
+                fuzz::run(fuzz::Scope::All, Duration::from_secs(60 * minutes))
+            }
             _ => return usage(),
         },
         ["protocols"] => protocols::run(),
