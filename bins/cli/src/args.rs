@@ -65,6 +65,7 @@ pub(crate) enum Command {
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),
     Proxy(cmd::proxy::Args),
+    Init(cmd::init::Args),
     Controller(cmd::controller::Args),
 }
 

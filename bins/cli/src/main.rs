@@ -10,14 +10,24 @@ mod resources;
 mod up;
 
 use clap::Parser;
-use std::{io, process::ExitCode};
+use std::{ffi::OsString, io, process::ExitCode};
 
 fn main() -> ExitCode {
-    // Before anything else: a shim is one small blocking process per replica.
-    if let Some(command) = up::shim::invoked() {
-        return up::shim::run(&command);
+    // Before anything else, while there is one thread: a process of a pod goes there.
+    let args = match up::enter::invoked() {
+        Ok(Some(rest)) => rest,
+        Ok(None) => std::env::args_os().skip(1).collect(),
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A shim is one small blocking process per replica.
+    if let Some(command) = up::shim::invoked(&args) {
+        return up::shim::run(command);
     }
-    let cli = args::Cli::parse();
+    let args = [OsString::from("mesh")].into_iter().chain(args);
+    let cli = args::Cli::parse_from(args);
     match cmd::run(cli) {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! accept       socket                               accept.rs, connections.rs, worker.rs
+//! capture      where a redirected one was going     capture.rs, entrance.rs
 //! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; tls.rs, opaque.rs
 //! serve        hyper: connection -> requests        serve/
 //! respond      errors from below become responses   respond.rs
@@ -35,12 +36,14 @@ mod admin;
 mod admit;
 mod again;
 mod cache;
+mod capture;
 mod config;
 mod connections;
 mod destination;
 mod detect;
 mod discover;
 mod drain;
+mod entrance;
 mod headers;
 mod inbound;
 mod joint;

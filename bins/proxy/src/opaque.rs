@@ -7,7 +7,7 @@ use crate::{
 };
 use mesh_core::{BoxError, Fault};
 use mesh_discover::Destination;
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::PoisonError, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -15,6 +15,12 @@ use tokio::{
 
 /// What is read at once, each way: large enough that a bulk transfer is not made of system calls.
 const BUFFER: usize = 64 * 1024;
+
+/// How long a connection waits to be told that it is opaque, which it will be found to be anyway.
+const HINT: Duration = Duration::from_millis(500);
+
+/// How many destinations of connections are remembered, with what the mesh says of them.
+const MAX_HINTS: usize = 256;
 
 /// Endpoints that are tried for one connection.
 const MAX_TRIES: usize = 3;
@@ -46,6 +52,29 @@ pub(crate) async fn connect(addr: SocketAddr, settings: &Settings) -> Result<Io,
 }
 
 impl Outbound {
+    /// Whether the mesh says that `authority` does not speak HTTP.
+    pub(crate) async fn is_opaque(&self, authority: &str) -> bool {
+        let Some(discover) = &self.discover else {
+            return false;
+        };
+        let mut watch = {
+            let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+            match hints.get(authority) {
+                Some(watch) => watch.clone(),
+                None => {
+                    if hints.len() >= MAX_HINTS {
+                        hints.clear();
+                    }
+                    let watch = discover.destination(authority);
+                    hints.insert(authority.into(), watch.clone());
+                    watch
+                }
+            }
+        };
+        let known = tokio::time::timeout(HINT, watch.ready()).await;
+        matches!(known, Ok(Some(known)) if known.opaque)
+    }
+
     /// A connection to an endpoint of `authority`, or of the standalone destination.
     pub(crate) async fn dial(&self, authority: Option<&str>) -> Result<Io, BoxError> {
         let watch = match authority {

@@ -10,6 +10,7 @@ use crate::{
     respond::{self, Asked, Broken, ResponseBody},
 };
 use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, HOST},
@@ -20,10 +21,12 @@ use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Conn};
 use mesh_discover::{Destination, Endpoint, Leaf, Watch};
 use std::{
+    collections::HashMap,
+    convert::Infallible,
     future::pending,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -43,6 +46,8 @@ pub(crate) struct Outbound {
     pub(crate) limits: Limits,
     /// This proxy's own addresses: sending there would go round in circles.
     pub(crate) own: Arc<[SocketAddr]>,
+    /// What the mesh says of where connections go, before anything was read from them.
+    pub(crate) hints: Mutex<HashMap<Box<str>, Watch<Destination>>>,
     /// Counts connections carried as bytes, so that endpoints take turns.
     pub(crate) turns: AtomicUsize,
 }
@@ -96,7 +101,7 @@ impl Outbound {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
         }
-        let entry = self.find(role, &mut req)?;
+        let entry = self.find(conn, role, &mut req)?;
         entry.call(req).await
     }
 
@@ -128,6 +133,7 @@ impl Outbound {
     /// The destination of a request, whose Host says where it is going from now on.
     fn find(
         self: &Arc<Self>,
+        conn: &Conn,
         role: &Role,
         req: &mut Request<Incoming>,
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
@@ -150,7 +156,14 @@ impl Outbound {
                 entry
             }
             Role::Gateway(authority) => self.entry(authority),
-            Role::Outbound | Role::Inbound(_) => {
+            Role::TransparentOutbound => {
+                let original = conn
+                    .original_dst
+                    .ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "no original destination"))?;
+                let host = named.as_ref().map_or(Ok(""), |host| host.to_str())?;
+                self.captured(&captured_authority(host, original), original)
+            }
+            Role::Outbound | Role::Inbound(_) | Role::TransparentInbound(_) => {
                 let host = named.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "no Host"))?;
                 let authority = std::str::from_utf8(host.as_bytes())?;
                 if authority.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -165,12 +178,25 @@ impl Outbound {
 
     fn entry(self: &Arc<Self>, authority: &str) -> Arc<Entry<Stack>> {
         self.cache.get(authority, |entry| {
-            let watch = self
-                .discover
-                .as_ref()
-                .map(|discover| discover.destination(authority));
+            let watch = self.ask(authority);
             tokio::spawn(self.clone().follow(authority.into(), watch, entry))
         })
+    }
+
+    /// The destination of a request that names `authority` and was going to `original`.
+    ///
+    /// Where a name leads that the mesh does not know, the application has already found out; and
+    /// a Host alone must not lead anywhere else.
+    fn captured(self: &Arc<Self>, authority: &str, original: SocketAddr) -> Arc<Entry<Stack>> {
+        self.cache.get(&format!("{authority} {original}"), |entry| {
+            let watch = self.ask(authority);
+            tokio::spawn(self.clone().follow_captured(watch, original, entry))
+        })
+    }
+
+    fn ask(&self, authority: &str) -> Option<Watch<Destination>> {
+        let discover = self.discover.as_ref();
+        discover.map(|discover| discover.destination(authority))
     }
 
     /// Makes the stack of a destination, and keeps it as the mesh, or DNS, says.
@@ -180,8 +206,35 @@ impl Outbound {
         watch: Option<Watch<Destination>>,
         entry: Arc<Entry<Stack>>,
     ) {
+        let otherwise = || self.follow_dns(&authority, &entry).boxed();
+        self.follow_or(watch, &entry, otherwise).await;
+    }
+
+    /// The same for a connection that was going to `original`, which is a name, too.
+    async fn follow_captured(
+        self: Arc<Self>,
+        watch: Option<Watch<Destination>>,
+        original: SocketAddr,
+        entry: Arc<Entry<Stack>>,
+    ) {
+        let address: Arc<str> = original.to_string().into();
+        let otherwise = || {
+            let watch = self.ask(&address);
+            let followed = self.clone().follow(address.clone(), watch, entry.clone());
+            followed.then(|()| pending()).boxed()
+        };
+        self.follow_or(watch, &entry, otherwise).await;
+    }
+
+    /// Does what `watch` says, and `otherwise` while that is nothing.
+    async fn follow_or<'a>(
+        &self,
+        watch: Option<Watch<Destination>>,
+        entry: &Entry<Stack>,
+        otherwise: impl Fn() -> BoxFuture<'a, Infallible>,
+    ) {
         let Some(mut watch) = watch else {
-            self.follow_dns(&authority, &entry).await;
+            otherwise().await;
             return;
         };
         let mut current = tokio::time::timeout(self.first_answer, watch.ready())
@@ -191,10 +244,10 @@ impl Outbound {
         loop {
             current = match current {
                 Some(known) if known.is_known() => {
-                    Some(self.follow_known(&known, &mut watch, &entry).await)
+                    Some(self.follow_known(&known, &mut watch, entry).await)
                 }
                 _ => tokio::select! {
-                    never = self.follow_dns(&authority, &entry) => match never {},
+                    never = otherwise() => match never {},
                     known = becomes_known(&mut watch) => Some(known),
                 },
             };
@@ -223,11 +276,7 @@ impl Outbound {
     }
 
     /// Passes a name through that the mesh does not know.
-    async fn follow_dns(
-        &self,
-        authority: &Arc<str>,
-        entry: &Entry<Stack>,
-    ) -> std::convert::Infallible {
+    async fn follow_dns(&self, authority: &Arc<str>, entry: &Entry<Stack>) -> Infallible {
         let mut running: Option<destination::Handles> = None;
         loop {
             let again = match self.resolve(authority).await {
@@ -280,6 +329,20 @@ async fn becomes_known(watch: &mut Watch<Destination>) -> Arc<Destination> {
     }
 }
 
+/// The authority of a request for `host`, which may be empty, on a connection to `original`.
+fn captured_authority(host: &str, original: SocketAddr) -> String {
+    let has_port = |host: &str| {
+        let port = host.rsplit_once(':');
+        port.is_some_and(|(_, port)| !port.ends_with(']'))
+    };
+    match host {
+        "" => original.to_string(),
+        // Some clients leave out any port, not only 80.
+        host if has_port(host) || original.port() == 80 => host.to_ascii_lowercase(),
+        host => format!("{}:{}", host.to_ascii_lowercase(), original.port()),
+    }
+}
+
 /// Names `host` in the request, in place of whatever it named.
 fn become_authority(req: &mut Request<Incoming>, host: HeaderValue) -> Result<(), BoxError> {
     if req.uri().authority().is_some() {
@@ -291,4 +354,23 @@ fn become_authority(req: &mut Request<Incoming>, host: HeaderValue) -> Result<()
         req.headers_mut().insert(HOST, host);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_captured_request_is_for_its_host_on_the_port_that_was_called() {
+        for (host, original, authority) in [
+            ("", "10.0.0.1:80", "10.0.0.1:80"),
+            ("Books", "10.0.0.1:80", "books"),
+            ("books", "10.0.0.1:7002", "books:7002"),
+            ("books:7002", "10.0.0.1:7002", "books:7002"),
+            ("[fd00::1]", "[fd00::1]:81", "[fd00::1]:81"),
+        ] {
+            let original = original.parse().unwrap();
+            assert_eq!(captured_authority(host, original), authority);
+        }
+    }
 }

@@ -142,6 +142,7 @@ impl Proxy {
             labels,
             limits,
             workers,
+            opaque_ports,
             ..
         } = &self.config;
         let discover = match self.discover.take() {
@@ -166,6 +167,7 @@ impl Proxy {
             standalone,
             connections: connections.clone(),
             own: own.clone(),
+            opaque_ports: opaque_ports.clone(),
         };
 
         let (drain, draining) = drain::channel();

@@ -6,7 +6,8 @@ use crate::{
     detect::{self, Protocol},
     discover::Discover,
     drain::Draining,
-    inbound::{self, Inbound},
+    entrance::{Entrance, Way},
+    inbound,
     joint::Joints,
     opaque,
     outbound::Outbound,
@@ -28,7 +29,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -52,6 +53,8 @@ pub(crate) struct Common {
     pub(crate) connections: Arc<Connections>,
     /// The addresses that this proxy listens on.
     pub(crate) own: Arc<[SocketAddr]>,
+    /// On these nobody speaks HTTP.
+    pub(crate) opaque_ports: Arc<[u16]>,
 }
 
 /// One thread with a runtime of its own: listeners, connections, pools and balancer state. A
@@ -63,6 +66,7 @@ struct Worker {
     outer: [Arc<Meter>; 2],
     connections: Arc<Connections>,
     server: Server,
+    opaque_ports: Arc<[u16]>,
     detect: Duration,
 }
 
@@ -168,6 +172,7 @@ impl Worker {
             first_answer: limits.fail_fast,
             limits: *limits,
             own: common.own.clone(),
+            hints: Mutex::default(),
             turns: AtomicUsize::new(0),
         };
         let inbound = inbound::Workshop {
@@ -186,6 +191,7 @@ impl Worker {
                 .map(|direction| registry.meter(direction, Peer::Source)),
             connections: common.connections.clone(),
             server: Server::new(limits),
+            opaque_ports: common.opaque_ports.clone(),
             detect: limits.detect,
         }
     }
@@ -193,12 +199,16 @@ impl Worker {
     /// From the first byte of a connection to its last.
     async fn serve(
         self: Arc<Self>,
-        role: Arc<Role>,
-        inbound: Option<Arc<Inbound>>,
+        way: Way,
         socket: TcpStream,
         peer: SocketAddr,
         mut draining: Draining,
     ) -> io::Result<()> {
+        let Way {
+            role,
+            inbound,
+            original,
+        } = way;
         // Small answers must not wait for the caller's delayed ACK.
         socket.set_nodelay(true)?;
         let (direction, meter) = match *role {
@@ -208,11 +218,14 @@ impl Worker {
         let conn = Arc::new(Conn {
             peer,
             local: socket.local_addr()?,
-            original_dst: None,
+            original_dst: original,
             direction,
             identity: None,
         });
         let mut io = Io::new(socket, meter.clone());
+        if self.is_opaque(&role, original).await {
+            return Box::pin(self.carry(&role, original, io, peer, None)).await;
+        }
         let protocol = tokio::select! {
             biased;
             protocol = detect::detect(&mut io, self.detect) => protocol?,
@@ -221,14 +234,16 @@ impl Worker {
         };
         let protocol = match protocol {
             None => return Ok(()),
-            Some(Protocol::Opaque) => return Box::pin(self.carry(&role, io, peer, None)).await,
+            Some(Protocol::Opaque) => {
+                return Box::pin(self.carry(&role, original, io, peer, None)).await;
+            }
             Some(Protocol::Tls) => {
                 let name = detect::server_name(&mut io, self.detect).await?;
                 let tls = Tls {
                     name: name.unwrap_or_default(),
                     conn,
                 };
-                return Box::pin(self.carry(&role, io, peer, Some(tls))).await;
+                return Box::pin(self.carry(&role, original, io, peer, Some(tls))).await;
             }
             Some(protocol) => protocol,
         };
@@ -267,10 +282,32 @@ impl Worker {
             .unwrap_or(Ok(()))
     }
 
+    /// Whether it is known beforehand that a connection is not HTTP. To find out, one would wait
+    /// for the client to speak, which may be waiting for the server.
+    async fn is_opaque(&self, role: &Role, original: Option<SocketAddr>) -> bool {
+        let port = match role {
+            Role::Inbound(app) => Some(app.port()),
+            _ => original.map(|original| original.port()),
+        };
+        if port.is_some_and(|port| self.opaque_ports.contains(&port)) {
+            return true;
+        }
+        match (role, original) {
+            (Role::Upstream(authority) | Role::Gateway(authority), _) => {
+                self.outbound.is_opaque(authority).await
+            }
+            (Role::TransparentOutbound, Some(original)) => {
+                self.outbound.is_opaque(&original.to_string()).await
+            }
+            _ => false,
+        }
+    }
+
     /// Copies the bytes of a connection that is not HTTP.
     async fn carry(
         &self,
         role: &Role,
+        original: Option<SocketAddr>,
         io: Io,
         peer: SocketAddr,
         tls: Option<Tls>,
@@ -283,9 +320,12 @@ impl Worker {
             Role::Upstream(authority) | Role::Gateway(authority) => {
                 self.outbound.dial(Some(authority)).await
             }
-            Role::Outbound => {
-                tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
-                return Ok(());
+            Role::TransparentOutbound | Role::TransparentInbound(_) | Role::Outbound => {
+                let Some(original) = original else {
+                    tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
+                    return Ok(());
+                };
+                self.outbound.dial(Some(&original.to_string())).await
             }
         };
         match (endpoint, tls) {
@@ -313,16 +353,16 @@ async fn until_the_end(
 
 /// Accepts connections until the drain.
 async fn accept(worker: Arc<Worker>, role: Arc<Role>, listener: TcpListener, draining: Draining) {
-    let inbound = match *role {
-        Role::Inbound(app) => Some(Arc::new(Inbound::new(worker.inbound.clone(), app))),
-        _ => None,
-    };
+    let own = worker.outbound.own.clone();
+    let entrance = Entrance::new(role, worker.inbound.clone(), own);
     let serve = |(socket, peer), draining: &Draining| {
         let (worker, draining) = (worker.clone(), draining.clone());
         match worker.connections.admit() {
             Admitted::Served(permit) => {
-                let (role, inbound) = (role.clone(), inbound.clone());
-                let serving = worker.serve(role, inbound, socket, peer, draining);
+                let Some(way) = entrance.way(&socket) else {
+                    return;
+                };
+                let serving = worker.serve(way, socket, peer, draining);
                 tokio::spawn(until_the_end(serving, permit, peer));
             }
             Admitted::Told(permit) => {

@@ -13,6 +13,7 @@ pub(crate) mod edges;
 pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod get;
+pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod manifest;
 pub(crate) mod profile;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Profile(args) => profile::run(&args, &global),
         Command::Completion(args) => completion::run(&args, &global),
         Command::Proxy(args) => proxy::run(args),
+        Command::Init(args) => init::run(&args),
         Command::Controller(args) => controller::run(args),
         command => tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -68,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Profile(_)
                     | Command::Completion(_)
                     | Command::Proxy(_)
+                    | Command::Init(_)
                     | Command::Controller(_) => unreachable!("handled above"),
                 }
             }),

@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// Return when everything is ready, and let it run
     #[arg(short = 'd', long)]
     detach: bool,
+    /// Give each replica a network of its own, where the firewall leads its calls through the
+    /// sidecar; needs root
+    #[arg(long)]
+    transparent: bool,
     /// Where the mesh keeps its state [default: .mesh beside the file]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -49,7 +53,11 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         // A session of its own: the terminal may close.
         let _ = rustix::process::setsid();
     }
-    let config = Config::read(&args.path)?.in_namespace(global.namespace.as_deref());
+    let mut config = Config::read(&args.path)?.in_namespace(global.namespace.as_deref());
+    config.transparent = args.transparent;
+    if config.transparent {
+        up::check_network()?;
+    }
     let state = match &args.state_dir {
         Some(dir) => std::path::absolute(dir)?,
         None => config.dir().join(STATE_DIR),
@@ -74,6 +82,14 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 async fn change(config: &Config, state: &StateDir, global: &Global) -> Result<ExitCode> {
     up::build(config)?;
     let client = Client::supervisor_in(state.root());
+    if config.transparent
+        && !client
+            .get_json::<Status>("/v1/status", &[])
+            .await?
+            .transparent
+    {
+        bail!("the mesh runs without --transparent; stop it with `mesh down` first");
+    }
     let body = serde_json::to_vec(&ApplyRequest {
         file: config.file.clone(),
         namespace: global.namespace.clone(),
@@ -99,6 +115,9 @@ async fn detach(config: &Config, state: &StateDir, global: &Global) -> Result<Ex
     command
         .args(["up", "--detached", "--state-dir"])
         .args([state.root(), &config.file]);
+    if config.transparent {
+        command.arg("--transparent");
+    }
     if let Some(namespace) = &global.namespace {
         command.args(["--namespace", namespace]);
     }

@@ -1,7 +1,7 @@
 //! `mesh run`: a program that a terminal looks after, with a sidecar that the mesh does.
 
 use super::{
-    board::Pod,
+    board::{Pod, Sidecar},
     config::Upstream,
     keep::{Kept, Status},
     plan::{self, ReplicaPorts, loopback},
@@ -104,18 +104,21 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
     let pod = format!("{name}-{index}");
     let context = &supervisor.context;
     let around = &supervisor.around;
-    let spec = plan::sidecar(around, &name, &pod, &upstreams, &ports);
-    let sidecar = replica::sidecar(&pod, &spec, ports.admin, context);
+    let spec = plan::plain_sidecar(around, &name, &pod, &upstreams, &ports);
+    let sidecar = replica::sidecar(&pod, &spec, plan::ready(loopback(ports.admin)), context);
     context.board.declare(&name, &service, port);
     context.board.add(
         &name,
         &pod,
-        ports.inbound,
-        ports.admin,
+        &Sidecar {
+            inbound: ports.inbound.map(loopback),
+            admin: loopback(ports.admin),
+            opaque: false,
+        },
         Pod {
             program: None,
             sidecar: sidecar.status(),
-            app: ports.app,
+            app: ports.app.map(loopback),
         },
     );
     let probe = ports

@@ -66,6 +66,9 @@ pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) file: PathBuf,
     pub(crate) namespace: String,
+    /// Whether each replica has a network of its own.
+    #[serde(default)]
+    pub(crate) transparent: bool,
     /// Whether everything that was started is of use.
     pub(crate) ready: bool,
     /// A line for each service with a port on the host.

@@ -1,11 +1,12 @@
 //! What runs and how it is doing: told to the controller by file, and to everybody who waits.
 
 use super::{files, keep::Status, plan::loopback};
-use mesh_controller::source::workloads::{Gateway, Replica, Workload, Workloads};
+use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Workload, Workloads};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -35,7 +36,18 @@ pub(crate) struct Pod {
     /// None for a program that a `mesh run` looks after.
     pub(crate) program: Option<watch::Receiver<Status>>,
     pub(crate) sidecar: watch::Receiver<Status>,
-    pub(crate) app: Option<u16>,
+    pub(crate) app: Option<SocketAddr>,
+}
+
+/// What the controller is told of a sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sidecar {
+    /// Where it takes calls for its program.
+    pub(crate) inbound: Option<SocketAddr>,
+    /// Where it tells how it is doing.
+    pub(crate) admin: SocketAddr,
+    /// Whether its program does not speak HTTP.
+    pub(crate) opaque: bool,
 }
 
 /// A line of `mesh ps`.
@@ -90,7 +102,7 @@ impl Board {
                 namespace,
                 service: service.map(str::to_owned),
                 service_port,
-                replicas: Vec::new(),
+                ..Workload::default()
             };
             match state.file.workloads.iter_mut().find(|it| it.name == name) {
                 Some(old) => {
@@ -98,6 +110,15 @@ impl Board {
                     old.service_port = service_port;
                 }
                 None => state.file.workloads.push(workload),
+            }
+        });
+    }
+
+    /// Gives the service of a workload addresses.
+    pub(crate) fn address(&self, name: &str, addresses: Vec<IpAddr>) {
+        self.edit(|state| {
+            if let Some(workload) = state.workload(name) {
+                workload.addresses = addresses;
             }
         });
     }
@@ -116,12 +137,13 @@ impl Board {
     }
 
     /// Adds a replica that is not ready yet.
-    pub(crate) fn add(&self, workload: &str, pod: &str, inbound: Option<u16>, admin: u16, of: Pod) {
+    pub(crate) fn add(&self, workload: &str, pod: &str, sidecar: &Sidecar, of: Pod) {
         self.edit(|state| {
             let replica = Replica {
                 pod: pod.to_owned(),
-                inbound: inbound.map(loopback),
-                admin: Some(loopback(admin)),
+                inbound: sidecar.inbound,
+                admin: Some(sidecar.admin),
+                protocol: sidecar.opaque.then_some(Protocol::Opaque),
                 ..Replica::default()
             };
             if let Some(workload) = state.workload(workload) {
@@ -274,7 +296,7 @@ fn row(workload: &str, replica: &Replica, pod: &Pod) -> Row {
         state: state.to_owned(),
         pid: replica.pid,
         restarts: program.as_ref().map_or(0, |it| it.restarts),
-        app: pod.app.map(|port| loopback(port).to_string()),
+        app: pod.app.map(|addr| addr.to_string()),
         inbound: replica.inbound.map(|addr| addr.to_string()),
         admin: replica.admin.map(|addr| addr.to_string()),
         why: why.or_else(|| sidecar.why.clone().map(|why| format!("sidecar {why}"))),
@@ -305,6 +327,14 @@ mod tests {
         }
     }
 
+    fn sidecar() -> Sidecar {
+        Sidecar {
+            inbound: Some(loopback(1)),
+            admin: loopback(2),
+            opaque: false,
+        }
+    }
+
     fn file(dir: &tempfile::TempDir) -> Workloads {
         serde_json::from_slice(&fs::read(dir.path().join("workloads.json")).unwrap()).unwrap()
     }
@@ -314,7 +344,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let board = board(&dir);
         board.declare("web", "web", Some(80));
-        board.add("web", "web-0", Some(1), 2, pod());
+        board.add("web", "web-0", &sidecar(), pod());
         let before = file(&dir);
         assert_eq!(before.workloads[0].replicas[0].pod, "web-0");
 
@@ -350,8 +380,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let board = board(&dir);
         board.declare("web", "web", Some(80));
-        board.add("web", "web-0", Some(1), 2, pod());
-        board.add("web", "web-1", Some(3), 4, pod());
+        board.add("web", "web-0", &sidecar(), pod());
+        board.add("web", "web-1", &sidecar(), pod());
         assert!(!board.is_ready("web"));
 
         let waiting = tokio::spawn({

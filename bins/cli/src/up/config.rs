@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) workloads: BTreeMap<String, Workload>,
     /// Files and folders of resources, absolute.
     pub(crate) manifests: Vec<PathBuf>,
+    /// Whether each replica has a network of its own; the command line says so.
+    pub(crate) transparent: bool,
 }
 
 /// One workload of it.
@@ -50,6 +52,8 @@ pub(crate) struct Workload {
     pub(crate) listen: Option<u16>,
     /// Its port on the host.
     pub(crate) host_port: HostPort,
+    /// Whether it does not speak HTTP.
+    pub(crate) opaque: bool,
     pub(crate) replicas: u32,
     /// The path of its readiness check.
     pub(crate) ready: Option<String>,
@@ -163,6 +167,7 @@ impl Checker<'_> {
             build: document.build,
             workloads,
             manifests,
+            transparent: false,
         })
     }
 
@@ -295,6 +300,7 @@ impl Checker<'_> {
                 (None, Some(port)) => HostPort::IfFree(port),
                 (Some(HostPortDocument::None), _) | (None, None) => HostPort::None,
             },
+            opaque: written.opaque,
             replicas,
             ready: written.ready.map(|ready| ready.value),
             depends_on: written.depends_on.into_iter().map(|it| it.value).collect(),

@@ -31,6 +31,8 @@ pub(crate) struct WorkloadDocument {
     pub(crate) port: Option<Spanned<u16>>,
     pub(crate) listen: Option<Spanned<u16>>,
     pub(crate) host_port: Option<Spanned<HostPortDocument>>,
+    #[serde(default)]
+    pub(crate) opaque: bool,
     pub(crate) replicas: Option<Spanned<u32>>,
     pub(crate) ready: Option<Spanned<String>>,
     #[serde(default)]

@@ -36,7 +36,10 @@ impl Supervisor {
         self.ports.reserve_all(services.keys().copied());
         let admin = self.ports.next()?;
         if let Some(spec) = plan::gateway(&self.around, admin, &services) {
-            let kept = replica::sidecar("gateway", &spec, admin, &self.context);
+            let kept = {
+                let probe = plan::ready(plan::loopback(admin));
+                replica::sidecar("gateway", &spec, probe, &self.context)
+            };
             self.context.board.set_gateway(Some(admin));
             self.gateway = Some(Gateway {
                 kept,

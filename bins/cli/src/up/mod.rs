@@ -6,11 +6,14 @@ mod board;
 mod clock;
 pub(crate) mod config;
 mod document;
+pub(crate) mod enter;
 mod files;
 mod gateway;
 mod keep;
 pub(crate) mod logs;
 pub(crate) mod manifests;
+mod netns;
+mod network;
 mod order;
 mod plan;
 mod ports;
@@ -22,11 +25,13 @@ pub(crate) mod record;
 mod replica;
 pub(crate) mod shim;
 mod supervisor;
+mod transparent;
 
 pub(crate) use self::{
     adhoc::{RunRequest, RunTicket},
     api::{ApplyRequest, Problem, Status},
     board::Row,
+    network::check as check_network,
     preflight::{build, check},
     process::{own_program, pid_of, without_huge_pages},
 };
@@ -99,6 +104,7 @@ pub(crate) async fn run(config: Config, state: StateDir, _lock: Lock, terse: boo
             pid: std::process::id(),
             file: config.file.clone(),
             namespace: config.namespace.clone(),
+            transparent: config.transparent,
             ..Status::default()
         }),
         stop: Notify::new(),

@@ -1,6 +1,7 @@
 //! From what was asked for to what is started: ports, environment, arguments. Pure functions.
 
 use super::{
+    board::Sidecar,
     config::{Config, HostPort, Upstream, Workload},
     document::Form,
     process::Spec,
@@ -13,7 +14,7 @@ use std::{
 };
 
 /// From SIGTERM to SIGKILL when `mesh up` itself is gone.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// How long a sidecar may finish what is in flight.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// What programs reach without the mesh: themselves and their neighbours on this machine.
@@ -79,10 +80,16 @@ pub(crate) struct ReplicaPlan {
     pub(crate) index: u32,
     /// The service it is an endpoint of.
     pub(crate) service: Option<String>,
+    /// Its own ports of this machine.
     pub(crate) ports: ReplicaPorts,
+    /// Where its program listens, if it does.
+    pub(crate) app: Option<SocketAddr>,
+    /// What the controller is told.
+    pub(crate) told: Sidecar,
     pub(crate) program: Spec,
     pub(crate) program_probe: Probe,
     pub(crate) sidecar: Spec,
+    pub(crate) sidecar_probe: Probe,
 }
 
 /// What is the same for every replica of a mesh.
@@ -122,12 +129,25 @@ pub(crate) fn replica(
             dir: workload.dir.clone(),
             env: env.into_iter().collect(),
             grace: GRACE,
+            within: None,
         },
         program_probe,
-        sidecar: sidecar(around, name, &pod, &workload.upstreams, &ports),
+        sidecar: sidecar(around, name, &pod, workload, &ports),
+        sidecar_probe: ready(loopback(ports.admin)),
+        app: ports.app.map(loopback),
+        told: Sidecar {
+            inbound: ports.inbound.map(loopback),
+            admin: loopback(ports.admin),
+            opaque: workload.opaque,
+        },
         ports,
         pod,
     }
+}
+
+/// Whether the sidecar with the admin listener `admin` is ready.
+pub(crate) fn ready(admin: SocketAddr) -> Probe {
+    Probe::Http(admin, "/ready".to_owned())
 }
 
 /// What the mesh tells a program.
@@ -161,15 +181,30 @@ pub(crate) fn environment(
     env
 }
 
-/// The sidecar of `pod`.
-pub(crate) fn sidecar(
+/// The sidecar of `pod`, a replica of `workload`.
+fn sidecar(
+    around: &Surroundings,
+    name: &str,
+    pod: &str,
+    workload: &Workload,
+    ports: &ReplicaPorts,
+) -> Spec {
+    let mut spec = plain_sidecar(around, name, pod, &workload.upstreams, ports);
+    if let (true, Some(app), Spec::Mesh { args, .. }) = (workload.opaque, ports.app, &mut spec) {
+        args.extend(["--opaque-port".to_owned(), app.to_string()]);
+    }
+    spec
+}
+
+/// The sidecar of `pod`, about whose program nothing is known but its ports.
+pub(crate) fn plain_sidecar(
     around: &Surroundings,
     workload: &str,
     pod: &str,
     upstreams: &BTreeMap<String, Upstream>,
     ports: &ReplicaPorts,
 ) -> Spec {
-    let mut args = proxy(around, workload, pod, ports.admin);
+    let mut args = proxy(around, workload, pod, loopback(ports.admin));
     args.extend([
         "--outbound".to_owned(),
         loopback(ports.outbound).to_string(),
@@ -182,7 +217,7 @@ pub(crate) fn sidecar(
         let upstream = format!("{}={}", loopback(*port), upstream.to);
         args.extend(["--upstream".to_owned(), upstream]);
     }
-    Spec::Mesh { args }
+    Spec::Mesh { args, within: None }
 }
 
 /// The sidecar that serves the host ports of `services` (port to authority).
@@ -194,19 +229,24 @@ pub(crate) fn gateway(
     if services.is_empty() {
         return None;
     }
-    let mut args = proxy(around, GATEWAY, GATEWAY, admin);
+    let mut args = proxy(around, GATEWAY, GATEWAY, loopback(admin));
     for (port, authority) in services {
         let gateway = format!("{}={authority}", loopback(*port));
         args.extend(["--gateway".to_owned(), gateway]);
     }
-    Some(Spec::Mesh { args })
+    Some(Spec::Mesh { args, within: None })
 }
 
-fn proxy(around: &Surroundings, workload: &str, pod: &str, admin: u16) -> Vec<String> {
+pub(super) fn proxy(
+    around: &Surroundings,
+    workload: &str,
+    pod: &str,
+    admin: SocketAddr,
+) -> Vec<String> {
     let namespace = &around.namespace;
     let mut args = vec!["proxy".to_owned()];
     for (flag, value) in [
-        ("--admin", loopback(admin).to_string()),
+        ("--admin", admin.to_string()),
         ("--control", around.control.to_string()),
         ("--namespace", namespace.clone()),
         ("--label", format!("namespace={namespace}")),
@@ -222,8 +262,8 @@ fn proxy(around: &Surroundings, workload: &str, pod: &str, admin: u16) -> Vec<St
 }
 
 /// The controller.
-pub(crate) fn controller(state_dir: &str, grpc: u16, http: u16) -> Spec {
-    let (grpc, http) = (loopback(grpc).to_string(), loopback(http).to_string());
+pub(crate) fn controller(state_dir: &str, grpc: SocketAddr, http: u16) -> Spec {
+    let (grpc, http) = (grpc.to_string(), loopback(http).to_string());
     let args = [
         "controller",
         "--state-dir",
@@ -236,6 +276,7 @@ pub(crate) fn controller(state_dir: &str, grpc: u16, http: u16) -> Spec {
     ];
     Spec::Mesh {
         args: args.map(str::to_owned).into(),
+        within: None,
     }
 }
 
@@ -357,7 +398,7 @@ mod tests {
     }
 
     fn args(spec: &Spec) -> String {
-        let Spec::Mesh { args } = spec else {
+        let Spec::Mesh { args, .. } = spec else {
             panic!("not ours");
         };
         args.join(" ")

@@ -1,6 +1,6 @@
 //! One child process: started with a lifeline, watched, stopped.
 
-use super::{logs::Logs, record::Record, shim};
+use super::{enter::Within, logs::Logs, record::Record, shim};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     ffi::OsString,
@@ -28,6 +28,8 @@ pub(crate) enum Spec {
     Mesh {
         /// The arguments.
         args: Vec<String>,
+        /// Its pod, if it has one.
+        within: Option<Within>,
     },
     /// Somebody's program, under a shim.
     Program {
@@ -39,6 +41,8 @@ pub(crate) enum Spec {
         env: Vec<(String, String)>,
         /// From SIGTERM to SIGKILL.
         grace: Duration,
+        /// Its pod, if it has one.
+        within: Option<Within>,
     },
 }
 
@@ -105,21 +109,22 @@ impl Process {
     /// it, with its output going to `logs` under `name`.
     pub(crate) fn start(name: &str, spec: &Spec, logs: &Logs, record: &Record) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
-        let mut command = Command::new(own_program());
+        let (Spec::Mesh { within, .. } | Spec::Program { within, .. }) = spec;
+        let mut command = enter(within.as_ref());
         command
-            .arg0("mesh")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
         match spec {
             // Its lines go to files, too.
-            Spec::Mesh { args } => command.args(args).env("NO_COLOR", "1"),
+            Spec::Mesh { args, .. } => command.args(args).env("NO_COLOR", "1"),
             Spec::Program {
                 command: program,
                 dir,
                 env,
                 grace,
+                ..
             } => command
                 .args(shim::args(*grace, program))
                 .current_dir(dir)
@@ -248,6 +253,30 @@ async fn listen(stream: UnixStream, tell: watch::Sender<Said>, name: String, rec
             "error" => said.ended = Some(Ended::NotStarted(rest.to_owned())),
             _ => {}
         });
+    }
+}
+
+/// This program, in its pod if it has one.
+fn enter(within: Option<&Within>) -> Command {
+    let own = own_program();
+    match within {
+        // What it mounts there is for itself.
+        Some(within) if within.hosts.is_some() => {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "--"]);
+            command.arg(match own == "/proc/self/exe" {
+                true => format!("/proc/{}/exe", std::process::id()).into(),
+                false => own,
+            });
+            command.args(within.args());
+            command
+        }
+        _ => {
+            let mut command = Command::new(own);
+            command.arg0("mesh");
+            command.args(within.iter().flat_map(|within| within.args()));
+            command
+        }
     }
 }
 

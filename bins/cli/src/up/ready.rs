@@ -1,6 +1,12 @@
 //! Whether a process has become of use.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use super::netns;
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -20,6 +26,8 @@ pub(crate) enum Probe {
     Accepts(SocketAddr),
     /// A GET of this path is answered with 2xx or 3xx.
     Http(SocketAddr, String),
+    /// The same from within the network namespace at this path.
+    Within(PathBuf, Box<Self>),
     /// The same, on the socket of this name.
     Socket(PathBuf, String),
 }
@@ -39,9 +47,17 @@ impl Probe {
 
     async fn ask(&self) -> io::Result<()> {
         match self {
-            Self::Running => Ok(()),
-            Self::Accepts(addr) => connect(*addr).await.map(drop),
-            Self::Http(addr, path) => get(connect(*addr).await?, path).await,
+            Self::Within(network, probe) => probe.ask_from(Some(network)).await,
+            _ => self.ask_from(None).await,
+        }
+    }
+
+    async fn ask_from(&self, network: Option<&Path>) -> io::Result<()> {
+        match self {
+            // There are no namespaces within namespaces.
+            Self::Running | Self::Within(..) => Ok(()),
+            Self::Accepts(addr) => connect(network, *addr).await.map(drop),
+            Self::Http(addr, path) => get(connect(network, *addr).await?, path).await,
             Self::Socket(socket, path) => {
                 get(crate::client::connect_unix(socket).await?, path).await
             }
@@ -53,6 +69,7 @@ impl std::fmt::Display for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Running => f.write_str("running"),
+            Self::Within(_, probe) => write!(f, "{probe} in its pod"),
             Self::Accepts(addr) => write!(f, "connecting to {addr}"),
             Self::Http(addr, path) => write!(f, "GET http://{addr}{path}"),
             Self::Socket(socket, path) => write!(f, "GET {path} on {}", socket.display()),
@@ -60,8 +77,11 @@ impl std::fmt::Display for Probe {
     }
 }
 
-async fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(addr).await?;
+async fn connect(network: Option<&Path>, addr: SocketAddr) -> io::Result<TcpStream> {
+    let stream = match network {
+        Some(network) => netns::connect(network, addr, PATIENCE).await?,
+        None => TcpStream::connect(addr).await?,
+    };
     // On loopback, a connection to a free port may by chance be given that port as its own end,
     // and so talk to itself.
     if stream.local_addr()? == stream.peer_addr()? {

@@ -4,13 +4,15 @@ use super::{
     board::{Board, Pod},
     keep::{Job, Kept, Status},
     logs::Logs,
-    plan::{ReplicaPlan, loopback},
+    network,
+    plan::ReplicaPlan,
+    process::Spec,
     ready::Probe,
     record::Record,
 };
 use crate::client::Client;
 use mesh_controller::web::api::Destination;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -59,18 +61,30 @@ pub(crate) struct Running {
     sidecar: Kept,
     program: Kept,
     link: JoinHandle<()>,
+    /// Its network, which ends with it.
+    pub(crate) network: Option<Arc<network::Pod>>,
 }
 
 impl Running {
     /// Starts the sidecar at once, and the program when `depends_on` is ready.
-    pub(crate) fn start(plan: ReplicaPlan, depends_on: Vec<String>, context: &Context) -> Self {
+    pub(crate) fn start(
+        plan: ReplicaPlan,
+        network: Option<Arc<network::Pod>>,
+        depends_on: Vec<String>,
+        context: &Context,
+    ) -> Self {
         let Context {
             logs,
             record,
             board,
             ..
         } = context;
-        let sidecar = sidecar(&plan.pod, &plan.sidecar, plan.ports.admin, context);
+        let sidecar = sidecar(
+            &plan.pod,
+            &plan.sidecar,
+            plan.sidecar_probe.clone(),
+            context,
+        );
         let mut sidecar_status = sidecar.status();
         let gate = {
             let board = board.clone();
@@ -96,12 +110,11 @@ impl Running {
         board.add(
             &plan.workload,
             &plan.pod,
-            plan.ports.inbound,
-            plan.ports.admin,
+            &plan.told,
             Pod {
                 program: Some(program.status()),
                 sidecar: sidecar.status(),
-                app: plan.ports.app,
+                app: plan.app,
             },
         );
         let link = tokio::spawn(link(
@@ -116,6 +129,7 @@ impl Running {
             sidecar,
             program,
             link,
+            network,
         }
     }
 
@@ -125,8 +139,8 @@ impl Running {
         context
             .board
             .update(workload, pod, |replica| replica.draining = true);
-        if let (Some(service), Some(inbound)) = (&self.plan.service, self.plan.ports.inbound) {
-            let withdrawn = withdrawn(&context.controller, service, loopback(inbound));
+        if let (Some(service), Some(inbound)) = (&self.plan.service, self.plan.told.inbound) {
+            let withdrawn = withdrawn(&context.controller, service, inbound);
             let _ = timeout(pace.withdraw, withdrawn).await;
             self.sidecar.stop(pace.drain).await;
             self.program.stop(pace.grace).await;
@@ -141,14 +155,18 @@ impl Running {
 }
 
 /// Keeps the sidecar of `pod` running.
-pub(crate) fn sidecar(pod: &str, spec: &super::process::Spec, admin: u16, of: &Context) -> Kept {
+pub(crate) fn sidecar(pod: &str, spec: &Spec, probe: Probe, of: &Context) -> Kept {
+    let port = match &probe {
+        Probe::Http(admin, _) => Some(admin.port()),
+        _ => None,
+    };
     Kept::start(
         Job {
             name: format!("{pod}/proxy"),
             spec: spec.clone(),
-            probe: Probe::Http(loopback(admin), "/ready".to_owned()),
+            probe,
             gate: Box::pin(std::future::ready(())),
-            port: Some(admin),
+            port,
         },
         &of.logs,
         &of.record,

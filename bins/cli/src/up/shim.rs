@@ -25,10 +25,10 @@ const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 /// How often a group is asked whether anybody is left in it.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The command line, when this process was started as a shim.
-pub(crate) fn invoked() -> Option<Vec<OsString>> {
-    let mut args = std::env::args_os().skip(1);
-    (args.next()? == "shim").then(|| args.collect())
+/// The command line, when `args` are those of a shim.
+pub(crate) fn invoked(args: &[OsString]) -> Option<&[OsString]> {
+    let (command, rest) = args.split_first()?;
+    (command == "shim").then_some(rest)
 }
 
 /// In the place of the grace time: the program takes the place of the shim, keeps its terminal,

@@ -7,13 +7,16 @@ use super::{
     gateway::Gateway,
     keep::{Job, Kept},
     logs::Logs,
-    manifests, order,
+    manifests,
+    network::Network,
+    order,
     plan::{self, ReplicaPorts, Surroundings},
     ports::{self, Ports},
     preflight, program,
     ready::Probe,
     record::Record,
     replica::{Context, Pace, Running},
+    transparent,
 };
 use crate::client::Client;
 use anyhow::{Result, bail};
@@ -42,6 +45,8 @@ pub(crate) struct Supervisor {
     /// Which services have no port on the host, and why.
     notes: Vec<String>,
     controller: Kept,
+    /// What replicas are wired with, if each has a network of its own.
+    network: Option<Network>,
 }
 
 /// A workload of the file, and its replicas.
@@ -69,11 +74,20 @@ impl Supervisor {
             .values()
             .flat_map(|it| [it.listen, it.port]);
         ports.reserve_all(wanted.flatten());
+        let network = match config.transparent {
+            true => Some(Network::start(&state.run())?),
+            false => None,
+        };
         let (grpc, http) = (ports.next()?, ports.next()?);
+        // Where every sidecar reaches it.
+        let control = match &network {
+            Some(network) => (network.host(), grpc).into(),
+            None => plan::loopback(grpc),
+        };
         let controller = Kept::start(
             Job {
                 name: "controller".to_owned(),
-                spec: plan::controller(&state.root().to_string_lossy(), grpc, http),
+                spec: plan::controller(&state.root().to_string_lossy(), control, http),
                 probe: Probe::Socket(state.controller_socket(), "/api/v1/version".to_owned()),
                 gate: Box::pin(std::future::ready(())),
                 port: Some(grpc),
@@ -84,7 +98,7 @@ impl Supervisor {
         let mut supervisor = Self {
             around: Surroundings {
                 namespace: config.namespace.clone(),
-                control: plan::loopback(grpc),
+                control,
                 no_proxy: ["no_proxy", "NO_PROXY"]
                     .iter()
                     .find_map(|name| std::env::var(name).ok()),
@@ -102,6 +116,7 @@ impl Supervisor {
             gateway: None,
             notes: Vec::new(),
             controller,
+            network,
             config: Config {
                 workloads: BTreeMap::new(),
                 manifests: Vec::new(),
@@ -212,6 +227,7 @@ impl Supervisor {
         };
         let Workload { service, port, .. } = &deployed.workload;
         self.context.board.declare(name, service, *port);
+        self.address(name, service, *port)?;
         for index in 0..deployed.workload.replicas {
             let running = self.launch(name, &deployed.workload, index)?;
             deployed.replicas.push(running);
@@ -221,10 +237,37 @@ impl Supervisor {
     }
 
     fn launch(&mut self, name: &str, workload: &Workload, index: u32) -> Result<Running> {
-        let ports = ReplicaPorts::choose(workload, || self.ports.next())?;
-        let plan = plan::replica(&self.around, name, workload, index, ports);
         let depends_on = workload.depends_on.clone();
-        Ok(Running::start(plan, depends_on, &self.context))
+        let (plan, pod) = match &mut self.network {
+            Some(network) => {
+                let pod = network.pod()?;
+                let plan = transparent::replica(&self.around, name, workload, index, &pod);
+                (plan, Some(pod))
+            }
+            None => {
+                let ports = ReplicaPorts::choose(workload, || self.ports.next())?;
+                let plan = plan::replica(&self.around, name, workload, index, ports);
+                (plan, None)
+            }
+        };
+        Ok(Running::start(plan, pod, depends_on, &self.context))
+    }
+
+    /// Gives a service addresses of its own, where programs call it by address.
+    fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
+        if let (Some(network), Some(_)) = (&mut self.network, port) {
+            let addresses = network.service(service, &self.config.namespace)?;
+            self.context.board.address(name, addresses);
+        }
+        Ok(())
+    }
+
+    /// Takes back what a replica had of this machine.
+    fn release(&mut self, running: &Running) {
+        self.ports.release(running.plan.ports.all());
+        if let (Some(network), Some(pod)) = (&mut self.network, &running.network) {
+            network.release(pod);
+        }
     }
 
     async fn remove(&mut self, name: &str) {
@@ -233,7 +276,7 @@ impl Supervisor {
         };
         let mut stopping = JoinSet::new();
         for running in deployed.replicas {
-            self.ports.release(running.plan.ports.all());
+            self.release(&running);
             let context = self.context.clone();
             stopping.spawn(async move { running.stop(Pace::CAREFUL, &context).await });
         }
@@ -255,11 +298,13 @@ impl Supervisor {
             .replicas
             .split_off(deployed.replicas.len().min(after as usize));
         for running in surplus {
-            self.ports.release(running.plan.ports.all());
+            self.release(&running);
             running.stop(Pace::CAREFUL, &self.context).await;
         }
-        let board = &self.context.board;
-        board.declare(name, &workload.service, workload.port);
+        self.context
+            .board
+            .declare(name, &workload.service, workload.port);
+        self.address(name, &workload.service, workload.port)?;
         if restart {
             self.restart(name).await?;
         }
@@ -295,7 +340,7 @@ impl Supervisor {
             let workload = deployed.workload.clone();
             let old = deployed.replicas.remove(0);
             let index = old.plan.index;
-            self.ports.release(old.plan.ports.all());
+            self.release(&old);
             old.stop(Pace::CAREFUL, &self.context).await;
             let running = self.launch(name, &workload, index)?;
             let pod = running.plan.pod.clone();
@@ -317,6 +362,12 @@ impl Supervisor {
             bail!(
                 "there is a workload `{}` already; choose another --name",
                 request.name
+            );
+        }
+        if self.network.is_some() && request.port.is_some() {
+            bail!(
+                "the mesh is transparent: a program outside of it cannot be called from within; \
+                 give it a place in mesh.yaml, or no --port"
             );
         }
         let service = request.service();

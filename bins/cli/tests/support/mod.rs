@@ -98,11 +98,20 @@ pub struct Mesh {
 impl Mesh {
     /// Writes `config` as `mesh.yaml` into a new folder and starts it.
     pub fn up(config: &str) -> Self {
+        Self::up_with_files(config, &[], &[])
+    }
+
+    /// The same with further arguments of `mesh up`, and files beside `mesh.yaml`.
+    pub fn up_with_files(config: &str, args: &[&str], files: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         fs::write(folder.path().join("mesh.yaml"), config).expect("mesh.yaml is written");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("a file is written");
+        }
         let log = fs::File::create(folder.path().join("up.log")).expect("a log file");
         let up = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args(["up", "."])
+            .args(args)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))

@@ -8,6 +8,7 @@ use crate::{
 use mesh_discover::{Endpoint, ProfileSpec};
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub struct Index {
     /// Both together.
     workloads: Arc<Workloads>,
     services: BTreeMap<ServiceName, Service>,
+    /// Which service has an address.
+    addresses: HashMap<IpAddr, ServiceName>,
     watchers: HashMap<Query, Watchers>,
     changes: watch::Sender<u64>,
 }
@@ -94,6 +97,7 @@ impl Index {
             registered: Default::default(),
             workloads: Arc::default(),
             services: BTreeMap::new(),
+            addresses: HashMap::new(),
             watchers: HashMap::new(),
             changes: watch::Sender::new(0),
         }
@@ -150,6 +154,7 @@ impl Index {
             return;
         }
         self.services = workloads.workloads.iter().filter_map(service).collect();
+        self.addresses = workloads.workloads.iter().flat_map(addresses).collect();
         self.workloads = Arc::new(workloads);
         self.publish();
     }
@@ -283,7 +288,10 @@ impl Index {
             "" => self.default_namespace(),
             namespace => namespace,
         };
-        let name = ServiceName::parse(host, namespace, &self.domain)?;
+        let name = match address(host) {
+            Some(address) => self.addresses.get(&address)?.clone(),
+            None => ServiceName::parse(host, namespace, &self.domain)?,
+        };
         let service = self.services.get(&name)?;
         (service.port == port).then_some((name, service, port))
     }
@@ -340,6 +348,22 @@ fn send_if_news<T: PartialEq>(sender: &watch::Sender<Arc<T>>, value: T) {
         }
         news
     });
+}
+
+/// The address that `host` is, if it is one.
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}
+
+/// The addresses of a workload's service.
+fn addresses(workload: &Workload) -> impl Iterator<Item = (IpAddr, ServiceName)> {
+    let name = workload.service().map(|service| ServiceName {
+        service: service.into(),
+        namespace: workload.namespace.as_str().into(),
+    });
+    let addresses = workload.addresses.iter();
+    addresses.filter_map(move |address| Some((*address, name.clone()?)))
 }
 
 fn service(workload: &Workload) -> Option<(ServiceName, Service)> {

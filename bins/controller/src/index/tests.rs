@@ -57,6 +57,32 @@ fn index() -> Index {
     index
 }
 
+#[test]
+fn an_address_of_a_service_is_a_name_of_it() {
+    let mut index = Index::new("cluster.local");
+    index.set_workloads(workloads([Workload {
+        addresses: ["10.200.128.0", "fd00::8000"]
+            .map(|it| it.parse().unwrap())
+            .into(),
+        ..workload("web", Some(8080), &[true])
+    }]));
+    for (authority, known) in [
+        ("10.200.128.0:8080", true),
+        ("[fd00::8000]:8080", true),
+        ("10.200.128.0:80", false),
+        ("10.200.128.1:8080", false),
+    ] {
+        let apex = index.apex(authority, "other");
+        let fqdn = if known {
+            "web.shop.svc.cluster.local"
+        } else {
+            ""
+        };
+        assert_eq!(&*apex.fqdn, fqdn, "{authority}");
+        assert_eq!(index.endpoints(authority, "other").exists, known);
+    }
+}
+
 fn route(apex: &Apex) -> Option<&str> {
     apex.profile.routes.first().map(|route| route.name.as_str())
 }

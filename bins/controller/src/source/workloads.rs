@@ -1,7 +1,7 @@
 //! `run/workloads.json`: what `mesh up` runs, written by it and followed by the controller.
 
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The workloads of a mesh, as they are at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Workload {
     /// The port of its service; without one it has no service.
     #[serde(default)]
     pub service_port: Option<u16>,
+    /// The addresses of its service, if it has any: a call to one of them is a call to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
     /// Its replicas, started or not.
     #[serde(default)]
     pub replicas: Vec<Replica>,

@@ -42,6 +42,45 @@ pub struct Args {
     )]
     pub inbound: Vec<Fixed>,
 
+    /// A listener to which the firewall redirects the application's calls; see `mesh init`
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MESH_PROXY_TRANSPARENT_OUTBOUND",
+        value_delimiter = ','
+    )]
+    pub transparent_outbound: Vec<SocketAddr>,
+
+    /// A listener to which the firewall redirects calls into the local application
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MESH_PROXY_TRANSPARENT_INBOUND",
+        value_delimiter = ','
+    )]
+    pub transparent_inbound: Vec<SocketAddr>,
+
+    /// A port of the application that may be called so [default: all but the proxy's own]
+    #[arg(
+        long = "transparent-port",
+        value_name = "PORT",
+        env = "MESH_PROXY_TRANSPARENT_PORTS",
+        value_delimiter = ',',
+        requires = "transparent_inbound",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub transparent_ports: Vec<u16>,
+
+    /// A port on which nobody speaks HTTP: connections to it are carried as bytes at once
+    #[arg(
+        long = "opaque-port",
+        value_name = "PORT",
+        env = "MESH_PROXY_OPAQUE_PORTS",
+        value_delimiter = ',',
+        default_value = "25,587,3306,4444,5432,6379,9300,11211"
+    )]
+    pub opaque_ports: Vec<u16>,
+
     /// Standalone: listen here, send everything to --forward
     #[arg(
         long,

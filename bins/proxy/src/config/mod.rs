@@ -26,6 +26,10 @@ pub enum Role {
     Gateway(Arc<str>),
     /// The local application.
     Inbound(SocketAddr),
+    /// Redirected calls: the request names its destination, else where it was going does.
+    TransparentOutbound,
+    /// Redirected calls for the local application, on these of its ports; none are all.
+    TransparentInbound(Arc<[u16]>),
     /// The standalone destination; the Host is kept.
     Forward,
 }
@@ -67,6 +71,9 @@ pub struct Config {
     pub lifeline: bool,
     /// Where [`Role::Forward`] goes.
     pub standalone: Option<Standalone>,
+    /// Ports on which nobody speaks HTTP: those of the application, and those of redirected
+    /// connections.
+    pub opaque_ports: Arc<[u16]>,
     /// Bounds.
     pub limits: Limits,
     /// The log filter.
@@ -122,6 +129,13 @@ impl TryFrom<Args> for Config {
                 .with_context(|| format!("--inbound: `{target}` is not a HOST:PORT that exists"))?;
             listen(addr, Role::Inbound(app));
         }
+        for addr in args.transparent_outbound {
+            listen(addr, Role::TransparentOutbound);
+        }
+        let ports: Arc<[u16]> = args.transparent_ports.into();
+        for addr in args.transparent_inbound {
+            listen(addr, Role::TransparentInbound(ports.clone()));
+        }
         let standalone = args.listen.map(|addr| {
             listen(addr, Role::Forward);
             Standalone {
@@ -134,7 +148,8 @@ impl TryFrom<Args> for Config {
         }
         if listeners.is_empty() {
             bail!(
-                "nothing to listen on: give --outbound, --upstream, --gateway, --inbound or --listen"
+                "nothing to listen on: give --outbound, --upstream, --gateway, --inbound, \
+                 --transparent-outbound, --transparent-inbound or --listen"
             );
         }
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -147,6 +162,7 @@ impl TryFrom<Args> for Config {
             workers: args.workers.map_or_else(cores, usize::from),
             lifeline: args.lifeline,
             standalone,
+            opaque_ports: args.opaque_ports.into(),
             limits: args.limits,
             log: args.log,
         })
@@ -199,6 +215,20 @@ mod tests {
         );
         assert_eq!(config.labels[1], ("deployment".into(), "web".into()));
         assert_eq!(config.limits.drain, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_transparent_sidecar_has_two_listeners_and_the_ports_of_its_application() {
+        let config = config(
+            "--transparent-outbound 127.0.0.1:4140,[::1]:4140 --transparent-inbound 0.0.0.0:4143 \
+             --transparent-port 80,443",
+        )
+        .unwrap();
+        let roles: Vec<_> = config.listeners.into_iter().map(|it| it.role).collect();
+        let ports = Arc::from([80, 443]);
+        let outbound = Role::TransparentOutbound;
+        let inbound = Role::TransparentInbound(ports);
+        assert_eq!(roles, [outbound.clone(), outbound, inbound]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn config(roles: impl IntoIterator<Item = Role>) -> Config {
         workers: 1,
         lifeline: false,
         standalone: None,
+        opaque_ports: [].into(),
         limits: Limits {
             drain: Duration::from_secs(20),
             ..Limits::default()

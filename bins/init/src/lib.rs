@@ -1,0 +1,16 @@
+//! Firewall rules that lead the connections of a program through its sidecar.
+//!
+//! [`Rules`] are what is to be redirected, [`Rules::restore`] is their text for
+//! `iptables-restore`, and [`apply`] puts it into force in the network namespace of this process.
+
+mod apply;
+mod args;
+mod ports;
+mod rules;
+
+pub use self::{
+    apply::apply,
+    args::{Args, run},
+    ports::{Ports, Subnet},
+    rules::{Family, Rules},
+};
