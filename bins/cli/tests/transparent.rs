@@ -55,8 +55,8 @@ def get(name, family):
     answer = call.getresponse()
     answer.read()
     return answer.status
-def mail(family):
-    sock = connect("mail", 2525, family)
+def mail(name, family):
+    sock = connect(name, 2525, family)
     file = sock.makefile("rwb")
     banner = file.readline().strip()
     file.write(b"EHLO me\r\n")
@@ -67,8 +67,9 @@ while True:
         for name in ["books", "books.shop.svc.cluster.local"]:
             try: print(word, name, get(name, family), flush=True)
             except OSError as error: print(word, name, "error", error, flush=True)
-        try: print(word, "mail", mail(family), flush=True)
-        except OSError as error: print(word, "mail error", error, flush=True)
+        for name in ["mail", "undeclared"]:
+            try: print(word, name, mail(name, family), flush=True)
+            except OSError as error: print(word, name, "error", error, flush=True)
     time.sleep(0.1)
 "#;
 
@@ -94,6 +95,7 @@ fn programs_that_know_of_no_mesh_are_routed_retried_and_counted() {
             format!("{family} books 200"),
             format!("{family} books.shop.svc.cluster.local 200"),
             format!("{family} mail 220 hello / EHLO me"),
+            format!("{family} undeclared 220 hello / EHLO me"),
         ] {
             said(&mesh, &call);
         }
@@ -190,7 +192,8 @@ fn up(host_port: u16) -> Mesh {
         "namespace: shop\nworkloads:\n  \
          books: {{command: [python3, -c, {books}], port: 7002, host_port: {host_port}, ready: /}}\n  \
          mail: {{command: [python3, -c, {mail}], port: 2525, opaque: true, host_port: false}}\n  \
-         caller: {{command: [python3, -c, {caller}], depends_on: [books, mail]}}\n\
+         undeclared: {{command: [python3, -c, {mail}], port: 2525, host_port: false}}\n  \
+         caller: {{command: [python3, -c, {caller}], depends_on: [books, mail, undeclared]}}\n\
          manifests: [profile.yaml]\n",
         books = quoted(BOOKS),
         mail = quoted(MAIL),

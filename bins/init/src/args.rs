@@ -7,6 +7,7 @@ const CLOSE_WAIT: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close
 
 /// The flags of `mesh-init` and of `mesh init`, named as those of `linkerd-init` are.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Where calls for the program are redirected: the sidecar's --transparent-inbound
     #[arg(long, value_name = "PORT", default_value = "4143", value_parser = port())]

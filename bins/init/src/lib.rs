@@ -1,7 +1,7 @@
 //! Firewall rules that lead the connections of a program through its sidecar.
 //!
 //! [`Rules`] are what is to be redirected, [`Rules::restore`] is their text for
-//! `iptables-restore`, and [`apply`] puts it into force in the network namespace of this process.
+//! `iptables-restore`, and [`apply()`] puts it into force in the network namespace of this process.
 
 mod apply;
 mod args;

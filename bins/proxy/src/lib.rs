@@ -56,6 +56,7 @@ mod resolve;
 mod respond;
 mod serve;
 mod signals;
+mod silence;
 mod standalone;
 mod tls;
 mod transport;

@@ -93,6 +93,12 @@ impl Io {
         self.socket.peer_addr()
     }
 
+    /// Waits until the other side has said something; `false` if that is the end.
+    pub(crate) async fn speaks(&self) -> io::Result<bool> {
+        // Of readiness there are false alarms.
+        Ok(self.socket.peek(&mut [0]).await? > 0)
+    }
+
     /// Puts back what was read from it.
     pub(crate) fn unread(&mut self, prefix: Bytes) {
         debug_assert!(self.prefix.is_empty(), "read while bytes were put back");

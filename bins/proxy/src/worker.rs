@@ -15,6 +15,7 @@ use crate::{
     registry::{Counter, Peer, Registry},
     respond::{self, Asked, ResponseBody},
     serve::Server,
+    silence::First,
     tls::Tls,
     transport::{Io, Meter},
 };
@@ -59,7 +60,7 @@ pub(crate) struct Common {
 
 /// One thread with a runtime of its own: listeners, connections, pools and balancer state. A
 /// request is born, routed and answered here.
-struct Worker {
+pub(crate) struct Worker {
     outbound: Arc<Outbound>,
     inbound: inbound::Workshop,
     /// Accepted connections.
@@ -67,7 +68,8 @@ struct Worker {
     connections: Arc<Connections>,
     server: Server,
     opaque_ports: Arc<[u16]>,
-    detect: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) detect: Duration,
 }
 
 /// A running worker; it ends when this is dropped.
@@ -192,6 +194,7 @@ impl Worker {
             connections: common.connections.clone(),
             server: Server::new(limits),
             opaque_ports: common.opaque_ports.clone(),
+            silence: limits.silence,
             detect: limits.detect,
         }
     }
@@ -225,6 +228,11 @@ impl Worker {
         let mut io = Io::new(socket, meter.clone());
         if self.is_opaque(&role, original).await {
             return Box::pin(self.carry(&role, original, io, peer, None)).await;
+        }
+        match Box::pin(self.first(&role, original, &io, &mut draining)).await? {
+            First::Client => {}
+            First::Server(endpoint) => return Box::pin(opaque::copy(io, endpoint)).await,
+            First::Nobody => return Ok(()),
         }
         let protocol = tokio::select! {
             biased;
@@ -303,6 +311,26 @@ impl Worker {
         }
     }
 
+    /// Connects to where a connection goes that is carried as bytes, if that is known.
+    pub(crate) async fn dial(
+        &self,
+        role: &Role,
+        original: Option<SocketAddr>,
+    ) -> Option<Result<Io, BoxError>> {
+        Some(match role {
+            Role::Inbound(app) => opaque::connect(*app, &self.inbound.connections)
+                .await
+                .map_err(Into::into),
+            Role::Forward => self.outbound.dial(None).await,
+            Role::Upstream(authority) | Role::Gateway(authority) => {
+                self.outbound.dial(Some(authority)).await
+            }
+            Role::TransparentOutbound | Role::TransparentInbound(_) | Role::Outbound => {
+                self.outbound.dial(Some(&original?.to_string())).await
+            }
+        })
+    }
+
     /// Copies the bytes of a connection that is not HTTP.
     async fn carry(
         &self,
@@ -312,21 +340,9 @@ impl Worker {
         peer: SocketAddr,
         tls: Option<Tls>,
     ) -> io::Result<()> {
-        let endpoint = match role {
-            Role::Inbound(app) => opaque::connect(*app, &self.inbound.connections)
-                .await
-                .map_err(Into::into),
-            Role::Forward => self.outbound.dial(None).await,
-            Role::Upstream(authority) | Role::Gateway(authority) => {
-                self.outbound.dial(Some(authority)).await
-            }
-            Role::TransparentOutbound | Role::TransparentInbound(_) | Role::Outbound => {
-                let Some(original) = original else {
-                    tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
-                    return Ok(());
-                };
-                self.outbound.dial(Some(&original.to_string())).await
-            }
+        let Some(endpoint) = self.dial(role, original).await else {
+            tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
+            return Ok(());
         };
         match (endpoint, tls) {
             (Ok(endpoint), None) => opaque::copy(io, endpoint).await,

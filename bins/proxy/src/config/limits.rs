@@ -25,6 +25,11 @@ pub struct Limits {
           default_value = "10000", value_parser = count)]
     pub connections: usize,
 
+    /// How long a client may be silent before its server is given the chance to speak first
+    #[arg(long = "silence-limit", value_name = "DURATION", env = "MESH_PROXY_SILENCE_LIMIT",
+          default_value = "300ms", value_parser = duration)]
+    pub silence: Duration,
+
     /// How long the first bytes of a connection may take to say what it speaks
     #[arg(long = "detect-limit", value_name = "DURATION", env = "MESH_PROXY_DETECT_LIMIT",
           default_value = "10s", value_parser = duration)]
@@ -163,6 +168,7 @@ impl Default for Limits {
             connect: Duration::from_secs(1),
             fail_fast: Duration::from_secs(3),
             connections: 10_000,
+            silence: Duration::from_millis(300),
             // Linkerd's.
             detect: Duration::from_secs(10),
             head: Duration::from_secs(30),
