@@ -5,7 +5,7 @@
 //! ```text
 //! accept       socket                               accept.rs, connections.rs, worker.rs
 //! capture      where a redirected one was going     capture.rs, entrance.rs
-//! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; tls.rs, opaque.rs
+//! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; silence.rs, carry.rs, tls.rs
 //! serve        hyper: connection -> requests        serve/
 //! respond      errors from below become responses   respond.rs
 //! admit        not what is ambiguous or too large   admit.rs
@@ -37,6 +37,7 @@ mod admit;
 mod again;
 mod cache;
 mod capture;
+mod carry;
 mod config;
 mod connections;
 mod destination;

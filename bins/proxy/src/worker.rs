@@ -61,13 +61,13 @@ pub(crate) struct Common {
 /// One thread with a runtime of its own: listeners, connections, pools and balancer state. A
 /// request is born, routed and answered here.
 pub(crate) struct Worker {
-    outbound: Arc<Outbound>,
-    inbound: inbound::Workshop,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) inbound: inbound::Workshop,
     /// Accepted connections.
     outer: [Arc<Meter>; 2],
     connections: Arc<Connections>,
     server: Server,
-    opaque_ports: Arc<[u16]>,
+    pub(crate) opaque_ports: Arc<[u16]>,
     pub(crate) silence: Duration,
     pub(crate) detect: Duration,
 }
@@ -288,70 +288,6 @@ impl Worker {
         tokio::time::timeout(TURN_AWAY, told)
             .await
             .unwrap_or(Ok(()))
-    }
-
-    /// Whether it is known beforehand that a connection is not HTTP. To find out, one would wait
-    /// for the client to speak, which may be waiting for the server.
-    async fn is_opaque(&self, role: &Role, original: Option<SocketAddr>) -> bool {
-        let port = match role {
-            Role::Inbound(app) => Some(app.port()),
-            _ => original.map(|original| original.port()),
-        };
-        if port.is_some_and(|port| self.opaque_ports.contains(&port)) {
-            return true;
-        }
-        match (role, original) {
-            (Role::Upstream(authority) | Role::Gateway(authority), _) => {
-                self.outbound.is_opaque(authority).await
-            }
-            (Role::TransparentOutbound, Some(original)) => {
-                self.outbound.is_opaque(&original.to_string()).await
-            }
-            _ => false,
-        }
-    }
-
-    /// Connects to where a connection goes that is carried as bytes, if that is known.
-    pub(crate) async fn dial(
-        &self,
-        role: &Role,
-        original: Option<SocketAddr>,
-    ) -> Option<Result<Io, BoxError>> {
-        Some(match role {
-            Role::Inbound(app) => opaque::connect(*app, &self.inbound.connections)
-                .await
-                .map_err(Into::into),
-            Role::Forward => self.outbound.dial(None).await,
-            Role::Upstream(authority) | Role::Gateway(authority) => {
-                self.outbound.dial(Some(authority)).await
-            }
-            Role::TransparentOutbound | Role::TransparentInbound(_) | Role::Outbound => {
-                self.outbound.dial(Some(&original?.to_string())).await
-            }
-        })
-    }
-
-    /// Copies the bytes of a connection that is not HTTP.
-    async fn carry(
-        &self,
-        role: &Role,
-        original: Option<SocketAddr>,
-        io: Io,
-        peer: SocketAddr,
-        tls: Option<Tls>,
-    ) -> io::Result<()> {
-        let Some(endpoint) = self.dial(role, original).await else {
-            tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
-            return Ok(());
-        };
-        match (endpoint, tls) {
-            (Ok(endpoint), None) => opaque::copy(io, endpoint).await,
-            (Ok(endpoint), Some(tls)) => tls.carry(io, endpoint, &self.outbound.workshop).await,
-            (Err(error), _) => {
-                tracing::debug!(%peer, %error, "cannot be carried on");
-                Ok(())
-            }
-        }
     }
 }
 
