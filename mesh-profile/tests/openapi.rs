@@ -227,6 +227,16 @@ fn yaml_has_places_too() {
 }
 
 #[test]
+fn an_alias_changes_nothing_of_what_stands_beside_it() {
+    let text = "openapi: 3.0.1\npaths:\n  /a: {$ref: '#/paths/~1b'}\n  /b: {gett: {}, get: {}}\n";
+    let plain = read(text);
+    let aliased = read(&format!("{text}x-a: &a {{b: 1}}\nx-c: {{<<: *a}}\n"));
+    assert_eq!(routes(&plain), ["GET /a /a", "GET /b /b"]);
+    assert_eq!(aliased.spec, plain.spec);
+    assert_eq!(aliased.diagnostics, plain.diagnostics);
+}
+
+#[test]
 fn references_that_lead_in_circles_end() {
     let import = read(
         "openapi: 3.0.1\npaths:\n  /a: {$ref: '#/paths/~1b'}\n  /b: {$ref: '#/paths/~1a', get: {}}\n",

@@ -134,7 +134,17 @@ impl<'t> Diagnostics<'t> {
 
     /// Forgets everything, to read the text once more in another way.
     pub(super) fn clear(&self) {
-        self.found.borrow_mut().clear();
+        self.forget_since(0);
+    }
+
+    /// How many were found.
+    pub(super) fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// Forgets what was found since there were so many.
+    pub(super) fn forget_since(&self, count: usize) {
+        self.found.borrow_mut().truncate(count);
         *self.at_line.borrow_mut() = None;
     }
 

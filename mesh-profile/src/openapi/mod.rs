@@ -36,6 +36,9 @@ mod convert;
 mod diagnostic;
 mod document;
 mod object;
+#[cfg(test)]
+mod oracle;
+mod parse;
 #[cfg(feature = "openapiv3")]
 mod parsed;
 mod path;

@@ -2,7 +2,7 @@ use super::{
     diagnostic::{Diagnostics, Place, Refused},
     document::{Document, PathItem},
     object::Object,
-    reader::parse,
+    parse::parse,
 };
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, collections::HashMap, fmt};

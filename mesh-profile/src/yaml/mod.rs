@@ -5,6 +5,8 @@
 
 mod error;
 mod place;
+#[cfg(feature = "openapi")]
+pub(crate) mod plain;
 mod print;
 
 pub use self::{
@@ -78,8 +80,11 @@ pub fn sections(text: &str) -> impl Iterator<Item = Section<'_>> {
         let mut end = 0;
         for line in text.split_inclusive('\n') {
             next += 1;
-            let content = line.trim_end();
             end += line.len();
+            if !line.starts_with(['-', '.']) {
+                continue;
+            }
+            let content = line.trim_end();
             // A marker may only stand at the beginning of a line, and nothing else may: not
             // even in a block scalar does a document contain one.
             let is_marker = |marker| {
