@@ -12,15 +12,15 @@
 //! # type Client = tower::util::BoxCloneSyncService<
 //! #     http::Request<mesh_retry::ReplayBody<http_body_util::Empty<&'static [u8]>>>,
 //! #     http::Response<http_body_util::Empty<&'static [u8]>>, mesh_retry::BoxError>;
-//! # fn connect(_: std::net::SocketAddr) -> Client { unimplemented!() }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run(
+//! #     connect: fn(std::net::SocketAddr) -> Client,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! let control = Control::new(ControlConfig::new("127.0.0.1:8086")?);
 //! let metrics = Metrics::new();
 //!
 //! // Where books are, and how they may be asked for, now and whenever that changes.
-//! let books = Outbound::follow(control.destination("books:7002"), &metrics, |endpoint| {
+//! let books = Outbound::follow(control.destination("books:7002"), &metrics, move |endpoint| {
 //!     connect(endpoint.addr)
 //! });
 //! let client = ServiceBuilder::new()
