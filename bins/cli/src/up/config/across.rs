@@ -1,0 +1,114 @@
+//! What workloads may not ask for together: names, ports, circles.
+
+use super::{check::Checker, did_you_mean};
+use crate::up::{
+    document::{HostPortDocument, WorkloadDocument},
+    order,
+};
+use anyhow::Result;
+use serde_saphyr::{Location, Spanned};
+use std::collections::BTreeMap;
+
+impl Checker<'_> {
+    /// Names of services that are no host names, and those that two workloads have.
+    pub(super) fn check_services(
+        &self,
+        workloads: &BTreeMap<String, Spanned<WorkloadDocument>>,
+    ) -> Result<()> {
+        let serve = workloads.iter().filter(|(_, it)| it.value.port.is_some());
+        // A workload's own name is its service's without a word about it, so these come first.
+        let (named, unnamed): (Vec<_>, Vec<_>) =
+            serve.partition(|(_, it)| it.value.service.is_some());
+        let mut taken: BTreeMap<&str, &str> = unnamed
+            .into_iter()
+            .map(|(name, _)| (name.as_str(), name.as_str()))
+            .collect();
+        for (name, workload) in named {
+            let Some(service) = &workload.value.service else {
+                continue;
+            };
+            self.check_name("service", &service.value, service.referenced)?;
+            if let Some(other) = taken.insert(&service.value, name) {
+                return Err(self.no(
+                    service.referenced,
+                    format_args!(
+                        "`service` of workload `{name}` is `{}`, which is already that of workload \
+                         `{other}`",
+                        service.value
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Zero ports, and ports that two workloads ask for.
+    pub(super) fn check_ports(
+        &self,
+        workloads: &BTreeMap<String, Spanned<WorkloadDocument>>,
+    ) -> Result<()> {
+        let mut asked: BTreeMap<u16, String> = BTreeMap::new();
+        for (name, workload) in workloads {
+            let workload = &workload.value;
+            let zero = [("port", &workload.port), ("listen", &workload.listen)];
+            for (key, port) in zero {
+                if let Some(port) = port.as_ref().filter(|port| port.value == 0) {
+                    return Err(self.no(
+                        port.referenced,
+                        format_args!("workload `{name}`: `{key}` is between 1 and 65535"),
+                    ));
+                }
+            }
+            let host_port = workload.host_port.as_ref().and_then(|it| match it.value {
+                HostPortDocument::Port(port) => Some(("host_port", port, it.referenced)),
+                HostPortDocument::None => None,
+            });
+            let listen = workload.listen.as_ref();
+            let listen = listen.map(|it| ("listen", it.value, it.referenced));
+            for (key, port, at) in host_port.into_iter().chain(listen) {
+                let this = format!("`{key}` of workload `{name}`");
+                if let Some(other) = asked.insert(port, this.clone()) {
+                    return Err(self.no(
+                        at,
+                        format_args!("{this} is {port}, which is already the {other}"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_dependencies(
+        &self,
+        workloads: &BTreeMap<String, Spanned<WorkloadDocument>>,
+    ) -> Result<()> {
+        let mut edges = BTreeMap::new();
+        for (name, workload) in workloads {
+            let on = &workload.value.depends_on;
+            for dependency in on {
+                if !workloads.contains_key(&dependency.value) {
+                    let hint = did_you_mean(&dependency.value, workloads.keys());
+                    return Err(self.no(
+                        dependency.referenced,
+                        format_args!(
+                            "workload `{name}` depends on `{}`, which is no workload{hint}",
+                            dependency.value
+                        ),
+                    ));
+                }
+            }
+            edges.insert(
+                name.as_str(),
+                on.iter().map(|it| it.value.as_str()).collect(),
+            );
+        }
+        let Err(cycle) = order::sort(&edges) else {
+            return Ok(());
+        };
+        let at = workloads
+            .get(cycle.first())
+            .and_then(|workload| workload.value.depends_on.first())
+            .map_or(Location::UNKNOWN, |it| it.referenced);
+        Err(self.no(at, format_args!("`depends_on` is a circle: {cycle}")))
+    }
+}

@@ -1,0 +1,148 @@
+//! mesh.yaml, checked: past here nothing asks again whether it makes sense.
+
+mod across;
+mod check;
+
+use super::document::{Document, Form};
+use anyhow::{Context, Result};
+use check::Checker;
+use mesh_profile::yaml;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The name of the file, when a folder is given.
+const FILE_NAME: &str = "mesh.yaml";
+
+/// What `mesh up` is to keep running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// The file it was read from, absolute.
+    pub(crate) file: PathBuf,
+    /// The namespace of every workload.
+    pub(crate) namespace: String,
+    /// Run by the shell, in the file's folder, before anything starts.
+    pub(crate) build: Option<String>,
+    /// By name.
+    pub(crate) workloads: BTreeMap<String, Workload>,
+    /// Files and folders of resources, absolute.
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Whether each replica has a network of its own; the command line says so.
+    pub(crate) transparent: bool,
+}
+
+/// One workload of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Workload {
+    /// The program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// Where it runs, absolute.
+    pub(crate) dir: PathBuf,
+    /// What the file adds to the environment.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The name of its service, if it has a `port`.
+    pub(crate) service: String,
+    /// The service port.
+    pub(crate) port: Option<u16>,
+    /// The port the program insists on.
+    pub(crate) listen: Option<u16>,
+    /// Its port on the host.
+    pub(crate) host_port: HostPort,
+    /// Whether it does not speak HTTP.
+    pub(crate) opaque: bool,
+    pub(crate) replicas: u32,
+    /// The path of its readiness check.
+    pub(crate) ready: Option<String>,
+    pub(crate) depends_on: Vec<String>,
+    /// By the variable that tells the program.
+    pub(crate) upstreams: BTreeMap<String, Upstream>,
+    /// Where its command is written, for messages: FILE:LINE.
+    pub(crate) place: String,
+}
+
+/// What a workload wants of the host's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostPort {
+    /// This one if it is free.
+    IfFree(u16),
+    /// This one.
+    Exactly(u16),
+    None,
+}
+
+/// A service reached through a port of the sidecar's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    /// The service, as an authority.
+    pub(crate) to: String,
+    pub(crate) form: Form,
+}
+
+impl Config {
+    /// Reads `path`, a folder with a `mesh.yaml` or such a file.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let file = if path.is_dir() {
+            path.join(FILE_NAME)
+        } else {
+            path.to_owned()
+        };
+        let text = fs::read_to_string(&file).with_context(|| match path.is_dir() {
+            true => format!("there is no {FILE_NAME} in {}", path.display()),
+            false => format!("cannot read {}", path.display()),
+        })?;
+        let absolute = std::path::absolute(&file)?;
+        Self::parse(&text, &file.to_string_lossy(), &absolute)
+    }
+
+    /// Checks `text`, called `source` in messages, as if it were at `file`.
+    pub(crate) fn parse(text: &str, source: &str, file: &Path) -> Result<Self> {
+        let document: Document = yaml::from_str(text, source)?;
+        // Places count from the document's marker, if it has one.
+        let first = yaml::sections(text).find(|section| !section.is_empty());
+        Checker {
+            source,
+            file,
+            before: first.map_or(0, |section| section.line() - 1),
+        }
+        .check(document)
+    }
+
+    /// The same in another namespace, if one is given.
+    #[must_use]
+    pub(crate) fn in_namespace(mut self, namespace: Option<&str>) -> Self {
+        if let Some(namespace) = namespace {
+            self.namespace = namespace.to_owned();
+        }
+        self
+    }
+
+    /// The folder that relative paths start from.
+    pub(crate) fn dir(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("/"))
+    }
+}
+
+/// Whether `text` is `host` or `host:port`.
+pub(crate) fn is_authority(text: &str) -> bool {
+    text.parse::<http::uri::Authority>().is_ok_and(|authority| {
+        !authority.host().is_empty()
+            && !text.contains('@')
+            && (!text.contains(':') || authority.port_u16().is_some_and(|port| port > 0))
+    })
+}
+
+/// A hint, if `name` is close to one of `candidates`.
+pub(crate) fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a String>,
+) -> String {
+    let candidates: Vec<_> = candidates.into_iter().map(String::as_str).collect();
+    yaml::did_you_mean(name, &candidates)
+        .map(|name| format!("; did you mean `{name}`?"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

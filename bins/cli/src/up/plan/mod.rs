@@ -1,0 +1,167 @@
+//! From what was asked for to what is started: ports, environment, arguments. Pure functions.
+
+mod ours;
+mod ports;
+
+pub(super) use ours::proxy;
+pub(crate) use ours::{controller, gateway, plain_sidecar};
+pub(crate) use ports::{ReplicaPorts, host_ports};
+
+use super::{
+    board::Sidecar,
+    config::{HostPort, Upstream, Workload},
+    document::Form,
+    process::Spec,
+    ready::Probe,
+};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// From SIGTERM to SIGKILL when `mesh up` itself is gone.
+pub(super) const GRACE: Duration = Duration::from_secs(3);
+/// How long a sidecar may finish what is in flight.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+/// What programs reach without the mesh: themselves and their neighbours on this machine.
+const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+/// What the gateway is called where workloads are, as in `mesh edges`.
+const GATEWAY: &str = mesh_controller::stats::GATEWAY;
+/// Every name in the mesh ends so, fully qualified.
+const DOMAIN: &str = "svc.cluster.local";
+
+/// One replica of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReplicaPlan {
+    /// Its name, as in `authors-0`.
+    pub(crate) pod: String,
+    pub(crate) workload: String,
+    /// Its number among the replicas.
+    pub(crate) index: u32,
+    /// The service it is an endpoint of.
+    pub(crate) service: Option<String>,
+    /// Its own ports of this machine.
+    pub(crate) ports: ReplicaPorts,
+    /// Where its program listens, if it does.
+    pub(crate) app: Option<SocketAddr>,
+    /// What the controller is told.
+    pub(crate) told: Sidecar,
+    pub(crate) program: Spec,
+    pub(crate) program_probe: Probe,
+    pub(crate) sidecar: Spec,
+    pub(crate) sidecar_probe: Probe,
+}
+
+/// What is the same for every replica of a mesh.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) namespace: String,
+    /// The controller's gRPC address.
+    pub(crate) control: SocketAddr,
+    /// `no_proxy` of the environment of `mesh up`.
+    pub(crate) no_proxy: Option<String>,
+}
+
+/// Plans replica `index` of the workload `name`.
+pub(crate) fn replica(
+    around: &Surroundings,
+    name: &str,
+    workload: &Workload,
+    index: u32,
+    ports: ReplicaPorts,
+) -> ReplicaPlan {
+    let pod = format!("{name}-{index}");
+    let mut env = environment(around, &workload.upstreams, &ports);
+    env.extend(workload.env.clone());
+    let program_probe = match (ports.app, &workload.ready) {
+        (Some(port), Some(path)) => Probe::Http(loopback(port), path.clone()),
+        (Some(port), None) => Probe::Accepts(loopback(port)),
+        (None, _) => Probe::Running,
+    };
+    ReplicaPlan {
+        workload: name.to_owned(),
+        index,
+        service: workload
+            .port
+            .map(|port| authority(&workload.service, &around.namespace, port)),
+        program: Spec::Program {
+            command: workload.command.clone(),
+            dir: workload.dir.clone(),
+            env: env.into_iter().collect(),
+            grace: GRACE,
+            within: None,
+        },
+        program_probe,
+        sidecar: ours::sidecar(around, name, &pod, workload, &ports),
+        sidecar_probe: ready(loopback(ports.admin)),
+        app: ports.app.map(loopback),
+        told: Sidecar {
+            inbound: ports.inbound.map(loopback),
+            admin: loopback(ports.admin),
+            opaque: workload.opaque,
+        },
+        ports,
+        pod,
+    }
+}
+
+/// Whether the sidecar with the admin listener `admin` is ready.
+pub(crate) fn ready(admin: SocketAddr) -> Probe {
+    Probe::Http(admin, "/ready".to_owned())
+}
+
+/// What the mesh tells a program.
+pub(crate) fn environment(
+    around: &Surroundings,
+    upstreams: &BTreeMap<String, Upstream>,
+    ports: &ReplicaPorts,
+) -> BTreeMap<String, String> {
+    let proxy = format!("http://{}", loopback(ports.outbound));
+    let no_proxy = match around.no_proxy.as_deref().map(str::trim) {
+        Some(more) if !more.is_empty() => format!("{NO_PROXY},{more}"),
+        _ => NO_PROXY.to_owned(),
+    };
+    // Programs differ in which case they read, and some read only one of the two.
+    let mut env = BTreeMap::from([
+        ("http_proxy".to_owned(), proxy.clone()),
+        ("HTTP_PROXY".to_owned(), proxy),
+        ("no_proxy".to_owned(), no_proxy.clone()),
+        ("NO_PROXY".to_owned(), no_proxy),
+    ]);
+    if let Some(port) = ports.app {
+        env.insert("PORT".to_owned(), port.to_string());
+    }
+    for ((variable, upstream), port) in upstreams.iter().zip(&ports.upstreams) {
+        let value = match upstream.form {
+            Form::Url => format!("http://{}", loopback(*port)),
+            Form::HostPort => loopback(*port).to_string(),
+        };
+        env.insert(variable.clone(), value);
+    }
+    env
+}
+
+/// The full name of a service.
+pub(crate) fn authority(name: &str, namespace: &str, port: u16) -> String {
+    format!("{name}.{namespace}.{DOMAIN}:{port}")
+}
+
+/// Whether running replicas of `old` must be replaced to be those of `new`.
+pub(crate) fn must_restart(old: &Workload, new: &Workload) -> bool {
+    // What a running replica does not notice.
+    let essence = |workload: &Workload| Workload {
+        host_port: HostPort::None,
+        replicas: 0,
+        depends_on: Vec::new(),
+        place: String::new(),
+        ..workload.clone()
+    };
+    essence(old) != essence(new)
+}
+
+pub(crate) fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The arguments of our own processes: sidecars, the gateway, the controller.
+
+use super::{DRAIN, GATEWAY, ReplicaPorts, Surroundings, loopback};
+use crate::up::{
+    config::{Upstream, Workload},
+    process::Spec,
+};
+use std::{collections::BTreeMap, net::SocketAddr};
+
+/// The sidecar of `pod`, a replica of `workload`.
+pub(super) fn sidecar(
+    around: &Surroundings,
+    name: &str,
+    pod: &str,
+    workload: &Workload,
+    ports: &ReplicaPorts,
+) -> Spec {
+    let mut spec = plain_sidecar(around, name, pod, &workload.upstreams, ports);
+    if let (true, Some(app), Spec::Mesh { args, .. }) = (workload.opaque, ports.app, &mut spec) {
+        args.extend(["--opaque-port".to_owned(), app.to_string()]);
+    }
+    spec
+}
+
+/// The sidecar of `pod`, about whose program nothing is known but its ports.
+pub(crate) fn plain_sidecar(
+    around: &Surroundings,
+    workload: &str,
+    pod: &str,
+    upstreams: &BTreeMap<String, Upstream>,
+    ports: &ReplicaPorts,
+) -> Spec {
+    let mut args = proxy(around, workload, pod, loopback(ports.admin));
+    args.extend([
+        "--outbound".to_owned(),
+        loopback(ports.outbound).to_string(),
+    ]);
+    if let (Some(inbound), Some(app)) = (ports.inbound, ports.app) {
+        let inbound = format!("{}={}", loopback(inbound), loopback(app));
+        args.extend(["--inbound".to_owned(), inbound]);
+    }
+    for (upstream, port) in upstreams.values().zip(&ports.upstreams) {
+        let upstream = format!("{}={}", loopback(*port), upstream.to);
+        args.extend(["--upstream".to_owned(), upstream]);
+    }
+    Spec::Mesh { args, within: None }
+}
+
+/// The sidecar that serves the host ports of `services` (port to authority).
+pub(crate) fn gateway(
+    around: &Surroundings,
+    admin: u16,
+    services: &BTreeMap<u16, String>,
+) -> Option<Spec> {
+    if services.is_empty() {
+        return None;
+    }
+    let mut args = proxy(around, GATEWAY, GATEWAY, loopback(admin));
+    for (port, authority) in services {
+        let gateway = format!("{}={authority}", loopback(*port));
+        args.extend(["--gateway".to_owned(), gateway]);
+    }
+    Some(Spec::Mesh { args, within: None })
+}
+
+pub(in crate::up) fn proxy(
+    around: &Surroundings,
+    workload: &str,
+    pod: &str,
+    admin: SocketAddr,
+) -> Vec<String> {
+    let namespace = &around.namespace;
+    let mut args = vec!["proxy".to_owned()];
+    for (flag, value) in [
+        ("--admin", admin.to_string()),
+        ("--control", around.control.to_string()),
+        ("--namespace", namespace.clone()),
+        ("--label", format!("namespace={namespace}")),
+        ("--label", format!("deployment={workload}")),
+        ("--label", format!("pod={pod}")),
+        ("--workers", "1".to_owned()),
+        ("--drain-limit", format!("{}s", DRAIN.as_secs())),
+    ] {
+        args.extend([flag.to_owned(), value]);
+    }
+    args.push("--lifeline".to_owned());
+    args
+}
+
+/// The controller.
+pub(crate) fn controller(state_dir: &str, grpc: SocketAddr, http: u16) -> Spec {
+    let (grpc, http) = (grpc.to_string(), loopback(http).to_string());
+    let args = [
+        "controller",
+        "--state-dir",
+        state_dir,
+        "--grpc",
+        &grpc,
+        "--http",
+        &http,
+        "--lifeline",
+    ];
+    Spec::Mesh {
+        args: args.map(str::to_owned).into(),
+        within: None,
+    }
+}
