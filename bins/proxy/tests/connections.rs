@@ -58,6 +58,35 @@ async fn a_pooled_connection_that_the_peer_closed_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_is_not_used_when_the_peer_is_about_to_close_it() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let proxy = in_front_of(&listener);
+    let server = tokio::spawn(async move {
+        // Less a second of caution, nothing is left of one; of an hour enough is.
+        for (seconds, requests) in [(1, 1), (3_600, 3)] {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            for _ in 0..requests {
+                read_head(&mut socket).await.unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\nkeep-alive: max=9, timeout={seconds}\r\n");
+                socket.write_all(head.as_bytes()).await.unwrap();
+                socket
+                    .write_all(b"content-length: 2\r\n\r\nok")
+                    .await
+                    .unwrap();
+            }
+            if seconds == 1 {
+                assert_eq!(read_head(&mut socket).await, None);
+            }
+        }
+    });
+    let mut client = Client::http1(proxy.addr()).await;
+    for _ in 0..4 {
+        assert_eq!(client.get("any", "/").await.unwrap().status, 200);
+    }
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_written_and_lost_is_sent_again_only_if_that_is_safe() {
     let listener = TcpListener::bind(any()).await.unwrap();
     let proxy = in_front_of(&listener);

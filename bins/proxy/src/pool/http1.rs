@@ -196,8 +196,13 @@ where
     /// The connection used last: the others may then grow old.
     fn take_idle(&self) -> Option<Conn<B>> {
         let mut idle = self.idle();
-        while let Some(Idle { conn, .. }) = idle.pop() {
-            if conn.sender.is_ready() {
+        while let Some(Idle { conn, since }) = idle.pop() {
+            // The clock is read only where the peer may be about to close it; our own limit is
+            // the reaper's.
+            let over = conn
+                .peer_limit
+                .is_some_and(|limit| since.elapsed() >= limit);
+            if !over && conn.sender.is_ready() {
                 return Some(conn);
             }
         }
@@ -209,6 +214,7 @@ where
         if idle.len() >= self.settings.size {
             return;
         }
+        let limit = conn.limit(self.settings.idle);
         idle.push(Idle {
             conn,
             since: Instant::now(),
@@ -218,39 +224,44 @@ where
         if !self.reaping.swap(true, AcqRel)
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(reap(Arc::downgrade(self), self.settings.idle));
+            runtime.spawn(reap(Arc::downgrade(self), limit));
         }
     }
 
-    /// Closes what has been unused for too long; false when nothing is left.
-    fn expire(&self, now: Instant) -> bool {
+    /// Closes what has been unused for too long; the shortest limit of what is left.
+    fn expire(&self, now: Instant) -> Option<Duration> {
         let limit = self.settings.idle;
+        let mut shortest: Option<Duration> = None;
         let mut idle = self.idle();
-        idle.retain_mut(|idle| {
-            let limit = idle.conn.peer_limit.map_or(limit, |peer| peer.min(limit));
-            now.duration_since(idle.since) < limit && idle.conn.is_open()
+        idle.retain_mut(|Idle { conn, since }| {
+            let limit = conn.limit(limit);
+            let stays = now.duration_since(*since) < limit && conn.is_open();
+            if stays {
+                shortest = Some(shortest.map_or(limit, |shortest| shortest.min(limit)));
+            }
+            stays
         });
         // Under the lock, so that whoever adds one now sees that nobody watches.
         if idle.is_empty() {
             self.reaping.store(false, Release);
         }
-        !idle.is_empty()
+        shortest
     }
 }
 
 /// Watches the unused connections of a pool, as long as there are any.
-async fn reap<B>(pool: Weak<Inner<B>>, limit: Duration)
+async fn reap<B>(pool: Weak<Inner<B>>, mut limit: Duration)
 where
     B: HttpBody + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let period = (limit / 4).max(Duration::from_millis(10));
     loop {
-        tokio::time::sleep(period).await;
-        match pool.upgrade() {
-            Some(pool) if pool.expire(Instant::now()) => {}
-            _ => return,
+        tokio::time::sleep((limit / 4).max(Duration::from_millis(10))).await;
+        let pool = pool.upgrade();
+        match pool.and_then(|pool| pool.expire(Instant::now())) {
+            Some(shortest) => limit = shortest,
+            None => return,
         }
     }
 }
@@ -273,6 +284,11 @@ where
             answer.as_mut().poll(&mut quiet)
         })
         .await
+    }
+
+    /// How long it may be unused: `ours`, or what the peer says if that is less.
+    fn limit(&self, ours: Duration) -> Duration {
+        self.peer_limit.map_or(ours, |peer| peer.min(ours))
     }
 
     /// Leaves reading and writing to a task.
