@@ -17,6 +17,20 @@ const GROWTH: f64 = 1.05;
 /// Growth below this is the granularity of pages and allocators, not a leak.
 const GRAIN_KIB: u64 = 256;
 
+/// Rolling restarts at 2,000 requests a second, none of which may fail: the test of CI, but longer
+/// and of the release build.
+pub(crate) fn restarts(number: u64) -> anyhow::Result<()> {
+    let status = Command::new(env!("CARGO"))
+        .args(["test", "--release", "--package", "mesh-cli"])
+        .args(["--test", "restarts", "--", "--nocapture"])
+        .env("MESH_RESTARTS", number.to_string())
+        .status()?;
+    if !status.success() {
+        bail!("rolling restarts: {status}");
+    }
+    Ok(())
+}
+
 pub(crate) fn run(minutes: u64) -> anyhow::Result<()> {
     process::build()?;
     let mut up = Command::new(MESH)

@@ -7,6 +7,7 @@
 )]
 
 pub mod load;
+pub mod steady;
 
 use serde_json::Value;
 use std::{
@@ -39,7 +40,8 @@ pub fn build_example(name: &str) -> PathBuf {
     programs.join("examples").join(name)
 }
 
-fn cargo_build(what: &[&str]) -> PathBuf {
+/// Builds `what` as cargo built this test, and returns the folder of programs.
+pub fn cargo_build(what: &[&str]) -> PathBuf {
     let programs = Path::new(env!("CARGO_BIN_EXE_mesh"))
         .parent()
         .expect("a program is in a folder")

@@ -13,8 +13,7 @@ use std::{
 /// back to the pool at its end; dropped before, it closes it, unless the rest is here already.
 pub(crate) struct Body<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     incoming: Incoming,
@@ -23,8 +22,7 @@ where
 
 impl<B> Body<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(incoming: Incoming, lease: Option<Lease<B>>) -> Self {
@@ -44,8 +42,7 @@ where
 
 impl<B> HttpBody for Body<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
@@ -100,8 +97,7 @@ where
 
 impl<B> Drop for Body<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     fn drop(&mut self) {
@@ -124,8 +120,7 @@ const MAX_UNREAD: usize = 8;
 
 impl<B> fmt::Debug for Body<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use super::{
     framing, is_idempotent,
     upload::{Upload, Uploaded},
 };
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{HOST, UPGRADE},
@@ -52,8 +53,7 @@ type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>;
 
 impl<B> Inner<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     pub(super) async fn send_http1(
@@ -252,8 +252,7 @@ where
 /// Watches the unused connections of a pool, as long as there are any.
 async fn reap<B>(pool: Weak<Inner<B>>, mut limit: Duration)
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     loop {
@@ -268,8 +267,7 @@ where
 
 impl<B> Conn<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     async fn send(&mut self, req: Request<Upload<B>>) -> Answer<B> {
@@ -320,8 +318,7 @@ fn drive(
 
 impl<B> Lease<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     pub(super) fn is_driven_here(&self) -> bool {

@@ -5,6 +5,7 @@ use super::{
     is_idempotent,
     upload::Upload,
 };
+use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
     header::HOST,
@@ -21,8 +22,7 @@ const MAX_RESENDS: u32 = 3;
 
 impl<B> Inner<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     pub(super) async fn send_http2(
@@ -33,21 +33,25 @@ where
         let idempotent = is_idempotent(req.method());
         let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
 
-        let (parts, body) = req.into_parts();
-        let (body, uploaded) = Upload::new(body, None);
-        let mut req = Request::from_parts(parts, body);
         let mut resends = 0;
         loop {
             let (mut sender, reused) = match self.sender().await {
                 Ok(sender) => sender,
-                Err(error) => return Err(error.with_unsent(uploaded.unsent(req))),
+                Err(error) => return Err(error.with_unsent(Some(req))),
             };
-            let spare = uploaded.was_empty().then(|| Spare::of(&mut req));
-            let mut error = match sender.try_send_request(req).await {
+            let (mut parts, body) = req.into_parts();
+            let (body, uploaded) = Upload::kept(body, &mut parts.extensions);
+            let mut sent = Request::from_parts(parts, body);
+            let spare = Spare::of(&mut sent);
+            let mut error = match sender.try_send_request(sent).await {
                 Ok(rsp) => {
-                    let refused = spare.filter(|_| self.is_refusal(&rsp));
+                    let refused = self.is_refusal(&rsp);
                     let mut rsp = rsp.map(|body| Body::new(body, None));
-                    self.give_back(&mut rsp, refused, uploaded);
+                    if refused {
+                        self.give_back(&mut rsp, Some(spare), uploaded);
+                    } else {
+                        uploaded.arrived();
+                    }
                     return Ok(rsp);
                 }
                 Err(error) => error,
@@ -56,19 +60,19 @@ where
             let error = error.into_error();
             let unprocessed = unsent.is_some() || is_unprocessed(&error);
             // As over HTTP/1, a broken connection is survived once.
-            let again = reused && idempotent && resends == 0 && is_reset(&error);
-            req = match (unsent, spare) {
-                (_, Some(spare)) if unprocessed || again => spare.into_request(Upload::empty()),
-                (Some(req), None) => req,
-                // Its body is gone; a retry layer may have kept it.
-                (None, None) if unprocessed => {
-                    return Err(SendError::new(Fault::NeverSent, self.addr, error));
-                }
-                _ => return Err(SendError::broken(&error, self.addr, safe)),
+            let again =
+                reused && idempotent && resends == 0 && uploaded.was_empty() && is_reset(&error);
+            if !unprocessed && !again {
+                return Err(SendError::broken(&error, self.addr, safe));
+            }
+            req = match uploaded.unsent(spare.into_request(Upload::empty())) {
+                Some(req) => req,
+                // Too much of its body is gone; a retry layer may have kept it.
+                None => return Err(SendError::new(Fault::NeverSent, self.addr, error)),
             };
             if resends == MAX_RESENDS {
                 let error = SendError::new(Fault::NeverSent, self.addr, error);
-                return Err(error.with_unsent(uploaded.unsent(req)));
+                return Err(error.with_unsent(Some(req)));
             }
             resends += 1;
             self.note_resent();

@@ -2,7 +2,7 @@
 //!
 //! A request is sent over the protocol it came with. What provably never left is sent again at
 //! once on another connection: not an attempt, no budget. That is so when hyper hands the request
-//! back, when HTTP/2 says that the stream was refused, and for an idempotent request without a
+//! back, when HTTP/2 says that the stream was refused (with its body, as far as that is kept), and for an idempotent request without a
 //! body also when a connection that had been used before broke before any answer: the peer was
 //! closing it (RFC 9110, 9.2.2). If there is nobody to connect to, or the proxy there says so of
 //! its application, the request is given back, for another endpoint.
@@ -12,6 +12,7 @@ mod error;
 mod framing;
 mod http1;
 mod http2;
+mod kept;
 mod upload;
 
 pub(crate) use self::{body::Body, error::SendError};
@@ -28,6 +29,7 @@ use crate::{
     respond::{ERROR, REASON},
     transport::{Io, Meter},
 };
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
@@ -159,7 +161,7 @@ impl<B> Inner<B> {
     /// Lets the request, which was refused, go along with the answer, for another endpoint.
     fn give_back<B2>(&self, rsp: &mut Response<B2>, spare: Option<Spare>, uploaded: Uploaded<B>)
     where
-        B: HttpBody + Send + 'static,
+        B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     {
         let Some(spare) = spare else { return };
         if let Some(req) = uploaded.unsent(spare.into_request(Upload::empty())) {
@@ -178,8 +180,7 @@ impl<B> Inner<B> {
 
 impl<B> Service<Request<B>> for Pool<B>
 where
-    B: HttpBody + Send + Unpin + 'static,
-    B::Data: Send,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = Response<Body<B>>;

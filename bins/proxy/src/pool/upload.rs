@@ -1,5 +1,7 @@
+use super::kept::Kept;
 use crate::respond::Refusal;
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::{Extensions, Request, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use mesh_core::BoxError;
 use std::{
@@ -17,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A request body on its way out, or the absence of one.
 pub(super) struct Upload<B> {
     inner: Option<B>,
+    kept: Option<Kept<B>>,
     sending: Option<Sending>,
     gap: Option<Gap>,
 }
@@ -34,12 +37,32 @@ struct Gap {
 pub(super) enum Uploaded<B> {
     /// Nothing; the empty body waits here, should the request have to go elsewhere.
     Nothing(B),
+    /// Something, which can be had back while it is short.
+    Kept(Kept<B>),
     /// Something, which has ended, one way or another, when this is set.
     Body(Arc<AtomicBool>),
 }
 
 /// Sets the flag when dropped.
 struct Sending(Arc<AtomicBool>);
+
+impl<B> Upload<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin + 'static,
+{
+    /// A body whose beginning is kept, should nobody look at it.
+    pub(super) fn kept(body: B, extensions: &mut Extensions) -> (Self, Uploaded<B>) {
+        if body.is_end_stream() && !Kept::<B>::is_in(extensions) {
+            return (Self::empty(), Uploaded::Nothing(body));
+        }
+        let kept = Kept::new(body, extensions);
+        let upload = Self {
+            kept: Some(kept.clone()),
+            ..Self::empty()
+        };
+        (upload, Uploaded::Kept(kept))
+    }
+}
 
 impl<B: HttpBody> Upload<B> {
     /// `gap` is how long the caller may be silent in the middle of it.
@@ -50,6 +73,7 @@ impl<B: HttpBody> Upload<B> {
         let flag = Arc::new(AtomicBool::new(false));
         let upload = Self {
             inner: Some(body),
+            kept: None,
             sending: Some(Sending(flag.clone())),
             gap: gap.map(|limit| Gap {
                 limit,
@@ -63,16 +87,21 @@ impl<B: HttpBody> Upload<B> {
     pub(super) fn empty() -> Self {
         Self {
             inner: None,
+            kept: None,
             sending: None,
             gap: None,
         }
     }
 }
 
-impl<B> Uploaded<B> {
+impl<B> Uploaded<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin + 'static,
+{
     pub(super) fn is_done(&self) -> bool {
         match self {
             Self::Nothing(_) => true,
+            Self::Kept(kept) => kept.is_end_stream(),
             Self::Body(flag) => flag.load(Relaxed),
         }
     }
@@ -82,11 +111,19 @@ impl<B> Uploaded<B> {
         matches!(self, Self::Nothing(_))
     }
 
-    /// `req` as it came, if none of its body was read.
+    /// Says that the peer has looked at it.
+    pub(super) fn arrived(&self) {
+        if let Self::Kept(kept) = self {
+            kept.arrived();
+        }
+    }
+
+    /// `req` as it came, if none of its body was read, or all that was is kept.
     pub(super) fn unsent(self, req: Request<Upload<B>>) -> Option<Request<B>> {
-        let (parts, upload) = req.into_parts();
+        let (mut parts, upload) = req.into_parts();
         let body = match self {
             Self::Nothing(body) => body,
+            Self::Kept(kept) => kept.take_back(&mut parts.extensions)?,
             Self::Body(_) => upload.inner?,
         };
         Some(Request::from_parts(parts, body))
@@ -142,17 +179,20 @@ impl std::error::Error for Silent {}
 
 impl<B> HttpBody for Upload<B>
 where
-    B: HttpBody + Unpin,
+    B: HttpBody<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    type Data = B::Data;
+    type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(kept) = &this.kept {
+            return kept.poll_frame(cx);
+        }
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
@@ -178,10 +218,16 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
+        if let Some(kept) = &self.kept {
+            return kept.is_end_stream();
+        }
         self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if let Some(kept) = &self.kept {
+            return kept.size_hint();
+        }
         self.inner
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
