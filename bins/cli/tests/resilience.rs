@@ -114,12 +114,10 @@ fn a_replica_that_is_killed_takes_only_what_may_not_be_sent_twice() {
     more(&load);
     let tally = load.stop();
     // A POST that may have been processed, or whose body has gone to a proxy without an
-    // application; a GET that was the first on its connection.
-    let honest = |failure: &&String| match failure.split(' ').next() {
-        Some("POST") => ["maybe-processed", "connect-refused"]
-            .iter()
-            .any(|reason| failure.contains(reason)),
-        _ => failure.contains("mesh-reason: reset"),
+    // application.
+    let honest = |failure: &&String| {
+        let reasons = ["maybe-processed", "connect-refused"];
+        failure.starts_with("POST ") && reasons.iter().any(|reason| failure.contains(reason))
     };
     let others: Vec<_> = tally.failures.iter().filter(|it| !honest(it)).collect();
     assert!(others.is_empty(), "{others:#?}");

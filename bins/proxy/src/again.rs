@@ -1,13 +1,16 @@
-use crate::pool::{SendError, Unsent};
+use crate::pool::{Returned, SendError};
 use http::{Request, Response};
 use mesh_balance::Balance;
 use mesh_core::{Attempt, BoxError};
+use mesh_retry::Budget;
 use pin_project_lite::pin_project;
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
+use tokio::time::Instant;
 use tower_service::Service;
 
 /// Other endpoints that a request is offered to after the first could not be reached.
@@ -18,14 +21,22 @@ const MAX_OFFERS: u8 = 2;
 ///
 /// Nobody has seen it, so this is safe for every method, no attempt, and free of the budget. It
 /// is what makes an endpoint's end harmless to requests that were on their way to it.
+///
+/// A request that was lost with its connection may have been seen. If it is idempotent, it is
+/// offered once more, to an endpoint of the leaf that may be the same, if the budget allows.
 #[derive(Debug)]
 pub(crate) struct Again<S> {
     balance: Balance<S>,
+    /// Shared by the clones of one worker.
+    spare: Arc<(Balance<S>, Budget)>,
 }
 
 impl<S> Again<S> {
-    pub(crate) fn new(balance: Balance<S>) -> Self {
-        Self { balance }
+    pub(crate) fn new(balance: Balance<S>, budget: Budget) -> Self {
+        Self {
+            spare: Arc::new((balance.clone(), budget)),
+            balance,
+        }
     }
 
     pub(crate) fn is_available(&self) -> bool {
@@ -37,6 +48,7 @@ impl<S> Clone for Again<S> {
     fn clone(&self) -> Self {
         Self {
             balance: self.balance.clone(),
+            spare: self.spare.clone(),
         }
     }
 }
@@ -57,9 +69,10 @@ where
     fn call(&mut self, req: Request<B>) -> Self::Future {
         ResponseFuture {
             sent: self.balance.call(req),
-            balance: self.balance.clone(),
+            spare: self.spare.clone(),
             offers: MAX_OFFERS,
-            unsent: None,
+            lost: false,
+            next: None,
         }
     }
 }
@@ -68,10 +81,12 @@ pin_project! {
     pub(crate) struct ResponseFuture<S, F, B> {
         #[pin]
         sent: F,
-        balance: Balance<S>,
+        spare: Arc<(Balance<S>, Budget)>,
         offers: u8,
+        // Whether it was lost before.
+        lost: bool,
         // Waits for the balancer.
-        unsent: Option<Request<B>>,
+        next: Option<(Balance<S>, Request<B>)>,
     }
 }
 
@@ -86,36 +101,49 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         loop {
-            if this.unsent.is_some() {
-                ready!(this.balance.poll_ready(cx))?;
-                if let Some(req) = this.unsent.take() {
-                    this.sent.set(this.balance.call(req));
+            if let Some((balance, _)) = this.next {
+                ready!(balance.poll_ready(cx))?;
+                if let Some((mut balance, req)) = this.next.take() {
+                    this.sent.set(balance.call(req));
                 }
             }
             let mut answer = ready!(this.sent.as_mut().poll(cx));
-            let unsent = match &mut answer {
-                Ok(rsp) => Unsent::take_from(rsp),
+            let returned = match &mut answer {
+                Ok(rsp) => Returned::take_from(rsp),
                 Err(error) => error
                     .downcast_mut::<SendError>()
-                    .and_then(SendError::take_unsent),
+                    .and_then(SendError::take_back),
             };
-            let Some((mut req, tried)) = unsent else {
+            let Some(Returned {
+                mut req,
+                from,
+                lost,
+            }) = returned
+            else {
                 return Poll::Ready(answer);
             };
-            // An only endpoint has had its chance; one that was withdrawn meanwhile, too.
-            let mut endpoints = this.balance.endpoints().into_iter();
-            if *this.offers == 0 || !endpoints.any(|other| other.addr != tried) {
+            let (balance, budget) = &**this.spare;
+            let may = if lost {
+                !std::mem::replace(this.lost, true) && budget.withdraw(Instant::now().into_std())
+            } else {
+                // An only endpoint has had its chance; one that was withdrawn meanwhile, too.
+                let mut endpoints = balance.endpoints().into_iter();
+                *this.offers > 0 && endpoints.any(|other| other.addr != from)
+            };
+            if !may {
                 return Poll::Ready(answer);
             }
-            *this.offers -= 1;
+            if !lost {
+                *this.offers -= 1;
+            }
             // The balancer avoids what was tried.
             if Attempt::of(&req).is_none() {
                 req.extensions_mut().insert(Attempt::first());
             }
             if let Some(attempt) = Attempt::of(&req) {
-                attempt.note(tried);
+                attempt.note(from);
             }
-            *this.unsent = Some(req);
+            *this.next = Some((balance.clone(), req));
         }
     }
 }

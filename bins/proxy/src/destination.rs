@@ -78,7 +78,7 @@ pub(crate) fn stack(
     let announced = destination.name.as_deref().filter(|_| workshop.announces);
     let profile = ProfileHandle::new(Profile::default());
     let leaves = HashMap::new();
-    let nothing = Again::new(Balance::with(workshop.balance()));
+    let nothing = Again::new(Balance::with(workshop.balance()), joint.budget.clone());
     let split = Split::with_tickets(&joint.tickets, [(nothing, 1)])
         .expect("one leaf has a weight")
         .available_if(Again::is_available);
@@ -156,7 +156,8 @@ impl Handles {
             self.apply_leaf(leaf);
         }
         let shares = destination.leaves.iter().map(|leaf| {
-            let balance = Again::new(self.leaves[&leaf.authority].balance.clone());
+            let balance = self.leaves[&leaf.authority].balance.clone();
+            let balance = Again::new(balance, self.joint.budget.clone());
             (leaf.authority.clone(), balance, leaf.weight)
         });
         // Without any share, the last good one stays in force.

@@ -1,4 +1,4 @@
-use super::upload::Silent;
+use super::{Returned, upload::Silent};
 use crate::respond::Refusal;
 use http::{Request, StatusCode};
 use mesh_core::Fault;
@@ -19,8 +19,9 @@ pub(crate) struct SendError {
     cause: String,
     /// It was the caller's fault.
     refusal: Option<Refusal>,
-    /// The request, if it never left.
-    unsent: Option<Box<dyn Any + Send + Sync>>,
+    /// The request, if it never left, or was lost and may be sent again.
+    back: Option<Box<dyn Any + Send + Sync>>,
+    lost: bool,
 }
 
 impl SendError {
@@ -35,21 +36,38 @@ impl SendError {
             endpoint,
             cause: inner.to_string(),
             refusal: None,
-            unsent: None,
+            back: None,
+            lost: false,
         }
     }
 
     /// Gives the request back, which never left.
     pub(super) fn with_unsent<B: Send + 'static>(mut self, req: Option<Request<B>>) -> Self {
-        self.unsent = req.map(|req| Box::new(Mutex::new(req)) as Box<dyn Any + Send + Sync>);
+        self.back = req.map(|req| Box::new(Mutex::new(req)) as Box<dyn Any + Send + Sync>);
         self
     }
 
-    /// The request, if it never left and has a body of this type, and where it did not get to.
-    pub(crate) fn take_unsent<B: Send + 'static>(&mut self) -> Option<(Request<B>, SocketAddr)> {
-        let unsent = self.unsent.take()?.downcast::<Mutex<Request<B>>>().ok()?;
-        let req = unsent.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Some((req, self.endpoint))
+    /// Gives the request back, which was lost and is safe to send again.
+    pub(super) fn with_lost<B: Send + 'static>(self, req: Option<Request<B>>) -> Self {
+        Self {
+            lost: true,
+            ..self.with_unsent(req)
+        }
+    }
+
+    /// The request, if it was given back and has a body of this type.
+    pub(crate) fn take_back<B: Send + 'static>(&mut self) -> Option<Returned<B>> {
+        let back = self.back.take()?.downcast::<Mutex<Request<B>>>().ok()?;
+        Some(Returned {
+            req: back.into_inner().unwrap_or_else(PoisonError::into_inner),
+            from: self.endpoint,
+            lost: self.lost,
+        })
+    }
+
+    /// Whether the peer broke the exchange off.
+    pub(super) fn is_lost(&self) -> bool {
+        self.fault == Fault::Reset && self.refusal.is_none()
     }
 
     /// An exchange that broke before any answer. `safe` says whether the request may be sent

@@ -65,7 +65,9 @@ where
             return self.send_upgrade(req).await;
         }
         let idempotent = is_idempotent(req.method());
-        let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
+        // A retry layer looks after these.
+        let retryable = Route::of(&req).is_some_and(Route::is_retryable);
+        let safe = idempotent || retryable;
 
         let (parts, body) = req.into_parts();
         let (body, uploaded) = Upload::new(body, Some(self.settings.body_gap));
@@ -83,14 +85,16 @@ where
             };
             let again = reused && idempotent;
             // A proxy at the other end may say that nobody has seen the request.
-            let spare = (uploaded.was_empty() && (again || self.canonical.is_some()))
+            let spare = (uploaded.was_empty() && (idempotent || self.canonical.is_some()))
                 .then(|| Spare::of(&mut req));
             let mut error = match conn.send(req).await {
                 Ok(rsp) => {
-                    let refused = spare.filter(|_| self.is_refusal(&rsp));
+                    let refusal = self.refusal(&rsp);
                     let rsp = framing::unambiguous(rsp, self.addr)?;
                     let mut rsp = self.answered(rsp, conn, &uploaded);
-                    self.give_back(&mut rsp, refused, uploaded);
+                    if let (Some(refusal), Some(spare)) = (refusal, spare) {
+                        self.give_back(&mut rsp, refusal, spare, uploaded);
+                    }
                     return Ok(rsp);
                 }
                 Err(error) => error,
@@ -110,7 +114,12 @@ where
                     fresh_only = true;
                     spare.into_request(Upload::empty())
                 }
-                (None, _) => return Err(SendError::broken(&error, self.addr, safe)),
+                (None, spare) => {
+                    let broken = SendError::broken(&error, self.addr, safe);
+                    let lost = spare.filter(|_| idempotent && !retryable && broken.is_lost());
+                    let lost = lost.map(|spare| spare.into_request(Upload::empty()));
+                    return Err(broken.with_lost(lost.and_then(|req| uploaded.unsent(req))));
+                }
             };
             self.note_resent();
         }

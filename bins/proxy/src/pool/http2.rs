@@ -31,7 +31,9 @@ where
     ) -> Result<Response<Body<B>>, SendError> {
         self.to_absolute_form(&mut req);
         let idempotent = is_idempotent(req.method());
-        let safe = idempotent || Route::of(&req).is_some_and(Route::is_retryable);
+        // A retry layer looks after these.
+        let retryable = Route::of(&req).is_some_and(Route::is_retryable);
+        let safe = idempotent || retryable;
 
         let mut resends = 0;
         loop {
@@ -45,12 +47,10 @@ where
             let spare = Spare::of(&mut sent);
             let mut error = match sender.try_send_request(sent).await {
                 Ok(rsp) => {
-                    let refused = self.is_refusal(&rsp);
                     let mut rsp = rsp.map(|body| Body::new(body, None));
-                    if refused {
-                        self.give_back(&mut rsp, Some(spare), uploaded);
-                    } else {
-                        uploaded.arrived();
+                    match self.refusal(&rsp) {
+                        Some(refusal) => self.give_back(&mut rsp, refusal, spare, uploaded),
+                        None => uploaded.arrived(),
                     }
                     return Ok(rsp);
                 }
@@ -63,7 +63,10 @@ where
             let again =
                 reused && idempotent && resends == 0 && uploaded.was_empty() && is_reset(&error);
             if !unprocessed && !again {
-                return Err(SendError::broken(&error, self.addr, safe));
+                let broken = SendError::broken(&error, self.addr, safe);
+                let lost = idempotent && !retryable && uploaded.was_empty() && broken.is_lost();
+                let lost = lost.then(|| spare.into_request(Upload::empty()));
+                return Err(broken.with_lost(lost.and_then(|req| uploaded.unsent(req))));
             }
             req = match uploaded.unsent(spare.into_request(Upload::empty())) {
                 Some(req) => req,

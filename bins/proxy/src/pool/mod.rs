@@ -2,10 +2,11 @@
 //!
 //! A request is sent over the protocol it came with. What provably never left is sent again at
 //! once on another connection: not an attempt, no budget. That is so when hyper hands the request
-//! back, when HTTP/2 says that the stream was refused (with its body, as far as that is kept), and for an idempotent request without a
+//! back, when HTTP/2 says that the stream was refused, and for an idempotent request without a
 //! body also when a connection that had been used before broke before any answer: the peer was
 //! closing it (RFC 9110, 9.2.2). If there is nobody to connect to, or the proxy there says so of
-//! its application, the request is given back, for another endpoint.
+//! its application, the request is given back, for another endpoint; so is, for the budget to
+//! decide, an idempotent request without a body that was lost on a new connection.
 
 mod body;
 mod error;
@@ -33,7 +34,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
-use mesh_core::{BoxError, Fault};
+use mesh_core::{BoxError, Fault, Route};
 use std::{
     fmt,
     net::SocketAddr,
@@ -149,27 +150,44 @@ impl<B> Inner<B> {
             .map(TokioIo::new)
     }
 
-    /// Whether the peer's proxy says that its application cannot be reached: nobody has seen the
-    /// request. It is believed because a proxy lets no application say so.
-    fn is_refusal<B2>(&self, rsp: &Response<B2>) -> bool {
-        let reason = rsp.headers().get(&REASON);
-        self.canonical.is_some()
-            && rsp.headers().contains_key(&ERROR)
-            && reason.is_some_and(|reason| reason == Fault::Refused.as_str())
+    /// Whether the peer's proxy says that its application cannot be reached, so that nobody has
+    /// seen the request, or that the request was lost there, and may be sent again. It is believed
+    /// because a proxy lets no application say so.
+    fn refusal<B2>(&self, rsp: &Response<B2>) -> Option<Fault> {
+        if self.canonical.is_none() || !rsp.headers().contains_key(&ERROR) {
+            return None;
+        }
+        let reason = rsp.headers().get(&REASON)?;
+        let told = [Fault::Refused, Fault::Reset];
+        told.into_iter().find(|fault| reason == fault.as_str())
     }
 
-    /// Lets the request, which was refused, go along with the answer, for another endpoint.
-    fn give_back<B2>(&self, rsp: &mut Response<B2>, spare: Option<Spare>, uploaded: Uploaded<B>)
-    where
+    /// Lets the request go along with the answer, which is a `refusal`, for another endpoint.
+    fn give_back<B2>(
+        &self,
+        rsp: &mut Response<B2>,
+        refusal: Fault,
+        spare: Spare,
+        uploaded: Uploaded<B>,
+    ) where
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     {
-        let Some(spare) = spare else { return };
+        let lost = refusal == Fault::Reset;
+        if lost && !(is_idempotent(&spare.method) && uploaded.was_empty()) {
+            return;
+        }
         if let Some(req) = uploaded.unsent(spare.into_request(Upload::empty())) {
-            let unsent = Unsent {
-                req: Arc::new(Mutex::new(Some(req))),
-                endpoint: self.addr,
+            // A retry layer looks after those.
+            if lost && Route::of(&req).is_some_and(Route::is_retryable) {
+                return;
+            }
+            let returned = Returned {
+                req,
+                from: self.addr,
+                lost,
             };
-            rsp.extensions_mut().insert(unsent);
+            let returned = Shared(Arc::new(Mutex::new(Some(returned))));
+            rsp.extensions_mut().insert(returned);
         }
     }
 
@@ -219,28 +237,30 @@ impl<B> fmt::Debug for Pool<B> {
     }
 }
 
-/// A request that the endpoint's proxy could not pass on, in the extensions of its answer.
-#[derive(Debug)]
-pub(crate) struct Unsent<B> {
-    req: Arc<Mutex<Option<Request<B>>>>,
-    endpoint: SocketAddr,
+/// A request that comes back, for another endpoint.
+pub(crate) struct Returned<B> {
+    pub(crate) req: Request<B>,
+    /// Where it did not get to.
+    pub(crate) from: SocketAddr,
+    /// Whether somebody may have seen it. Otherwise it never left.
+    pub(crate) lost: bool,
 }
 
-impl<B: Send + 'static> Unsent<B> {
-    /// The request, and where it did not get to.
-    pub(crate) fn take_from<B2>(rsp: &mut Response<B2>) -> Option<(Request<B>, SocketAddr)> {
-        let Self { req, endpoint } = rsp.extensions_mut().remove()?;
-        let req = req.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Some((req?, endpoint))
+/// One in the extensions of an answer.
+struct Shared<B>(Arc<Mutex<Option<Returned<B>>>>);
+
+impl<B: Send + 'static> Returned<B> {
+    /// What comes back with an answer.
+    pub(crate) fn take_from<B2>(rsp: &mut Response<B2>) -> Option<Self> {
+        let Shared(returned) = rsp.extensions_mut().remove()?;
+        let mut returned = returned.lock().unwrap_or_else(PoisonError::into_inner);
+        returned.take()
     }
 }
 
-impl<B> Clone for Unsent<B> {
+impl<B> Clone for Shared<B> {
     fn clone(&self) -> Self {
-        Self {
-            req: self.req.clone(),
-            endpoint: self.endpoint,
-        }
+        Self(self.0.clone())
     }
 }
 
