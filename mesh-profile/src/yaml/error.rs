@@ -1,4 +1,7 @@
-use serde_saphyr::{Error as Yaml, Location, MessageFormatter, UserMessageFormatter};
+use super::MAX_DEPTH;
+use serde_saphyr::{
+    Error as Yaml, Location, MessageFormatter, UserMessageFormatter, budget::BudgetBreach,
+};
 use std::fmt;
 
 /// What is wrong with a text, and where.
@@ -76,8 +79,23 @@ fn message(error: &Yaml) -> String {
             _ => format!("a {ty} was expected here"),
         },
         Yaml::SerdeMissingField { field, .. } => format!("missing field `{field}`"),
-        other => UserMessageFormatter.format_message(other).into_owned(),
+        Yaml::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => too_deep(),
+        other => {
+            let message = UserMessageFormatter.format_message(other);
+            // The parser's own limit is wider, but it reads ahead.
+            match message.contains("recursion limit exceeded") {
+                true => too_deep(),
+                false => message.into_owned(),
+            }
+        }
     }
+}
+
+fn too_deep() -> String {
+    format!("more than {MAX_DEPTH} lists and objects within each other")
 }
 
 impl fmt::Display for Error {

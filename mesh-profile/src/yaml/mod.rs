@@ -146,6 +146,10 @@ impl<'a> Section<'a> {
     }
 }
 
+/// How deep lists and objects may be within each other. Each takes stack, and without
+/// optimisation 120 of them took 2 MB, which is all that many a thread has.
+pub(crate) const MAX_DEPTH: usize = 64;
+
 /// What a hostile file may cost: a manifest is bounded by what etcd stores, an OpenAPI document
 /// by the largest ones published (13 MB, half a million nodes), each with room to spare.
 pub(crate) fn options() -> Options {
@@ -154,7 +158,7 @@ pub(crate) fn options() -> Options {
             max_reader_input_bytes: Some(128 << 20),
             max_events: 20_000_000,
             max_nodes: 10_000_000,
-            max_depth: 128,
+            max_depth: MAX_DEPTH,
             max_documents: 1_000,
             max_aliases: 10_000,
             max_anchors: 10_000,
@@ -224,6 +228,37 @@ mod tests {
             error.to_string().starts_with("sp.yaml:1:1: an object"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_long_before_the_stack_ends() {
+        let read = || {
+            for (open, close) in [("[", "]"), ("{a: ", "}")] {
+                let nested = |depth| open.repeat(depth) + &close.repeat(depth);
+                from_str::<serde_json::Value>(&nested(MAX_DEPTH), "a.yaml").unwrap();
+                for depth in [MAX_DEPTH + 1, 100_000] {
+                    let read = from_str::<serde_json::Value>(&nested(depth), "a.yaml");
+                    let error = read.unwrap_err().to_string();
+                    assert!(
+                        error.ends_with("more than 64 lists and objects within each other"),
+                        "{error}"
+                    );
+                }
+            }
+            let conditions = |n| {
+                let lines = (0..n).map(|i| format!("{}not:\n", "  ".repeat(2 + i)));
+                let head = "routes:\n- name: a\n  condition:\n".to_owned();
+                let last = format!("{}method: GET\n", "  ".repeat(2 + n));
+                lines.fold(head, |text, line| text + &line) + &last
+            };
+            let most = MAX_DEPTH - 4;
+            from_str::<ProfileSpec>(&conditions(most), "sp.yaml").unwrap();
+            let error = from_str::<ProfileSpec>(&conditions(most + 1), "sp.yaml").unwrap_err();
+            assert!(error.message().contains("within each other"), "{error}");
+        };
+        // Half of what a thread has by default.
+        let thread = std::thread::Builder::new().stack_size(1 << 20);
+        thread.spawn(read).unwrap().join().unwrap();
     }
 
     #[test]
