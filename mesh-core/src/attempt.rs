@@ -9,7 +9,8 @@ use std::{
 ///
 /// A retry layer puts one into the extensions of every attempt of a request that it may send
 /// again. A balancer notes the endpoint it chose and avoids those already tried. Clones share
-/// what they remember, so the retry layer learns it even from an attempt that failed.
+/// what they remember, so the retry layer learns it even from an attempt that failed, and whoever
+/// watched the last attempt learns why no other followed.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     number: u32,
@@ -21,6 +22,7 @@ pub struct Attempt {
 struct Tried {
     first: Option<SocketAddr>,
     more: Vec<SocketAddr>,
+    skipped: Option<RetrySkipped>,
 }
 
 impl Attempt {
@@ -80,6 +82,16 @@ impl Attempt {
         self.lock().all().collect()
     }
 
+    /// Notes why no attempt follows the failure of this one, though it might have.
+    pub fn skip(&self, reason: RetrySkipped) {
+        self.lock().skipped = Some(reason);
+    }
+
+    /// Why no attempt followed the last one, once that is decided.
+    pub fn skipped(&self) -> Option<RetrySkipped> {
+        self.lock().skipped
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tried> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +105,8 @@ impl Tried {
 
 /// Why a failed request was not tried again: a typed reason for metrics and tap.
 ///
-/// A retry layer puts it into the extensions of the response that it returns.
+/// A retry layer puts it into the extensions of the response that it returns; of an error, which
+/// has none, it tells the [`Attempt`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RetrySkipped {

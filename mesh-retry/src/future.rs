@@ -246,10 +246,13 @@ where
         }
         match self.verdict(Ask::Nothing) {
             Verdict::Retry(pause) => Ok(Step::after(pause)),
-            Verdict::Skip(reason) if is_exhausted(reason) => {
-                Err(self.inspect.exhausted(error, reason))
+            Verdict::Skip(reason) => {
+                self.attempt.skip(reason);
+                Err(match is_exhausted(reason) {
+                    true => self.inspect.exhausted(error, reason),
+                    false => error,
+                })
             }
-            Verdict::Skip(_) => Err(error),
         }
     }
 

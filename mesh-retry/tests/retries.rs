@@ -212,10 +212,14 @@ async fn an_error_whose_retries_are_exhausted_says_so_and_reads_as_before() {
         let (mut svc, mut handle) = spawn(RetryLayer::new(budget).max_tries(tries));
         assert_ready_ok!(svc.poll_ready());
         let mut call = task::spawn(svc.call(request(Method::GET)));
-        next(&mut handle).await.1.send_error(Fault::Refused);
+        let (req, reply) = next(&mut handle).await;
+        let attempt = Attempt::of(&req).unwrap().clone();
+        reply.send_error(Fault::Refused);
         let error: BoxError = assert_ready_err!(call.poll());
         let exhausted = Exhausted::of(&*error).expect("it has the reason");
         assert_eq!(exhausted.reason(), reason);
+        // Whoever watched the attempt learns it, too.
+        assert_eq!(attempt.skipped(), Some(reason));
         assert_eq!(Fault::of(&*error), Some(Fault::Refused));
         assert_eq!(error.to_string(), Fault::Refused.to_string());
     }

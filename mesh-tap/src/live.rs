@@ -1,6 +1,6 @@
 use crate::{
     Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, filter::Facts,
-    layer::Point, mark::Mark, tap::Subscription,
+    layer::Point, mark::Mark, redact::Redact, tap::Subscription,
 };
 use bytes::Buf;
 use http::{HeaderMap, Request, Response, header::HOST};
@@ -19,7 +19,7 @@ pub(crate) struct Live {
     watchers: Vec<Watcher>,
     /// Shared with the tap above the retries or, there, with those of the attempts.
     mark: Option<Mark>,
-    attempt: u32,
+    attempt: Option<Attempt>,
     direction: Direction,
     source: Peer,
     destination: Peer,
@@ -56,9 +56,9 @@ impl Live {
         } else {
             req.extensions().get::<Mark>().cloned()
         };
-        let attempt = Attempt::of(req).map_or(1, Attempt::number);
+        let attempt = Attempt::of(req).cloned();
         if let (Some(mark), false) = (&mark, point.exchange) {
-            mark.begin(attempt);
+            mark.begin(number(attempt.as_ref()));
         }
         let mut live = Self::new(point, req, mark, attempt);
         let facts = live.facts(None);
@@ -76,6 +76,7 @@ impl Live {
         }
         if live.wants_headers() {
             live.request.headers = Some(point.registry.redact().copy(req.headers()));
+            live.request.query = req.uri().query().map(Redact::query);
         }
         // Of a whole exchange nothing is said before it is known what its attempts showed.
         if !point.exchange {
@@ -84,7 +85,12 @@ impl Live {
         Some(Box::new(live))
     }
 
-    fn new<B>(point: &Arc<Point>, req: &Request<B>, mark: Option<Mark>, attempt: u32) -> Self {
+    fn new<B>(
+        point: &Arc<Point>,
+        req: &Request<B>,
+        mark: Option<Mark>,
+        attempt: Option<Attempt>,
+    ) -> Self {
         let conn = req.extensions().get::<Conn>();
         let route = Route::of(req);
         let direction = point.direction.or(conn.map(|conn| conn.direction));
@@ -92,12 +98,12 @@ impl Live {
         Self {
             point: point.clone(),
             watchers: Vec::new(),
+            route: route_labels(route, number(attempt.as_ref())),
             mark,
             attempt,
             direction,
             source: source(point, conn),
             destination: destination(point, conn, direction),
-            route: route_labels(route, attempt),
             limit: route.and_then(|route| route.timeouts().head),
             grpc: Head::is_grpc(req),
             began: Instant::now(),
@@ -125,6 +131,7 @@ impl Live {
         self.response = Some(ResponseInit {
             since_request: self.began.elapsed(),
             status: response.status(),
+            version: Some(response.version()),
             headers: headers.then(|| self.copy(response.headers())),
         });
         self.show(None);
@@ -132,7 +139,7 @@ impl Live {
     }
 
     /// An error came instead of a response.
-    pub(crate) fn failed(&mut self, error: &dyn Any) {
+    pub(crate) fn failed(mut self: Box<Self>, error: &dyn Any) {
         if self.is_shown_below() {
             self.over = true;
             return;
@@ -143,6 +150,14 @@ impl Live {
             reason: Some(Cow::Borrowed(fault.as_str())),
             ..ResponseEnd::default()
         });
+        // It ends for whoever watches when it is known why it was not tried again. Without its
+        // mark, in which it waits: that would keep it for ever.
+        if self.pending.is_some()
+            && !self.point.exchange
+            && let Some(mark) = self.mark.take()
+        {
+            mark.fail(self);
+        }
     }
 
     /// A frame of the response body came. Whether it was the last.
@@ -194,23 +209,25 @@ impl Live {
             ..end
         };
         // A response that is over with its head, or whose trailers a retry layer looks at, has
-        // yet to be judged.
+        // yet to be judged; so has an error.
         self.pending = Some(end);
         if !self.is_pending() {
             self.tell_end();
         }
     }
 
-    /// Whether the end is not told before the exchange above has its response.
+    /// Whether the end is not told before the exchange above has its response, or its error.
     pub(crate) fn is_pending(&self) -> bool {
         let above = self.mark.as_ref().filter(|_| !self.point.exchange);
-        let waits = self.response.is_some() && above.is_some_and(|mark| !mark.is_answered());
-        self.pending.is_some() && waits
+        self.pending.is_some() && above.is_some_and(|mark| !mark.is_answered())
     }
 
     fn tell_end(&mut self) {
         if let Some(mut end) = self.pending.take() {
-            let skipped = self.mark.as_ref().and_then(Mark::skipped);
+            let skipped = match &self.mark {
+                Some(mark) => mark.skipped(),
+                None => self.attempt.as_ref().and_then(Attempt::skipped),
+            };
             end.not_retried = skipped.map(|reason| Cow::Borrowed(reason.as_str()));
             self.show(Some(&end));
         }
@@ -245,6 +262,7 @@ impl Live {
         if known.is_none() {
             let mut request = self.request.clone();
             request.headers = request.headers.filter(|_| headers);
+            request.query = request.query.filter(|_| headers);
             if !registry.send(subscription, self.event(id, EventKind::Request(request))) {
                 // Without its beginning, the rest of an exchange makes no sense.
                 return false;
@@ -280,7 +298,7 @@ impl Live {
         let response = self.response.as_ref();
         let retried = match &self.mark {
             Some(mark) if self.point.exchange => end.map(|_| mark.attempts() > 1),
-            _ => Some(self.attempt > 1),
+            _ => Some(number(self.attempt.as_ref()) > 1),
         };
         Facts {
             direction: self.direction,
@@ -345,6 +363,9 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
+        if let (Some(mark), true) = (&self.mark, self.point.exchange) {
+            mark.decided();
+        }
         if !self.over {
             self.cancelled();
         }
@@ -377,6 +398,10 @@ fn destination(point: &Point, conn: Option<&Conn>, direction: Direction) -> Peer
     }
 }
 
+fn number(attempt: Option<&Attempt>) -> u32 {
+    attempt.map_or(1, Attempt::number)
+}
+
 fn route_labels(route: Option<&Route>, attempt: u32) -> Labels {
     let route = route.filter(|route| !route.is_default());
     let name = route.map(|route| ("route".to_owned(), route.name().to_owned()));
@@ -394,6 +419,8 @@ fn request<B>(req: &Request<B>) -> RequestInit {
         scheme: req.uri().scheme_str().map(str::to_owned),
         authority: authority.unwrap_or_default().to_owned(),
         path: req.uri().path().to_owned(),
+        query: None,
+        version: Some(req.version()),
         headers: None,
     }
 }

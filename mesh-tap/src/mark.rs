@@ -1,6 +1,7 @@
+use crate::live::Live;
 use mesh_core::RetrySkipped;
 use std::sync::{
-    Arc, OnceLock,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
@@ -16,12 +17,33 @@ struct Inner {
     shown: AtomicBool,
     /// Set when the exchange has its response: why that was not retried, if it was not.
     answered: OnceLock<Option<RetrySkipped>>,
+    /// The attempt that ended in an error last, of which it is not decided whether to try again.
+    failed: Mutex<Option<Box<Live>>>,
 }
 
 impl Mark {
-    /// An attempt began.
+    /// An attempt began, so those before it are over.
     pub(crate) fn begin(&self, number: u32) {
+        self.decided();
         self.0.attempts.fetch_max(number, Relaxed);
+    }
+
+    /// An attempt failed: it tells its end when it is dropped, which waits for what the retries
+    /// above make of it.
+    pub(crate) fn fail(&self, attempt: Box<Live>) {
+        let before = self.failed().replace(attempt);
+        drop(before);
+    }
+
+    /// What becomes of the attempt that failed last is decided.
+    pub(crate) fn decided(&self) {
+        // Dropped without the lock.
+        let attempt = self.failed().take();
+        drop(attempt);
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<Box<Live>>> {
+        self.0.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An attempt came to an end that says what happened.

@@ -23,6 +23,26 @@ impl Redact {
         }
         copy
     }
+
+    /// A copy of a query that keeps the names of its secrets and replaces their values.
+    pub(crate) fn query(query: &str) -> String {
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if is_secret(name) => format!("{name}=[redacted]"),
+            _ => pair.to_owned(),
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// What the names of parameters have in them whose values let somebody in.
+const SECRETS: [&str; 11] = [
+    "auth", "code", "cred", "jwt", "key", "pass", "pwd", "secret", "session", "sig", "token",
+];
+
+/// Names are not decoded: one that hides itself in escapes is a secret.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains('%') || SECRETS.iter().any(|secret| name.contains(secret))
 }
 
 impl Default for Redact {
@@ -34,6 +54,22 @@ impl Default for Redact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_in_a_query_are_replaced() {
+        for (query, shown) in [
+            ("q=moby&page=2", "q=moby&page=2"),
+            ("access_token=a=b&q", "access_token=[redacted]&q"),
+            ("X-Amz-Signature=abc", "X-Amz-Signature=[redacted]"),
+            (
+                "%74oken=abc&apiKey=1",
+                "%74oken=[redacted]&apiKey=[redacted]",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(Redact::query(query), shown);
+        }
+    }
 
     #[test]
     fn every_value_of_a_secret_is_replaced() {

@@ -25,7 +25,8 @@ impl Tap {
     pub const MAX_CAPACITY: usize = 16_384;
 
     /// Watched by nobody yet. The values of `authorization`, `proxy-authorization`, `cookie` and
-    /// `set-cookie` are not shown.
+    /// `set-cookie` are not shown, nor those of parameters of a query whose names have `token`,
+    /// `key`, `secret` or the like in them.
     pub fn new() -> Self {
         Self::default()
     }

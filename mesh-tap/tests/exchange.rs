@@ -181,3 +181,59 @@ async fn a_failure_that_was_not_retried_says_why() {
         assert!(seen[2].contains(" not-retried=no_budget "), "{seen:?}");
     }
 }
+
+#[tokio::test]
+async fn an_error_that_was_not_retried_says_why_and_one_that_was_does_not() {
+    let tap = Tap::new();
+    let mut events = tap.subscribe(Filter::new(), 100);
+    let below = tap.layer().layer(tower::service_fn(|_: Req| async {
+        Err::<Rsp, BoxError>(Fault::Reset.into())
+    }));
+    let retries = tower::service_fn(move |req: Req| {
+        let below = below.clone();
+        async move {
+            let mut attempt = Attempt::first();
+            for _ in 0..2 {
+                let mut again = Request::new(());
+                *again.extensions_mut() = req.extensions().clone();
+                again.extensions_mut().insert(attempt.clone());
+                let result = below.clone().oneshot(again).await;
+                assert!(result.is_err());
+                attempt = attempt.next();
+            }
+            attempt.skip(RetrySkipped::BodyIncomplete);
+            Err::<Rsp, BoxError>(Fault::Reset.into())
+        }
+    });
+    let result = tap.exchange().layer(retries).oneshot(get("/")).await;
+    assert!(result.is_err());
+
+    let seen = lines(&mut events);
+    assert_eq!(seen.len(), 4, "{seen:?}");
+    assert!(!seen[1].contains("not-retried"), "{seen:?}");
+    let reason = "reason=reset not-retried=body_incomplete ";
+    assert!(seen[3].contains(reason), "{seen:?}");
+}
+
+#[tokio::test]
+async fn an_attempt_whose_caller_goes_away_in_the_pause_after_it_is_shown() {
+    let tap = Tap::new();
+    let mut events = tap.subscribe(Filter::new(), 100);
+    let below = tap.layer().layer(tower::service_fn(|_: Req| async {
+        Err::<Rsp, BoxError>(Fault::Reset.into())
+    }));
+    let retries = tower::service_fn(move |req: Req| {
+        let below = below.clone();
+        async move {
+            assert!(below.oneshot(req).await.is_err());
+            std::future::pending::<Result<Rsp, BoxError>>().await
+        }
+    });
+    let mut svc = tap.exchange().layer(retries);
+    let mut call = task::spawn(svc.call(get("/")));
+    assert_pending!(call.poll());
+    drop(call);
+    let seen = lines(&mut events);
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen[1].contains("reason=reset"), "{seen:?}");
+}

@@ -41,11 +41,70 @@ fn value(har: &Har) -> Value {
     serde_json::to_value(har).unwrap()
 }
 
+type Is = fn(&Value) -> bool;
+
+/// Panics unless every member is there that HAR 1.2 does not call optional, of the type it says.
+fn is_har(har: &Value) {
+    for path in ["/version", "/creator/name", "/creator/version"] {
+        assert!(
+            har["log"].pointer(path).is_some_and(Value::is_string),
+            "{path}"
+        );
+    }
+    for entry in har["log"]["entries"].as_array().unwrap() {
+        let required: [(&str, Is); 25] = [
+            ("/startedDateTime", Value::is_string),
+            ("/time", Value::is_number),
+            ("/request/method", Value::is_string),
+            ("/request/url", Value::is_string),
+            ("/request/httpVersion", Value::is_string),
+            ("/request/cookies", Value::is_array),
+            ("/request/headers", Value::is_array),
+            ("/request/queryString", Value::is_array),
+            ("/request/headersSize", Value::is_number),
+            ("/request/bodySize", Value::is_number),
+            ("/response/status", Value::is_number),
+            ("/response/statusText", Value::is_string),
+            ("/response/httpVersion", Value::is_string),
+            ("/response/cookies", Value::is_array),
+            ("/response/headers", Value::is_array),
+            ("/response/content", Value::is_object),
+            ("/response/content/size", Value::is_number),
+            ("/response/content/mimeType", Value::is_string),
+            ("/response/redirectURL", Value::is_string),
+            ("/response/headersSize", Value::is_number),
+            ("/response/bodySize", Value::is_number),
+            ("/cache", Value::is_object),
+            ("/timings/send", Value::is_number),
+            ("/timings/wait", Value::is_number),
+            ("/timings/receive", Value::is_number),
+        ];
+        for (path, is_right) in required {
+            assert!(entry.pointer(path).is_some_and(is_right), "{path}: {entry}");
+        }
+        for path in [
+            "/request/headers",
+            "/request/queryString",
+            "/response/headers",
+        ] {
+            for pair in entry.pointer(path).unwrap().as_array().unwrap() {
+                assert!(
+                    pair["name"].is_string() && pair["value"].is_string(),
+                    "{pair}"
+                );
+            }
+        }
+        let timings = ["send", "wait", "receive"].map(|part| entry["timings"][part].as_f64());
+        let sum: f64 = timings.into_iter().flatten().sum();
+        assert_eq!(entry["time"].as_f64(), Some(sum));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_exchange_is_an_entry_with_all_that_har_asks_for() {
     let tap = Tap::new();
     let mut events = tap.subscribe(Filter::new().with_headers(), 10);
-    let mut req = get("http://books:7002/books/1?secret=1");
+    let mut req = get("http://books:7002/books/1?q=moby&secret=1");
     req.headers_mut()
         .insert("authorization", "Bearer secret".parse().unwrap());
     req.headers_mut()
@@ -56,6 +115,7 @@ async fn an_exchange_is_an_entry_with_all_that_har_asks_for() {
     send(&tap, req, Ok(rsp)).await;
 
     let har = value(&archive(&mut events, 10));
+    is_har(&har);
     assert_eq!(har["log"]["version"], "1.2");
     assert_eq!(har["log"]["creator"]["name"], "mesh-tap");
     assert_eq!(
@@ -65,21 +125,24 @@ async fn an_exchange_is_an_entry_with_all_that_har_asks_for() {
             "time": 7.0,
             "request": {
                 "method": "GET",
-                "url": "http://books:7002/books/1",
-                "httpVersion": "unknown",
+                "url": "http://books:7002/books/1?q=moby&secret=[redacted]",
+                "httpVersion": "HTTP/1.1",
                 "cookies": [],
                 "headers": [
                     { "name": "authorization", "value": "[redacted]" },
                     { "name": "content-type", "value": "application/grpc" },
                 ],
-                "queryString": [],
+                "queryString": [
+                    { "name": "q", "value": "moby" },
+                    { "name": "secret", "value": "[redacted]" },
+                ],
                 "headersSize": -1,
                 "bodySize": -1,
             },
             "response": {
                 "status": 200,
                 "statusText": "OK",
-                "httpVersion": "unknown",
+                "httpVersion": "HTTP/1.1",
                 "cookies": [],
                 "headers": [
                     { "name": "content-type", "value": "application/grpc" },
@@ -108,7 +171,10 @@ async fn a_request_without_a_response_says_why() {
 
     let har = value(&archive(&mut events, 10));
     let entry = &har["log"]["entries"][0];
+    is_har(&har);
     assert_eq!(entry["response"]["status"], 0);
+    assert_eq!(entry["response"]["bodySize"], -1);
+    assert_eq!(entry["request"]["url"], "http://unknown/books/1");
     assert_eq!(entry["_reason"], "no-endpoint");
     assert_eq!(
         entry["timings"],

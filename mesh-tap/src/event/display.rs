@@ -177,6 +177,7 @@ mod tests {
         let response = event(EventKind::Response(ResponseInit {
             since_request: Duration::from_nanos(5_231_999),
             status: StatusCode::OK,
+            version: None,
             headers: None,
         }));
         assert_eq!(

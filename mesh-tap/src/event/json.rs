@@ -1,12 +1,13 @@
 //! Events in the shape of `linkerd viz tap -o json`.
 //!
-//! Where Linkerd has no field for something of ours (`reason`, `notRetried`, `grpcOk`), the field is ours and absent
+//! Where Linkerd has no field for something of ours (`query`, `httpVersion`, `reason`, `notRetried`, `grpcOk`), the field is ours and absent
 //! unless it says something, so that the rest is the same to the byte.
 
 use super::{
-    Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, base64,
+    Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, VERSIONS,
+    base64, version_name,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use mesh_core::Direction;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time};
@@ -41,12 +42,17 @@ struct Endpoint {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Request {
     id: EventId,
     method: String,
     scheme: String,
     authority: String,
     path: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    query: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    http_version: Option<String>,
     headers: Option<Vec<Header>>,
 }
 
@@ -56,6 +62,8 @@ struct Response {
     id: EventId,
     since_request_init: Duration,
     http_status: u16,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    http_version: Option<String>,
     headers: Option<Vec<Header>>,
 }
 
@@ -128,6 +136,8 @@ impl Serialize for Event {
                     scheme: request.scheme.as_deref().unwrap_or_default().to_uppercase(),
                     authority: request.authority.clone(),
                     path: request.path.clone(),
+                    query: request.query.clone(),
+                    http_version: request.version.map(version_name).map(str::to_owned),
                     headers: request.headers.as_ref().map(headers),
                 });
             }
@@ -136,6 +146,7 @@ impl Serialize for Event {
                     id,
                     since_request_init: response.since_request.into(),
                     http_status: response.status.as_u16(),
+                    http_version: response.version.map(version_name).map(str::to_owned),
                     headers: response.headers.as_ref().map(headers),
                 });
             }
@@ -169,6 +180,8 @@ impl<'de> Deserialize<'de> for Event {
                 scheme: (!scheme.is_empty()).then_some(scheme),
                 authority: request.authority,
                 path: request.path,
+                query: request.query,
+                version: version(request.http_version)?,
                 headers: header_map(request.headers)?,
             };
             (request.id, EventKind::Request(init))
@@ -176,6 +189,7 @@ impl<'de> Deserialize<'de> for Event {
             let init = ResponseInit {
                 since_request: response.since_request_init.into(),
                 status: StatusCode::from_u16(response.http_status).map_err(D::Error::custom)?,
+                version: version(response.http_version)?,
                 headers: header_map(response.headers)?,
             };
             (response.id, EventKind::Response(init))
@@ -242,6 +256,15 @@ fn peer<E: Error>(endpoint: Option<Endpoint>) -> Result<Peer, E> {
         addr,
         labels: endpoint.metadata.unwrap_or_default().into_iter().collect(),
     })
+}
+
+fn version<E: Error>(name: Option<String>) -> Result<Option<Version>, E> {
+    let known = |name: String| {
+        let mut all = VERSIONS.into_iter();
+        all.find(|version| version_name(*version) == name)
+            .ok_or_else(|| E::custom(format_args!("{name:?} is no version of HTTP")))
+    };
+    name.map(known).transpose()
 }
 
 fn metadata(labels: &Labels) -> Option<BTreeMap<String, String>> {
@@ -387,6 +410,17 @@ mod tests {
     }
 
     #[test]
+    fn a_version_and_a_query_are_read_back() {
+        for name in ["HTTP/1.0", "HTTP/1.1", "HTTP/2"] {
+            let ours =
+                format!("some/path\",\n    \"query\": \"q=1\",\n    \"httpVersion\": \"{name}\"");
+            let text = REQUEST.replace("some/path\"", &ours);
+            let event: Event = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string_pretty(&event).unwrap(), text);
+        }
+    }
+
+    #[test]
     fn what_is_not_an_event_is_refused() {
         for (from, to) in [
             ("requestInitEvent", "other"),
@@ -394,6 +428,7 @@ mod tests {
             ("GET", "G E T"),
             ("/wk=", "*"),
             ("x-text", ""),
+            ("\"method\"", "\"httpVersion\": \"SPDY\", \"method\""),
         ] {
             let text = REQUEST.replace(from, to);
             assert!(serde_json::from_str::<Event>(&text).is_err(), "{to}");

@@ -6,7 +6,7 @@ mod json;
 
 pub use self::display::{Wide, grpc_name};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Version};
 use mesh_core::Direction;
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -84,8 +84,12 @@ pub struct RequestInit {
     pub scheme: Option<String>,
     /// The authority of its URI, else its `Host`; may be empty.
     pub authority: String,
-    /// Its path, without the query, which may hold secrets.
+    /// Its path, without the query.
     pub path: String,
+    /// Its query, if it has one and headers were asked for, secrets replaced.
+    pub query: Option<String>,
+    /// The version of HTTP it came in, if known.
+    pub version: Option<Version>,
     /// Its headers, if they were asked for, secrets replaced.
     pub headers: Option<HeaderMap>,
 }
@@ -97,6 +101,8 @@ pub struct ResponseInit {
     pub since_request: Duration,
     /// Its status.
     pub status: StatusCode,
+    /// The version of HTTP it came in, if known.
+    pub version: Option<Version>,
     /// Its headers, if they were asked for, secrets replaced.
     pub headers: Option<HeaderMap>,
 }
@@ -124,6 +130,28 @@ pub struct ResponseEnd {
     pub not_retried: Option<Cow<'static, str>>,
     /// The trailers, if headers were asked for, secrets replaced.
     pub trailers: Option<HeaderMap>,
+}
+
+#[cfg(feature = "serde")]
+pub(crate) const VERSIONS: [Version; 5] = [
+    Version::HTTP_09,
+    Version::HTTP_10,
+    Version::HTTP_11,
+    Version::HTTP_2,
+    Version::HTTP_3,
+];
+
+/// As it is written in logs, `HTTP/1.1` or `HTTP/2`.
+#[cfg(any(feature = "serde", feature = "har"))]
+pub(crate) fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "unknown",
+    }
 }
 
 impl Event {

@@ -118,7 +118,7 @@ impl Filter {
         self.and(Condition::GrpcStatus(code))
     }
 
-    /// With headers and trailers, which are copied only for those who ask.
+    /// With headers, trailers and the query, which are copied only for those who ask.
     #[must_use]
     pub fn with_headers(mut self) -> Self {
         self.headers = true;

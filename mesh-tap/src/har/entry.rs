@@ -1,11 +1,14 @@
 use super::time::iso8601;
-use crate::{Event, RequestInit, ResponseEnd, ResponseInit};
-use http::{HeaderMap, header::CONTENT_TYPE};
+use crate::{Event, RequestInit, ResponseEnd, ResponseInit, event::version_name};
+use http::{
+    HeaderMap,
+    header::{CONTENT_TYPE, LOCATION},
+};
 use mesh_core::Direction;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
 
-/// No event says so, and HAR wants a text.
+/// HAR wants a text where an event of another process says nothing.
 const UNKNOWN: &str = "unknown";
 
 /// One exchange, as HAR 1.2 has it.
@@ -43,7 +46,7 @@ struct Request {
     http_version: &'static str,
     cookies: [Empty; 0],
     headers: Vec<Header>,
-    query_string: [Empty; 0],
+    query_string: Vec<Header>,
     headers_size: i8,
     body_size: i8,
 }
@@ -58,9 +61,10 @@ struct Response {
     headers: Vec<Header>,
     content: Content,
     #[serde(rename = "redirectURL")]
-    redirect_url: &'static str,
+    redirect_url: String,
     headers_size: i8,
-    body_size: u64,
+    /// -1 if there was no response.
+    body_size: i64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -99,7 +103,7 @@ impl Entry {
         Self {
             started_date_time: iso8601(began),
             time: millis(wait) + millis(receive),
-            request: Request::new(request),
+            request: Request::new(event, request),
             response: Response::new(response, end),
             cache: Empty {},
             timings: Timings {
@@ -122,15 +126,25 @@ impl Entry {
 }
 
 impl Request {
-    fn new(request: &RequestInit) -> Self {
+    fn new(event: &Event, request: &RequestInit) -> Self {
         let scheme = request.scheme.as_deref().unwrap_or("http");
+        // A URL in HAR is absolute.
+        let authority = match (&*request.authority, event.destination.addr) {
+            ("", Some(addr)) => addr.to_string(),
+            ("", None) => UNKNOWN.to_owned(),
+            (authority, _) => authority.to_owned(),
+        };
+        let (mark, query) = match &request.query {
+            Some(query) => ("?", &**query),
+            None => ("", ""),
+        };
         Self {
             method: request.method.to_string(),
-            url: format!("{scheme}://{}{}", request.authority, request.path),
-            http_version: UNKNOWN,
+            url: format!("{scheme}://{authority}{}{mark}{query}", request.path),
+            http_version: request.version.map_or(UNKNOWN, version_name),
             cookies: [],
             headers: request.headers.as_ref().map_or_else(Vec::new, headers),
-            query_string: [],
+            query_string: parameters(query),
             headers_size: -1,
             body_size: -1,
         }
@@ -145,19 +159,21 @@ impl Response {
         all.extend(end.trailers.iter().flat_map(headers));
         let mime_type = known.and_then(|headers| headers.get(CONTENT_TYPE)?.to_str().ok());
         let status = response.map(|response| response.status);
+        let version = response.and_then(|response| response.version);
+        let location = known.and_then(|headers| headers.get(LOCATION)?.to_str().ok());
         Self {
             status: status.map_or(0, |status| status.as_u16()),
             status_text: status.and_then(|s| s.canonical_reason()).unwrap_or(""),
-            http_version: UNKNOWN,
+            http_version: version.map_or(UNKNOWN, version_name),
             cookies: [],
             headers: all,
             content: Content {
                 size: end.bytes,
                 mime_type: mime_type.unwrap_or("x-unknown").to_owned(),
             },
-            redirect_url: "",
+            redirect_url: location.unwrap_or("").to_owned(),
             headers_size: -1,
-            body_size: end.bytes,
+            body_size: response.map_or(-1, |_| i64::try_from(end.bytes).unwrap_or(i64::MAX)),
         }
     }
 }
@@ -169,6 +185,19 @@ fn headers(headers: &HeaderMap) -> Vec<Header> {
         value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
     };
     headers.iter().map(header).collect()
+}
+
+/// The parameters of a query, as they are written.
+fn parameters(query: &str) -> Vec<Header> {
+    let parameters = query.split('&').filter(|pair| !pair.is_empty());
+    let parameter = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Header {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    };
+    parameters.map(parameter).collect()
 }
 
 fn millis(duration: Duration) -> f64 {

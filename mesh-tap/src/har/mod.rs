@@ -15,9 +15,10 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! Headers are in it if the [`Filter`](crate::Filter) asked for them, secrets replaced. Queries,
-//! cookies and bodies are not, as no event has them. What HAR has no field for is in fields that
-//! begin with an underscore, which every reader has to skip: `_direction`, `_route`, `_attempt`,
+//! Headers and queries are in it if the [`Filter`](crate::Filter) asked for headers, secrets
+//! replaced. Bodies are not: a tap looks into none, so a request's size is -1, unknown, and of a
+//! response there is the size alone. Nor are cookies, which are secrets. What HAR has no field for
+//! is in fields that begin with an underscore, which every reader has to skip: `_direction`, `_route`, `_attempt`,
 //! `_reason`, `_notRetried` and `_grpcStatus`. An exchange without a response has the status 0.
 
 mod entry;

@@ -54,6 +54,9 @@ fn request(init: wire::RequestInit) -> Option<RequestInit> {
         }),
         authority: init.authority,
         path: init.path,
+        // The wire has no place for these.
+        query: None,
+        version: None,
         headers: init.headers.map(headers),
     })
 }
@@ -63,6 +66,7 @@ fn response(init: wire::ResponseInit) -> Option<ResponseInit> {
     Some(ResponseInit {
         since_request: duration(init.since_request_init),
         status: StatusCode::from_u16(status).ok()?,
+        version: None,
         headers: init.headers.map(headers),
     })
 }

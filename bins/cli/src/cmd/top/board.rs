@@ -227,6 +227,7 @@ pub(super) mod tests {
         let response = ResponseInit {
             since_request: Duration::ZERO,
             status: http::StatusCode::from_u16(status).unwrap_or_default(),
+            version: None,
             headers: None,
         };
         let end = ResponseEnd {
