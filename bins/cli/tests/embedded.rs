@@ -80,6 +80,14 @@ fn a_program_without_a_sidecar_is_a_workload_like_any_other() {
     let check = mesh.ok(&["check"]);
     assert!(!check.contains('×'), "{check}");
 
+    // There is nobody who could be asked to tap it, and that is said.
+    let tap = mesh.run(&["tap", "deploy/front"]);
+    let said = String::from_utf8_lossy(&tap.stderr);
+    assert!(
+        said.contains("deployment/front has no sidecar to tap"),
+        "{said}"
+    );
+
     // Profiles reach it while it runs: its own routes, and those of what it calls.
     for service in ["front", "web"] {
         let manifest = format!(

@@ -3,10 +3,11 @@
 use super::{
     Ask, Pod,
     ask::Matching,
+    callers::Callers,
     known::{Known, add},
     pods, wire,
 };
-use crate::index::Shared;
+use crate::{index::Shared, source::workloads::Workloads};
 use linkerd2_proxy_api::tap::tap_client::TapClient;
 use mesh_tap::{Direction, Event};
 use std::{
@@ -40,21 +41,32 @@ struct Tap {
     pods: AtomicUsize,
     /// Tells the exchanges of one sidecar from those of another; they number them alike.
     bases: AtomicU32,
-    known: watch::Sender<Known>,
+    known: watch::Sender<(Arc<Workloads>, Known)>,
+    callers: Callers,
     events: mpsc::Sender<Event>,
 }
 
 impl Tap {
     /// Adds what is known of both sides to what the sidecar of `pod` knows.
-    fn enrich(&self, event: &mut Event, pod: &Pod) {
+    async fn enrich(&self, event: &mut Event, pod: &Pod) {
         let own = match event.direction {
             Direction::Inbound => &mut event.destination,
             Direction::Outbound => &mut event.source,
         };
         add(own, &pod.labels);
-        let known = self.known.borrow();
-        known.enrich(&mut event.source);
-        known.enrich(&mut event.destination);
+        let running = {
+            let (running, known) = &*self.known.borrow();
+            known.enrich(&mut event.source);
+            known.enrich(&mut event.destination);
+            Arc::clone(running)
+        };
+        if event.direction == Direction::Inbound
+            && event.source.label("pod").is_none()
+            && let Some(addr) = event.source.addr
+            && let Some(caller) = self.callers.of(addr, &running).await
+        {
+            add(&mut event.source, &caller);
+        }
     }
 }
 
@@ -67,6 +79,7 @@ pub fn follow(index: Shared, ask: Ask, matching: Matching) -> mpsc::Receiver<Eve
         pods: AtomicUsize::new(0),
         bases: AtomicU32::new(0),
         known: watch::Sender::default(),
+        callers: Callers::default(),
         events,
     };
     tokio::spawn(run(index, Arc::new(tap)));
@@ -82,7 +95,8 @@ async fn run(index: Shared, tap: Arc<Tap>) {
         let running = Arc::clone(index.lock().workloads());
         let meant = pods(&running, &tap.ask.target);
         tap.pods.store(meant.len(), Ordering::Relaxed);
-        tap.known.send_replace(Known::new(&running));
+        let known = Known::new(&running);
+        tap.known.send_replace((Arc::clone(&running), known));
         asked.retain(|pod, task| {
             let stays = meant.contains(pod);
             if !stays {
@@ -136,7 +150,7 @@ async fn observe_once(
             continue;
         };
         event.id.base = base;
-        tap.enrich(&mut event, pod);
+        tap.enrich(&mut event, pod).await;
         if tap.events.send(event).await.is_err() {
             break;
         }

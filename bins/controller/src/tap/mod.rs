@@ -1,10 +1,11 @@
 //! Live requests of many sidecars as one stream.
 
 mod ask;
+mod callers;
 mod follow;
 mod known;
 mod wire;
 
 pub use ask::{Ask, InvalidMethod, Matching, Target};
 pub use follow::follow;
-pub(crate) use known::{Pod, pods};
+pub(crate) use known::{Pod, embeds, pods};

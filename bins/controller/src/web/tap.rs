@@ -88,7 +88,16 @@ fn check(app: &App, target: &Target) -> Result<(), ApiError> {
         )));
     }
     let index = app.index.lock();
-    if tap::pods(index.workloads(), target).is_empty() {
+    let running = index.workloads();
+    if tap::pods(running, target).is_empty() {
+        if tap::embeds(running, target) {
+            return Err(ApiError::bad_request(format_args!(
+                "{}/{} has no sidecar to tap: the program does that part itself, and shows its \
+                 requests in its own process (mesh_tap); tap who calls it, or whom it calls",
+                kind.name(),
+                name.as_deref().unwrap_or_default(),
+            )));
+        }
         return Err(ApiError::not_found(format_args!(
             "no pods to tap for type={} name={}",
             kind.name(),
