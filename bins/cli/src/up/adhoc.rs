@@ -9,7 +9,7 @@ use super::{
     replica,
     supervisor::Supervisor,
 };
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
@@ -37,6 +37,26 @@ impl RunRequest {
     /// The name of its service, if it has a port.
     pub(crate) fn service(&self) -> &str {
         self.service.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Checks that this can be one more replica of what runs under its name with `service`: the
+    /// last one does not rename what the others are.
+    pub(crate) fn join(&self, service: Option<(&str, u16)>) -> Result<()> {
+        let name = &self.name;
+        let own = self.port.map(|port| (self.service(), port));
+        if own == service {
+            return Ok(());
+        }
+        let told = |service: Option<(&str, u16)>| match service {
+            Some((service, port)) => format!("with --service {service} --port {port}"),
+            None => "without --port".to_owned(),
+        };
+        bail!(
+            "`{name}` runs already, {}, and its replicas share that: this one, {}, needs another \
+             --name",
+            told(service),
+            told(own),
+        );
     }
 }
 
@@ -182,5 +202,45 @@ async fn link(
         if sidecar.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_of_one_name_are_one_service() {
+        let asked = |service: Option<&str>, port| RunRequest {
+            name: "own".to_owned(),
+            service: service.map(str::to_owned),
+            port,
+            listen: None,
+            pid: 1,
+        };
+        let known = Some(("own", 80));
+        asked(None, Some(80)).join(known).unwrap();
+        asked(Some("own"), Some(80)).join(known).unwrap();
+        asked(None, None).join(None).unwrap();
+        for (asked, text) in [
+            (
+                asked(Some("other"), Some(80)),
+                "`own` runs already, with --service own --port 80, and its replicas share that: \
+                 this one, with --service other --port 80, needs another --name",
+            ),
+            (
+                asked(None, Some(81)),
+                "`own` runs already, with --service own --port 80, and its replicas share that: \
+                 this one, with --service own --port 81, needs another --name",
+            ),
+            (
+                asked(None, None),
+                "`own` runs already, with --service own --port 80, and its replicas share that: \
+                 this one, without --port, needs another --name",
+            ),
+        ] {
+            assert_eq!(asked.join(known).unwrap_err().to_string(), text);
+        }
+        assert!(asked(None, Some(80)).join(None).is_err());
     }
 }

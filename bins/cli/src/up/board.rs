@@ -114,6 +114,13 @@ impl Board {
         });
     }
 
+    /// The name and the port of the service of a workload, if it has one.
+    pub(crate) fn service(&self, name: &str) -> Option<(String, u16)> {
+        let mut state = self.state();
+        let workload = state.workload(name)?;
+        Some((workload.service()?.to_owned(), workload.service_port?))
+    }
+
     /// Gives the service of a workload addresses.
     pub(crate) fn address(&self, name: &str, addresses: Vec<IpAddr>) {
         self.edit(|state| {

@@ -375,6 +375,10 @@ impl Supervisor {
         if request.port.is_some() && owner.is_some_and(|it| it != request.name) {
             bail!("there is a service `{service}` already; choose another --service");
         }
+        if self.adhoc.contains_key(&request.name) {
+            let known = self.context.board.service(&request.name);
+            request.join(known.as_ref().map(|(service, port)| (&**service, *port)))?;
+        }
         super::adhoc::start(self, request)
     }
 
