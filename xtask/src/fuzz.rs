@@ -15,7 +15,7 @@ use std::{
 const LIBRARIES: [&str; 4] = ["openapi", "profile", "matcher", "request_path"];
 
 /// What the sidecar reads, which takes minutes to build.
-const SIDECAR: [&str; 2] = ["first_bytes", "admin_path"];
+const SIDECAR: [&str; 3] = ["first_bytes", "admin_path", "original_dst"];
 
 /// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Where a connection was going before the firewall redirected it here.
 
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef};
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
 use tokio::net::TcpStream;
 
@@ -20,15 +20,27 @@ pub(crate) fn original(socket: &TcpStream) -> Result<SocketAddr, Astray> {
         IpAddr::V4(_) => socket.original_dst_v4(),
         IpAddr::V6(_) => socket.original_dst_v6(),
     };
-    let original = original.map_err(Astray::Unknown)?;
-    let original = original.as_socket().ok_or_else(|| {
-        let text = "the original destination is no address";
-        Astray::Unknown(io::Error::other(text))
-    })?;
-    Ok(SocketAddr::new(
-        original.ip().to_canonical(),
-        original.port(),
-    ))
+    address(&original.map_err(Astray::Unknown)?)
+}
+
+/// What the kernel answered, as an address that can be called.
+///
+/// # Errors
+///
+/// It is of neither kind of IP.
+pub(crate) fn address(answer: &SockAddr) -> Result<SocketAddr, Astray> {
+    match answer.as_socket() {
+        Some(SocketAddr::V6(addr)) => Ok(match addr.ip().to_canonical() {
+            IpAddr::V4(ip) => SocketAddr::new(ip.into(), addr.port()),
+            // Without its scope a link-local address cannot be called.
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, addr.port(), 0, addr.scope_id()).into(),
+        }),
+        Some(addr) => Ok(addr),
+        None => {
+            let text = "the original destination is no address";
+            Err(Astray::Unknown(io::Error::other(text)))
+        }
+    }
 }
 
 /// Where a call of the application's goes that was redirected to `local`.
@@ -77,13 +89,17 @@ pub(crate) fn inbound(
 /// Whether `addr` is where this proxy listens: what is sent there would come back for ever.
 fn is_own(addr: SocketAddr, local: SocketAddr, own: &[SocketAddr]) -> bool {
     let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    let ip = addr.ip();
     // Redirected connections have two destinations, this one has one.
-    if addr == local {
+    if (ip, addr.port()) == (local.ip(), local.port()) {
         return true;
     }
+    // Calling no address at all calls this machine.
+    let here = ip.is_loopback() || ip.is_unspecified() || ip == local.ip();
     own.iter().any(|own| {
-        let here = addr.ip().is_loopback() || addr.ip() == local.ip();
-        own.port() == addr.port() && (own.ip() == addr.ip() || own.ip().is_unspecified() && here)
+        let is_all = own.ip().is_unspecified() && here;
+        let is_here = own.ip().is_loopback() && ip.is_unspecified();
+        own.port() == addr.port() && (own.ip() == ip || is_all || is_here)
     })
 }
 
@@ -146,6 +162,10 @@ mod tests {
             ("127.0.0.1:4140", false),
             ("127.0.0.1:4143", false),
             ("[::1]:4143", false),
+            // Which is this machine.
+            ("0.0.0.0:4140", false),
+            ("0.0.0.0:4143", false),
+            ("0.0.0.0:80", true),
         ] {
             let result = outbound(addr(original), local, &own());
             assert_eq!(result.is_ok(), goes, "{original}: {result:?}");
@@ -169,6 +189,21 @@ mod tests {
             let result = inbound(addr(original), local, &own(), ports);
             assert_eq!(result.ok(), app.map(addr), "{original} {ports:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_of_the_kernel_is_an_address_that_can_be_called() {
+        for (answer, can_be_called) in [
+            ("10.1.2.3:80", "10.1.2.3:80"),
+            ("[::ffff:10.1.2.3]:80", "10.1.2.3:80"),
+            ("[fd00::1]:80", "[fd00::1]:80"),
+            ("[fe80::1%7]:80", "[fe80::1%7]:80"),
+        ] {
+            let read = address(&addr(answer).into()).unwrap();
+            assert_eq!(read, addr(can_be_called), "{answer}");
+        }
+        let path = SockAddr::unix("/a/path").unwrap();
+        assert!(matches!(address(&path), Err(Astray::Unknown(_))));
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::{
     admin::Admin,
+    capture,
     config::Limits,
     detect::{self, Hello, Protocol},
     registry::Registry,
@@ -9,6 +10,7 @@ use crate::{
 };
 use http::{Method, Uri};
 use mesh_tap::Tap;
+use socket2::SockAddr;
 use std::{net::SocketAddr, sync::Arc};
 
 /// What the first bytes of a connection were taken for.
@@ -55,4 +57,21 @@ pub fn admin(method: &Method, uri: &Uri) -> [Option<u16>; 2] {
     };
     let peers: [SocketAddr; 2] = [([192, 0, 2, 1], 9).into(), ([127, 0, 0, 1], 9).into()];
     peers.map(|peer| Some(admin.route(peer, method, uri)?.status().as_u16()))
+}
+
+/// Where a connection goes that was redirected to `local`, a call of the application's and one for
+/// it, if its original destination is what the kernel answered; `None` for nowhere.
+pub fn captured(
+    answer: &SockAddr,
+    local: SocketAddr,
+    own: &[SocketAddr],
+    ports: &[u16],
+) -> [Option<SocketAddr>; 2] {
+    let Ok(original) = capture::address(answer) else {
+        return [None; 2];
+    };
+    [
+        capture::outbound(original, local, own).ok(),
+        capture::inbound(original, local, own, ports).ok(),
+    ]
 }
