@@ -85,6 +85,12 @@ pub struct Limits {
           default_value = "20", value_parser = count)]
     pub resets: usize,
 
+    /// How many requests an HTTP/2 client may cancel at once, and again in every 10 s; those that
+    /// it does not cancel make good for as many
+    #[arg(long = "max-cancels", value_name = "N", env = "MESH_PROXY_MAX_CANCELS",
+          default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cancels: u32,
+
     /// How much of one message is buffered for a slow reader, in bytes
     #[arg(long = "max-buffer-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_BUFFER_BYTES",
           default_value = "409600", value_parser = count)]
@@ -184,6 +190,8 @@ impl Default for Limits {
             streams: 200,
             // h2's own: its answer to "rapid reset", CVE-2023-44487.
             resets: 20,
+            // nghttp2's, which forgives 33 a second where this forgives 100.
+            cancels: 1000,
             buffer_bytes: 400 * 1024,
             retry_body_bytes: 64 * 1024,
             retry_memory_bytes: 64 * 1024 * 1024,

@@ -13,11 +13,11 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// And one that sends more than this, too.
 const MOST: usize = 1024 * 1024;
 
-/// Closes `io` so that the client can read what it was last told.
+/// Says `last` and closes `io`, so that the client can read what it was last told.
 ///
 /// A socket that is closed with something left to read is reset, and a reset takes along what the
 /// peer has not read yet (RFC 9112, 9.6).
-pub(super) fn spawn(mut io: Io) {
+pub(super) fn spawn(mut io: Io, last: Vec<u8>) {
     // There is none when the worker itself ends.
     let Ok(runtime) = Handle::try_current() else {
         return;
@@ -25,7 +25,7 @@ pub(super) fn spawn(mut io: Io) {
     runtime.spawn(tokio::time::timeout(LIMIT, async move {
         let mut waste = [0; 1024];
         let mut read = 0;
-        if io.shutdown().await.is_err() {
+        if io.write_all(&last).await.is_err() || io.shutdown().await.is_err() {
             return;
         }
         while let Ok(n @ 1..) = io.read(&mut waste).await {

@@ -1,4 +1,6 @@
 mod body;
+mod cancels;
+mod frames;
 mod linger;
 mod pulse;
 mod refusal;
@@ -7,6 +9,7 @@ mod watchdog;
 
 use self::{
     body::Open,
+    cancels::{Cancels, Verdict},
     pulse::{Phase, Pulse},
     refusal::Texts,
     socket::Socket,
@@ -85,15 +88,17 @@ impl Server {
         });
         let result = match protocol {
             Protocol::Http2 => {
-                let io = TokioIo::new(Socket::new(io, pulse.clone(), None));
+                let io = Socket::new(io, pulse.clone(), self.texts.clone(), true);
+                let io = TokioIo::new(io);
                 let conn = self.http2().serve_connection(io, service);
                 let started = async { begins.started().await };
                 let watchdog = Watchdog::new(&self.limits, true);
+                let cancels = Some(Cancels::new(self.limits.cancels));
                 let shut_down = http2::Connection::graceful_shutdown;
-                Box::pin(watched(conn, shut_down, started, &pulse, watchdog)).await
+                Box::pin(watched(conn, shut_down, started, &pulse, watchdog, cancels)).await
             }
             _ => {
-                let io = Socket::new(io, pulse.clone(), Some(self.texts.clone()));
+                let io = Socket::new(io, pulse.clone(), self.texts.clone(), false);
                 let conn = self
                     .http1()
                     .serve_connection(TokioIo::new(io), service)
@@ -105,7 +110,7 @@ impl Server {
                 };
                 let watchdog = Watchdog::new(&self.limits, false);
                 let shut_down = http1::UpgradeableConnection::graceful_shutdown;
-                watched(conn, shut_down, heard, &pulse, watchdog).await
+                watched(conn, shut_down, heard, &pulse, watchdog, None).await
             }
         };
         if let Err(error) = result {
@@ -148,13 +153,14 @@ impl Server {
 }
 
 /// Runs `conn` to its end, tells it `when` it is to finish, and cuts it off when it waits for too
-/// long.
+/// long, or when its client has taken back too much, which only over HTTP/2 costs it nothing.
 async fn watched<C>(
     conn: C,
     shut_down: fn(Pin<&mut C>),
     when: impl Future<Output = ()>,
     pulse: &Pulse,
     mut watchdog: Watchdog,
+    mut cancels: Option<Cancels>,
 ) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -170,13 +176,36 @@ where
             shut_down(conn.as_mut());
             polled = conn.as_mut().poll(cx);
         }
+        if polled.is_pending()
+            && let Some(cancels) = &mut cancels
+        {
+            match cancels.judge(pulse) {
+                Verdict::Stay => {}
+                Verdict::Go => {
+                    tracing::debug!(limit = "--max-cancels", "connection asked to end");
+                    shut_down(conn.as_mut());
+                    polled = conn.as_mut().poll(cx);
+                }
+                Verdict::Out => {
+                    tracing::debug!(limit = "--max-cancels", "connection cut off");
+                    pulse.be_cancelled();
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
         while polled.is_pending() {
             let Some(phase) = watchdog.poll(pulse, cx) else {
                 return Poll::Pending;
             };
             tracing::debug!(limit = phase.flag(), "connection cut off");
             match phase {
-                Phase::Head => pulse.be_late(),
+                Phase::Head => {
+                    pulse.be_late();
+                    // HTTP/1 answers; HTTP/2 says it with the end of its socket.
+                    if cancels.is_some() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
                 Phase::Idle | Phase::Busy => shut_down(conn.as_mut()),
                 Phase::Stalled => return Poll::Ready(Ok(())),
             }

@@ -25,6 +25,14 @@ pub(super) struct Pulse {
     answering: AtomicBool,
     /// The head took too long.
     late: AtomicBool,
+    /// HTTP/2: a head, or another frame but one of a body, has begun and not ended.
+    in_frame: AtomicBool,
+    /// HTTP/2: heads and frames that have ended.
+    whole_frames: AtomicU32,
+    /// HTTP/2: streams that the client has reset.
+    resets: AtomicU32,
+    /// HTTP/2: those were too many.
+    cancelled: AtomicBool,
     /// The connection ends with an error that the client has yet to read.
     refused: AtomicBool,
 }
@@ -105,6 +113,36 @@ impl Pulse {
         self.late.load(Relaxed) && self.late.swap(false, Relaxed)
     }
 
+    pub(super) fn in_frame(&self, within: bool) {
+        self.in_frame.store(within, Relaxed);
+    }
+
+    pub(super) fn whole_frame(&self) {
+        add(&self.whole_frames, 1);
+    }
+
+    /// A stream was reset by the client.
+    pub(super) fn reset(&self) {
+        add(&self.resets, 1);
+    }
+
+    pub(super) fn resets(&self) -> u32 {
+        self.resets.load(Relaxed)
+    }
+
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
+    /// The client has reset too many streams.
+    pub(super) fn be_cancelled(&self) {
+        self.cancelled.store(true, Relaxed);
+    }
+
+    pub(super) fn was_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
     pub(super) fn refuse(&self) {
         self.refused.store(true, Relaxed);
     }
@@ -115,6 +153,10 @@ impl Pulse {
 
     /// What is waited for, and a number that changes with every bit of progress.
     pub(super) fn phase(&self, http2: bool) -> (Phase, u32) {
+        // Whatever its streams do: none hears anything more before this ends.
+        if self.in_frame.load(Relaxed) {
+            return (Phase::Head, self.whole_frames.load(Relaxed));
+        }
         if self.blocked.load(Relaxed) {
             return (Phase::Stalled, self.writes.load(Relaxed));
         }

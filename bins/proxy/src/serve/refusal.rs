@@ -1,14 +1,15 @@
 use crate::config::Limits;
 
-/// What a client is told when its HTTP/1 request cannot even be read.
+/// What a client is told when its request cannot even be read.
 ///
-/// hyper answers such requests itself, with a bare status, and offers no say in it. Nobody would
-/// know which limit it was.
+/// hyper answers such requests itself over HTTP/1, with a bare status, and offers no say in it, nor
+/// in how an HTTP/2 connection ends. Nobody would know which limit it was.
 #[derive(Debug)]
 pub(super) struct Texts {
     headers: usize,
     head_bytes: usize,
     head: std::time::Duration,
+    cancels: u32,
 }
 
 /// hyper's own answers: these, byte for byte.
@@ -24,6 +25,7 @@ impl Texts {
             headers: limits.headers,
             head_bytes: limits.head_bytes,
             head: limits.head,
+            cancels: limits.cancels,
         }
     }
 
@@ -53,14 +55,45 @@ impl Texts {
 
     /// For a head that took too long.
     pub(super) fn late(&self) -> Vec<u8> {
-        let text = format!("no whole head within {:?} (--head-limit)", self.head);
-        response("408 Request Timeout", &text)
+        response("408 Request Timeout", &self.no_head())
+    }
+
+    /// The same over HTTP/2.
+    pub(super) fn late_frame(&self) -> Vec<u8> {
+        be_calm(&self.no_head())
+    }
+
+    /// For an HTTP/2 client that resets its streams.
+    pub(super) fn cancelled(&self) -> Vec<u8> {
+        be_calm(&format!(
+            "more than {} requests were cancelled (--max-cancels)",
+            self.cancels
+        ))
+    }
+
+    fn no_head(&self) -> String {
+        format!("no whole head within {:?} (--head-limit)", self.head)
     }
 }
 
 /// Whether it is worth a closer look.
 pub(super) fn may_be(bytes: &[u8]) -> bool {
     bytes.len() <= HEAD.len() && bytes.starts_with(b"HTTP/1.1 4")
+}
+
+/// GOAWAY with ENHANCE_YOUR_CALM and a text that is for people (RFC 9113, 6.8).
+fn be_calm(text: &str) -> Vec<u8> {
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: u32 = 11;
+    // What was done of what it asked for is not known here, so it may be all of it.
+    const LAST_STREAM: u32 = u32::MAX >> 1;
+    let length = u8::try_from(8 + text.len()).unwrap_or(8);
+    let text = &text.as_bytes()[..usize::from(length) - 8];
+    let mut bytes = vec![0, 0, length, GOAWAY, 0, 0, 0, 0, 0];
+    bytes.extend(LAST_STREAM.to_be_bytes());
+    bytes.extend(ENHANCE_YOUR_CALM.to_be_bytes());
+    bytes.extend(text);
+    bytes
 }
 
 fn response(status: &str, text: &str) -> Vec<u8> {

@@ -1,4 +1,5 @@
 use super::{
+    frames::Frames,
     linger,
     pulse::Pulse,
     refusal::{self, Texts},
@@ -17,19 +18,24 @@ pub(super) struct Socket {
     /// Absent only while this is dropped.
     io: Option<Io>,
     pulse: Arc<Pulse>,
-    /// What hyper's own answers are replaced with; HTTP/2 has none.
-    texts: Option<Arc<Texts>>,
-    /// The rest of such a replacement.
+    texts: Arc<Texts>,
+    /// The frames that are read; HTTP/1 has none.
+    frames: Option<Frames>,
+    /// The rest of what hyper's own answer was replaced with.
     pending: Vec<u8>,
+    /// The last write was taken in part: another one goes on in the middle of a frame.
+    cut: bool,
 }
 
 impl Socket {
-    pub(super) fn new(io: Io, pulse: Arc<Pulse>, texts: Option<Arc<Texts>>) -> Self {
+    pub(super) fn new(io: Io, pulse: Arc<Pulse>, texts: Arc<Texts>, http2: bool) -> Self {
         Self {
             io: Some(io),
             pulse,
             texts,
+            frames: http2.then(Frames::new),
             pending: Vec::new(),
+            cut: false,
         }
     }
 
@@ -60,20 +66,43 @@ impl Socket {
 
     /// What to say in place of `bytes`, if it is hyper that refuses a request with them.
     fn replacement(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let texts = self.texts.as_ref()?;
-        match self.pulse.is_between_requests() {
-            true => texts.in_place_of(bytes),
+        match self.frames.is_none() && self.pulse.is_between_requests() {
+            true => self.texts.in_place_of(bytes),
             false => None,
+        }
+    }
+
+    /// The last word on an HTTP/2 connection that is cut off, if there is one and it would not be
+    /// taken for a part of another.
+    fn last_word(&self) -> Option<Vec<u8>> {
+        if self.frames.is_none() || self.cut {
+            return None;
+        }
+        if self.pulse.was_cancelled() {
+            return Some(self.texts.cancelled());
+        }
+        self.pulse.take_late().then(|| self.texts.late_frame())
+    }
+
+    /// Notes what the socket said to `offered` bytes.
+    fn wrote(&mut self, offered: usize, written: &Poll<io::Result<usize>>) {
+        self.pulse.wrote(written.is_pending());
+        if let Poll::Ready(Ok(written)) = written {
+            self.cut = *written < offered;
         }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.pulse.was_refused()
+        let last = match self.pulse.was_refused() {
+            true => Some(Vec::new()),
+            false => self.last_word(),
+        };
+        if let Some(last) = last
             && let Some(io) = self.io.take()
         {
-            linger::spawn(io);
+            linger::spawn(io, last);
         }
     }
 }
@@ -84,18 +113,21 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.pulse.take_late() {
-            if let Some(texts) = self.texts.clone() {
-                // Whatever does not fit into the socket now is lost with the connection.
-                let _ = self.refuse(texts.late(), cx)?;
-            }
+        if self.frames.is_none() && self.pulse.take_late() {
+            let text = self.texts.late();
+            // Whatever does not fit into the socket now is lost with the connection.
+            let _ = self.refuse(text, cx)?;
             // The end, for hyper.
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         ready!(self.io().poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.pulse.read();
+        let read = &buf.filled()[before..];
+        let Self { frames, pulse, .. } = &mut *self;
+        match frames {
+            Some(frames) => frames.read(read, pulse),
+            None if !read.is_empty() => pulse.read(),
+            None => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -113,7 +145,7 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = self.io().poll_write(cx, bytes);
-        self.pulse.wrote(written.is_pending());
+        self.wrote(bytes.len(), &written);
         written
     }
 
@@ -129,7 +161,7 @@ impl AsyncWrite for Socket {
         }
         ready!(self.poll_pending(cx))?;
         let written = self.io().poll_write_vectored(cx, bufs);
-        self.pulse.wrote(written.is_pending());
+        self.wrote(bufs.iter().map(|buf| buf.len()).sum(), &written);
         written
     }
 

@@ -39,12 +39,12 @@ async fn upstream() -> (Upstream, Running) {
 
 /// Sends `burst` until the proxy closes, or has taken all of `times`. The GOAWAY's code, if any.
 async fn flood(wire: &mut Wire, burst: &[u8], times: usize) -> Option<u32> {
-    let before = resident();
-    for _ in 0..times {
-        wire.say(burst).await;
-    }
-    let grown = resident().saturating_sub(before);
-    assert!(grown < FLAT, "grown by {grown} bytes");
+    is_flat(async {
+        for _ in 0..times {
+            wire.say(burst).await;
+        }
+    })
+    .await;
     // After a last word that a living connection answers.
     wire.say(frame(PING, 0, 0, b"the last")).await;
     loop {
@@ -57,8 +57,16 @@ async fn flood(wire: &mut Wire, burst: &[u8], times: usize) -> Option<u32> {
     }
 }
 
+/// Panics if memory grows by what is done.
+pub(crate) async fn is_flat(done: impl Future<Output = ()>) {
+    let before = resident();
+    done.await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < FLAT, "grown by {grown} bytes");
+}
+
 /// Others are served meanwhile.
-async fn is_alive(proxy: &Running) {
+pub(crate) async fn is_alive(proxy: &Running) {
     let mut client = Client::http2(proxy.addr()).await;
     assert_eq!(client.get("a", "/").await.unwrap().status, 200);
 }
@@ -115,18 +123,18 @@ async fn floods_of_settings_and_pings_whose_answers_nobody_reads_are_held_back()
         frame(PING, 0, 0, b"12345678"),
         frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
     ] {
-        let before = resident();
         let mut wire = Wire::http2(proxy.addr(), &[]).await;
         let burst = one.repeat(10_000);
-        for _ in 0..50 {
-            // The proxy stops reading when its answers are not read.
-            let saying = tokio::time::timeout(Duration::from_millis(200), wire.say(&burst));
-            if saying.await.is_err() {
-                break;
+        is_flat(async {
+            for _ in 0..50 {
+                // The proxy stops reading when its answers are not read.
+                let saying = tokio::time::timeout(Duration::from_millis(200), wire.say(&burst));
+                if saying.await.is_err() {
+                    break;
+                }
             }
-        }
-        let grown = resident().saturating_sub(before);
-        assert!(grown < FLAT, "grown by {grown} bytes");
+        })
+        .await;
     }
     is_alive(&proxy).await;
 }
@@ -165,15 +173,15 @@ async fn a_window_that_stays_shut_holds_little_and_not_for_ever() {
     let proxy = Running::start(config);
     // SETTINGS_INITIAL_WINDOW_SIZE is 0.
     let mut wire = Wire::http2(proxy.addr(), &[(4, 0)]).await;
-    let before = resident();
-    for n in 0..100_u32 {
-        wire.say(frame(HEADERS, END_HEADERS | END_STREAM, n * 2 + 1, &get()))
-            .await;
-    }
-    // 800 MB wait to be read; the proxy gives up.
-    while wire.frame().await.is_some() {}
-    let grown = resident().saturating_sub(before);
-    assert!(grown < FLAT, "grown by {grown} bytes");
+    is_flat(async {
+        for n in 0..100_u32 {
+            wire.say(frame(HEADERS, END_HEADERS | END_STREAM, n * 2 + 1, &get()))
+                .await;
+        }
+        // 800 MB wait to be read; the proxy gives up.
+        while wire.frame().await.is_some() {}
+    })
+    .await;
     let reply = Client::http2(proxy.addr())
         .await
         .get("a", "/")

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancels;
 mod chunks;
 mod expect;
 mod flood;
