@@ -36,8 +36,11 @@ impl Answer {
 
 impl Wire {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        let socket = TcpStream::connect(addr).await.unwrap();
+        // What is said in parts arrives in parts, and at once.
+        socket.set_nodelay(true).unwrap();
         Self {
-            socket: TcpStream::connect(addr).await.unwrap(),
+            socket,
             unread: Vec::new(),
         }
     }
