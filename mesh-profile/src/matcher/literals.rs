@@ -1,4 +1,4 @@
-use super::{NONE, NodeId};
+use super::{NONE, NodeId, segments::same};
 
 /// The children of all nodes by literal segment: one open hash table.
 ///
@@ -54,21 +54,23 @@ impl Literals {
         table
     }
 
-    pub(super) fn get(&self, parent: NodeId, segment: &[u8]) -> NodeId {
+    pub(super) fn get(&self, parent: NodeId, segment: &[u8]) -> Option<NodeId> {
         let hash = hash(parent, segment);
         let mut at = self.start(hash);
         loop {
             let slot = &self.slots[at];
             if slot.tag == tag(hash)
                 && slot.parent == parent
-                && slot.len as usize == segment.len()
-                && self.text[slot.start as usize..][..segment.len()] == *segment
+                && same(
+                    &self.text[slot.start as usize..][..slot.len as usize],
+                    segment,
+                )
             {
-                return slot.child;
+                return Some(slot.child);
             }
             // At least half of the slots are empty, so the probe ends.
             if slot.parent == NONE {
-                return NONE;
+                return None;
             }
             at = (at + 1) & (self.slots.len() - 1);
         }

@@ -17,7 +17,6 @@ pub(crate) mod template;
 mod terms;
 
 use self::literals::Literals;
-use self::segments::Segments;
 use self::set::RegexSet;
 use self::template::{Mixed, Tail};
 use crate::request::RequestMatch;
@@ -142,17 +141,12 @@ impl MethodSet {
 struct Search<'a> {
     method: &'a Method,
     methods: MethodSet,
-    segments: Segments<'a>,
+    path: &'a str,
     conditions: &'a [RequestMatch],
     best: RouteId,
 }
 
-impl<'a> Search<'a> {
-    fn segment(&self, number: usize) -> &'a [u8] {
-        let (from, to) = self.segments.bounds(number);
-        &self.segments.path().as_bytes()[from..to]
-    }
-
+impl Search<'_> {
     fn wants(&self, lowest: RouteId, methods: MethodSet) -> bool {
         lowest < self.best && methods.meets(self.methods)
     }
@@ -166,13 +160,10 @@ impl Matcher {
         method: &Method,
         path: &str,
     ) -> Option<usize> {
-        let Some(segments) = Segments::new(path) else {
-            return conditions.iter().position(|c| c.is_match(method, path));
-        };
         let mut search = Search {
             method,
             methods: self.method_set(method),
-            segments,
+            path,
             conditions,
             best: NONE,
         };
@@ -200,45 +191,52 @@ impl Matcher {
         MethodSet::bit(bit)
     }
 
-    /// Looks at the routes of the paths that go on from `node` with segment `number`. Each node is
-    /// visited once at most; the recursion is as deep as the longest template.
-    fn walk(&self, mut node: NodeId, mut number: usize, search: &mut Search<'_>) {
+    /// Looks at the routes of the paths that go on from `node` with the segment that begins at
+    /// `from`. Each node is visited once at most; the recursion is as deep as the longest template.
+    fn walk(&self, mut node: NodeId, mut from: usize, search: &mut Search<'_>) {
+        let path = search.path.as_bytes();
         loop {
-            let child = match self.nodes[node as usize].next {
-                Next::Nowhere => return,
-                Next::Any(child, 0) => child,
-                Next::Branches(at) => {
-                    return self.branch(node, &self.branches[at as usize], number, search);
-                }
-                next => self.step(node, next, search.segment(number)),
+            let next = self.nodes[node as usize].next;
+            if let Next::Branches(at) = next {
+                return self.branch(node, &self.branches[at as usize], from, search);
+            }
+            let Some((child, to)) = self.step(node, next, path, from) else {
+                return;
             };
-            if !self.arrive(child, number, search) {
+            if !self.arrive(child, to, search) {
                 return;
             }
-            (node, number) = (child, number + 1);
+            (node, from) = (child, to + 1);
         }
     }
 
-    /// The one way to go by `segment`.
-    fn step(&self, node: NodeId, next: Next, segment: &[u8]) -> NodeId {
+    /// The one way to go by the segment that begins at `from`, and where that ends.
+    fn step(&self, node: NodeId, next: Next, path: &[u8], from: usize) -> Option<(NodeId, usize)> {
         match next {
-            Next::One(text, child) if self.text[text.range()] == *segment => child,
-            Next::Any(child, min) if segment.len() >= min => child,
-            Next::Many => self.literals.get(node, segment),
-            _ => NONE,
+            Next::One(text, child) => {
+                let to = segments::end_of(&self.text[text.range()], path, from)?;
+                Some((child, to))
+            }
+            Next::Any(child, min) => {
+                let to = segments::end(path, from);
+                (to - from >= min).then_some((child, to))
+            }
+            Next::Many => {
+                let to = segments::end(path, from);
+                Some((self.literals.get(node, &path[from..to])?, to))
+            }
+            Next::Nowhere | Next::Branches(_) => None,
         }
     }
 
-    /// Whether a walk goes on from `child`, to which segment `number` led. If that was the last,
-    /// what ends there counts.
-    fn arrive(&self, child: NodeId, number: usize, search: &mut Search<'_>) -> bool {
-        let Some(node) = self.nodes.get(child as usize) else {
-            return false;
-        };
+    /// Whether a walk goes on from `child`, to which a segment led that ends at `to`. If that was
+    /// the last, what ends there counts.
+    fn arrive(&self, child: NodeId, to: usize, search: &mut Search<'_>) -> bool {
+        let node = &self.nodes[child as usize];
         if !search.wants(node.lowest, node.methods) {
             return false;
         }
-        if !search.segments.is_last(number) {
+        if to < search.path.len() {
             return true;
         }
         let mut ends = self.ends[node.ends.range()].iter();
@@ -248,27 +246,27 @@ impl Matcher {
         false
     }
 
-    fn branch(&self, node: NodeId, branches: &Branches, number: usize, search: &mut Search<'_>) {
-        let (from, to) = search.segments.bounds(number);
-        let path = search.segments.path();
+    fn branch(&self, node: NodeId, branches: &Branches, from: usize, search: &mut Search<'_>) {
+        let path = search.path;
         self.tails(branches.tails, &path[from..], search);
 
         // Literals first: they are likely to have the lower numbers, and spare us the others.
+        if let Some((child, to)) = self.step(node, branches.literals, path.as_bytes(), from) {
+            self.enter(child, to, search);
+        }
+        let to = segments::end(path.as_bytes(), from);
         let segment = &path[from..to];
-        let literal = self.step(node, branches.literals, segment.as_bytes());
         let [any, some] = branches.any;
-        for child in [literal, if segment.is_empty() { NONE } else { some }, any] {
-            if self.arrive(child, number, search) {
-                self.walk(child, number + 1, search);
-            }
+        if some != NONE && !segment.is_empty() {
+            self.enter(some, to, search);
+        }
+        if any != NONE {
+            self.enter(any, to, search);
         }
         for (mixed, child) in &self.mixed[branches.mixed.range()] {
             let node = &self.nodes[*child as usize];
-            if search.wants(node.lowest, node.methods)
-                && mixed.is_match(segment)
-                && self.arrive(*child, number, search)
-            {
-                self.walk(*child, number + 1, search);
+            if search.wants(node.lowest, node.methods) && mixed.is_match(segment) {
+                self.enter(*child, to, search);
             }
         }
         for set in &self.sets[branches.sets.range()] {
@@ -277,6 +275,13 @@ impl Matcher {
             }
         }
         self.hard(branches.hard, search);
+    }
+
+    /// Goes on from `child`, to which a segment led that ends at `to`.
+    fn enter(&self, child: NodeId, to: usize, search: &mut Search<'_>) {
+        if self.arrive(child, to, search) {
+            self.walk(child, to + 1, search);
+        }
     }
 
     fn tails(&self, tails: Span, rest: &str, search: &mut Search<'_>) {
@@ -296,8 +301,7 @@ impl Matcher {
                 break;
             }
             let condition = &search.conditions[entry.route as usize];
-            if entry.methods.meets(search.methods)
-                && condition.is_match(search.method, search.segments.path())
+            if entry.methods.meets(search.methods) && condition.is_match(search.method, search.path)
             {
                 search.best = entry.route;
             }

@@ -1,70 +1,34 @@
-/// A path and where its segments end, found in one pass before the walk.
-pub(super) struct Segments<'a> {
-    path: &'a str,
-    /// Of those that a template may tell apart.
-    ends: [u16; MAX],
-    /// The number of the last segment, or none of these if there are more.
-    last: usize,
-}
+//! Where a segment of a path ends, and whether it is the one that is looked for.
+//!
+//! Segments are a few bytes long: too short for what a general search or comparison sets up, so
+//! both look at eight bytes at a time.
 
-/// One more than the longest template has, so that a path that goes on is seen to.
-const MAX: usize = super::template::MAX_SEGMENTS + 2;
-
-impl<'a> Segments<'a> {
-    /// `None` for a path that is longer than a URI may be: 64 KiB.
-    pub(super) fn new(path: &'a str) -> Option<Self> {
-        let len = u16::try_from(path.len()).ok()?;
-        let mut segments = Self {
-            path,
-            ends: [0; MAX],
-            last: 0,
+/// Where the segment ends that begins at `from`: at the next slash, or where `path` ends.
+#[inline]
+pub(super) fn end(path: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(chunk) = path.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = slashes(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return at + first(found);
+        }
+        at += 8;
+    }
+    // What is left, from the path's last eight bytes if it has as many.
+    let seen = 8 - path.len().saturating_sub(at);
+    if let Some(last) = path.last_chunk::<8>()
+        && seen < 8
+    {
+        let found = slashes(u64::from_le_bytes(*last) >> (8 * seen));
+        return if found == 0 {
+            path.len()
+        } else {
+            at + first(found)
         };
-        // Eight bytes at a time: segments are too short for what a general search sets up.
-        let (chunks, rest) = path.as_bytes().as_chunks::<8>();
-        let mut start = 0;
-        for chunk in chunks {
-            let mut found = slashes(u64::from_le_bytes(*chunk));
-            while found != 0 {
-                segments.slash(start + found.trailing_zeros() as u16 / 8);
-                found &= found - 1;
-            }
-            start += 8;
-        }
-        for byte in rest {
-            if *byte == b'/' {
-                segments.slash(start);
-            }
-            start += 1;
-        }
-        if let Some(end) = segments.ends.get_mut(segments.last) {
-            *end = len;
-        }
-        Some(segments)
     }
-
-    fn slash(&mut self, at: u16) {
-        if let Some(end) = self.ends.get_mut(self.last) {
-            *end = at;
-            self.last += 1;
-        }
-    }
-
-    pub(super) fn path(&self) -> &'a str {
-        self.path
-    }
-
-    pub(super) fn is_last(&self, number: usize) -> bool {
-        number == self.last
-    }
-
-    /// Where the segment of this number begins and ends; it must not be beyond the last.
-    pub(super) fn bounds(&self, number: usize) -> (usize, usize) {
-        let from = match number {
-            0 => 0,
-            _ => usize::from(self.ends[number - 1]) + 1,
-        };
-        (from, self.ends[number].into())
-    }
+    let rest = path.get(at..).unwrap_or_default();
+    let slash = rest.iter().position(|byte| *byte == b'/');
+    at + slash.unwrap_or(rest.len())
 }
 
 /// The high bit of each byte that is a slash.
@@ -77,29 +41,74 @@ fn slashes(chunk: u64) -> u64 {
     !(((zero_at_slash & LOW) + LOW) | zero_at_slash | LOW)
 }
 
+/// The number of the first byte that [`slashes`] found.
+fn first(found: u64) -> usize {
+    found.trailing_zeros() as usize / 8
+}
+
+/// Where the segment `literal` ends, if it is the one that begins at `from`.
+#[inline]
+pub(super) fn end_of(literal: &[u8], path: &[u8], from: usize) -> Option<usize> {
+    let end = from + literal.len();
+    let is_end = matches!(path.get(end), None | Some(b'/'));
+    (is_end && same(path.get(from..end)?, literal)).then_some(end)
+}
+
+/// Whether two segments are the same.
+#[inline]
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0..4 => a.iter().eq(b),
+        4..8 => ends::<4>(a) == ends::<4>(b),
+        8..=16 => ends::<8>(a) == ends::<8>(b),
+        _ => a == b,
+    }
+}
+
+/// The first bytes and the last, which may be the same ones.
+fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    bytes.first_chunk().zip(bytes.last_chunk())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn a_path_may_be_as_long_as_a_uri() {
-        let path = "/".repeat(65_535);
-        assert!(Segments::new(&path).is_some());
-        assert!(Segments::new(&(path + "x")).is_none());
-    }
-
     proptest! {
         #[test]
         fn segments_are_what_stands_between_slashes(path in "[/0.a-c\u{e9}\u{202f}]{0,200}") {
-            let segments = Segments::new(&path).unwrap();
-            for (number, expected) in path.split('/').enumerate().take(MAX) {
-                let (from, to) = segments.bounds(number);
+            let mut from = 0;
+            for expected in path.split('/') {
+                let to = end(path.as_bytes(), from);
                 prop_assert_eq!(&path[from..to], expected);
+                prop_assert_eq!(end_of(expected.as_bytes(), path.as_bytes(), from), Some(to));
+                from = to + 1;
             }
-            let last = path.split('/').count() - 1;
-            prop_assert_eq!(segments.is_last(last), last < MAX);
-            prop_assert_eq!((0..MAX).filter(|n| segments.is_last(*n)).count(), usize::from(last < MAX));
+            prop_assert_eq!(from, path.len() + 1);
+        }
+
+        #[test]
+        fn a_segment_is_the_same_as_no_other(
+            a in "[ab]{0,20}", b in "[ab]{0,20}", changed in any::<prop::sample::Index>()
+        ) {
+            prop_assert_eq!(same(a.as_bytes(), b.as_bytes()), a == b);
+            let mut other = a.clone().into_bytes();
+            prop_assert!(same(a.as_bytes(), &other));
+            if !a.is_empty() {
+                other[changed.index(a.len())] = b'c';
+                prop_assert!(!same(a.as_bytes(), &other));
+            }
+        }
+
+        #[test]
+        fn a_literal_is_a_whole_segment_or_none(path in "[/ab]{0,24}", literal in "[ab]{0,9}") {
+            let to = end(path.as_bytes(), 0);
+            let expected = (path[..to] == literal).then_some(to);
+            prop_assert_eq!(end_of(literal.as_bytes(), path.as_bytes(), 0), expected);
         }
     }
 }

@@ -26,7 +26,7 @@ impl RegexSet {
             // No pattern looks at what is before the path, so that there is a start.
             return;
         };
-        for byte in search.segments.path().bytes() {
+        for byte in search.path.bytes() {
             state = self.dfa.next_state(state, byte);
             if self.dfa.is_special_state(state) && self.dfa.is_dead_state(state) {
                 return;

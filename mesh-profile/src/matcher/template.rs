@@ -1,3 +1,4 @@
+use super::segments::same;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 use std::borrow::Cow;
 
@@ -88,6 +89,9 @@ impl Segment {
 
 impl Mixed {
     pub(crate) fn is_match(&self, segment: &str) -> bool {
+        if let [(min, last)] = self.rest.as_slice() {
+            return self.is_around(segment.as_bytes(), *min, last.as_bytes());
+        }
         let Some(mut rest) = segment.strip_prefix(&*self.first) else {
             return false;
         };
@@ -108,6 +112,17 @@ impl Mixed {
         }
         rest.strip_suffix(&**last)
             .is_some_and(|rest| rest.len() >= *last_min)
+    }
+}
+
+impl Mixed {
+    /// Whether `segment` begins with the first literal and ends with `last`, and has so much in
+    /// between: what most templates ask.
+    fn is_around(&self, segment: &[u8], min: usize, last: &[u8]) -> bool {
+        let first = self.first.as_bytes();
+        segment.len() >= first.len() + min + last.len()
+            && same(&segment[..first.len()], first)
+            && same(&segment[segment.len() - last.len()..], last)
     }
 }
 
