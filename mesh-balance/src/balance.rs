@@ -1,6 +1,6 @@
 use crate::{BalanceBody, BalanceHandle, Config, EndpointStatus, ResponseFuture, watch::Shared};
 use http::{Request, Response};
-use mesh_core::BoxError;
+use mesh_core::{BoxError, Moment};
 use std::{
     fmt,
     sync::Arc,
@@ -68,6 +68,7 @@ where
     /// If there is no endpoint to send `req` to, and no tokio runtime with time enabled to wait
     /// for one.
     fn call(&mut self, req: Request<B>) -> Self::Future {
+        let _moment = Moment::begin();
         ResponseFuture::new(&self.shared, req)
     }
 }

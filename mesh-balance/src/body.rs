@@ -1,19 +1,20 @@
 use crate::endpoint::InFlight;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route};
+use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Moment, Route};
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
+    fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 /// What must be remembered of a request to learn from its response.
-#[derive(Debug)]
 pub(crate) struct Exchange {
     in_flight: InFlight,
-    route: Option<Route>,
+    classify: Option<Arc<dyn Classify>>,
     is_grpc: bool,
     status: StatusCode,
     class: Option<Class>,
@@ -23,7 +24,7 @@ impl Exchange {
     pub(crate) fn new<B>(req: &Request<B>, in_flight: InFlight) -> Self {
         Self {
             in_flight,
-            route: Route::of(req).cloned(),
+            classify: Route::of(req).and_then(Route::own_classify).cloned(),
             is_grpc: Head::is_grpc(req),
             status: StatusCode::OK,
             class: None,
@@ -74,14 +75,23 @@ impl Exchange {
 
     fn classify(&mut self, headers: &HeaderMap, end: Option<End<'_>>) {
         let head = Head::new(self.is_grpc, self.status, headers);
-        let class = match &self.route {
-            Some(route) => route.classify().classify(&head, end),
+        let class = match &self.classify {
+            Some(classify) => classify.classify(&head, end),
             None => DefaultClassify.classify(&head, end),
         };
         if let Some(class) = class {
             self.in_flight.outcome(class);
             self.class = Some(class);
         }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("in_flight", &self.in_flight)
+            .field("class", &self.class)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,6 +116,7 @@ impl<B: Body> Body for BalanceBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
+        let _moment = Moment::begin();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         if let Some(exchange) = this.exchange {
             let end = match &frame {

@@ -4,7 +4,7 @@ use crate::{
     load::{Load, Nanos, START},
     random::Random,
 };
-use mesh_core::Class;
+use mesh_core::{Class, Moment};
 use std::{
     net::SocketAddr,
     sync::{
@@ -37,7 +37,7 @@ pub(crate) struct Core {
     ejected: AtomicUsize,
     /// When the earliest probe is due; never, if no endpoint is ejected.
     pub(crate) next_probe: AtomicU64,
-    epoch: Instant,
+    epoch: std::time::Instant,
 }
 
 impl Core {
@@ -50,12 +50,26 @@ impl Core {
             present: AtomicUsize::new(0),
             ejected: AtomicUsize::new(0),
             next_probe: AtomicU64::new(Nanos::MAX),
-            epoch: Instant::now(),
+            epoch: clock(),
         }
     }
 
     pub(crate) fn now(&self) -> Nanos {
-        let elapsed = self.epoch.elapsed();
+        self.nanos(clock())
+    }
+
+    /// The time at which a request comes.
+    pub(crate) fn arriving(&self) -> Nanos {
+        self.nanos(Moment::arriving(clock))
+    }
+
+    /// The time at which a response comes, or its end.
+    pub(crate) fn leaving(&self) -> Nanos {
+        self.nanos(Moment::leaving(clock))
+    }
+
+    fn nanos(&self, now: std::time::Instant) -> Nanos {
+        let elapsed = now.saturating_duration_since(self.epoch);
         elapsed.as_secs() * 1_000_000_000 + Nanos::from(elapsed.subsec_nanos())
     }
 
@@ -67,6 +81,10 @@ impl Core {
             })
             .is_ok()
     }
+}
+
+fn clock() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 /// What is known of one endpoint from when it appears until its last request has ended.
@@ -100,6 +118,11 @@ impl Record {
             breaker: Mutex::new(Breaker::new()),
             core,
         }
+    }
+
+    /// Requests whose response has not ended: each holds a reference, and so does the list.
+    pub(crate) fn in_flight(record: &Arc<Self>) -> usize {
+        Arc::strong_count(record).saturating_sub(1)
     }
 
     pub(crate) fn is_ejected(&self) -> bool {
@@ -171,7 +194,8 @@ impl Record {
     }
 }
 
-/// One request at an endpoint, from the choice until its response has ended.
+/// One request at an endpoint, from the choice until its response has ended. It counts by the
+/// reference that it holds.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     record: Arc<Record>,
@@ -184,7 +208,6 @@ pub(crate) struct InFlight {
 impl InFlight {
     /// `since` is when it began, if its latency is to be a sample.
     pub(crate) fn begin(record: Arc<Record>, since: Option<Nanos>, probe: bool) -> Self {
-        record.load.begin();
         Self {
             record,
             since,
@@ -195,7 +218,7 @@ impl InFlight {
     /// The first frame of a good answer is here.
     pub(crate) fn answered(&mut self) {
         if let Some(since) = self.since.take() {
-            let now = self.record.core.now();
+            let now = self.record.core.leaving();
             self.record.load.answered(now, seconds(since, now));
         }
     }
@@ -203,7 +226,7 @@ impl InFlight {
     /// Counts the exchange; the end of one may correct what its head said.
     pub(crate) fn outcome(&mut self, class: Class) {
         if class.is_failure() {
-            let now = self.record.core.now();
+            let now = self.record.core.leaving();
             self.unanswered(now);
             self.record.failure(now, self.probe);
         } else {
@@ -222,7 +245,9 @@ impl InFlight {
 
     fn unanswered(&mut self, now: Nanos) {
         if let Some(since) = self.since.take() {
-            self.record.load.unanswered(now, seconds(since, now));
+            let in_flight = Record::in_flight(&self.record);
+            let seconds = seconds(since, now);
+            self.record.load.unanswered(now, seconds, in_flight);
         }
     }
 }
@@ -236,7 +261,6 @@ impl Drop for InFlight {
                 self.record.abandon_probe(now);
             }
         }
-        self.record.load.end();
     }
 }
 
@@ -263,17 +287,21 @@ pub struct EndpointStatus {
 }
 
 impl EndpointStatus {
-    pub(crate) fn of(record: &Record, now: Nanos) -> Self {
+    pub(crate) fn of(record: &Arc<Record>, now: Nanos) -> Self {
+        let in_flight = Record::in_flight(record);
         let latency = record
             .load
-            .latency(now)
+            .latency(now, in_flight)
             .map_or(START, Duration::from_secs_f32);
         Self {
             addr: record.addr,
-            in_flight: record.load.in_flight() as usize,
+            in_flight,
             latency,
             failure_ratio: record.load.failure_ratio(now).into(),
-            load: record.load.cost(now, latency.as_secs_f32()).into(),
+            load: record
+                .load
+                .cost(now, latency.as_secs_f32(), in_flight)
+                .into(),
             ejected: record.is_ejected(),
         }
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use mesh_core::{Attempt, BoxError};
+use mesh_core::{Attempt, BoxError, Moment};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -132,6 +132,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         const AGAIN: &str = "polled after it was ready";
         let mut state = self.project().state;
+        let _moment = Moment::begin();
         loop {
             match state.as_mut().project() {
                 StateProj::Waiting { waiting } => {

@@ -38,7 +38,7 @@ const PENALTY: f32 = 1.0;
 /// A failure ratio that may as well be none.
 const NEGLIGIBLE: f32 = 1e-4;
 
-/// How busy, slow and broken an endpoint is.
+/// How slow and broken an endpoint is, and what that costs as busy as it is.
 ///
 /// `cost = (latency + 1 s x odds^2) x (in flight + 1)`, where latency is a peak-EWMA (up to any
 /// higher sample at once, down with a time constant of 10 s) and odds are those of failing, an
@@ -54,7 +54,6 @@ pub(crate) struct Load {
     /// Seconds, or [`UNKNOWN`].
     latency: Decaying,
     failures: Decaying,
-    in_flight: AtomicU32,
     /// Requests since the last sample, of an endpoint that is sampled now and then.
     skipped: AtomicU32,
 }
@@ -65,43 +64,31 @@ impl Load {
         Self {
             latency: Decaying::new(now, UNKNOWN),
             failures: Decaying::new(now, 0.0),
-            in_flight: AtomicU32::new(0),
             skipped: AtomicU32::new(0),
         }
     }
 
-    /// What it costs to choose this endpoint now, if it takes `latency` seconds.
-    pub(crate) fn cost(&self, now: Nanos, latency: f32) -> f32 {
+    /// What it costs to choose this endpoint now, which has so many requests in flight, if it
+    /// takes `latency` seconds.
+    pub(crate) fn cost(&self, now: Nanos, latency: f32, in_flight: usize) -> f32 {
         let failures = self.failure_ratio(now);
         let odds = if failures < NEGLIGIBLE {
             0.0
         } else {
             failures / (1.0 - failures)
         };
-        (latency.max(FLOOR) + PENALTY * odds * odds) * (self.in_flight() as f32 + 1.0)
+        (latency.max(FLOOR) + PENALTY * odds * odds) * (in_flight as f32 + 1.0)
     }
 
     /// Seconds, once there has been a sample.
-    pub(crate) fn latency(&self, now: Nanos) -> Option<f32> {
-        let slower = if self.in_flight() == 0 { 1.0 } else { BUSY };
+    pub(crate) fn latency(&self, now: Nanos, in_flight: usize) -> Option<f32> {
+        let slower = if in_flight == 0 { 1.0 } else { BUSY };
         let latency = self.latency.at(now, slower);
         (latency > UNKNOWN).then_some(latency)
     }
 
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
-    }
-
     pub(crate) fn failure_ratio(&self, now: Nanos) -> f32 {
         self.failures.at(now, 1.0).min(0.999)
-    }
-
-    pub(crate) fn begin(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
     }
 
     /// Whether it is time for a sample of an endpoint that is sampled now and then: always until
@@ -131,8 +118,8 @@ impl Load {
     /// Learns that after `seconds` there was no good answer: at least as slow as that.
     ///
     /// A failure that came fast, or a caller that left early, says nothing of being fast.
-    pub(crate) fn unanswered(&self, now: Nanos, seconds: f32) {
-        let believed = self.latency(now).unwrap_or(START.as_secs_f32());
+    pub(crate) fn unanswered(&self, now: Nanos, seconds: f32, in_flight: usize) {
+        let believed = self.latency(now, in_flight).unwrap_or(START.as_secs_f32());
         if seconds > believed {
             self.latency.update(now, |_, _| seconds);
         }
@@ -223,12 +210,13 @@ mod tests {
     const MS: Nanos = 1_000_000;
     const SECOND: Nanos = 1_000 * MS;
 
-    fn cost(load: &Load, now: Nanos) -> f32 {
-        load.cost(now, load.latency(now).unwrap_or(START.as_secs_f32()))
+    fn cost(load: &Load, now: Nanos, in_flight: usize) -> f32 {
+        let latency = load.latency(now, in_flight).unwrap_or(START.as_secs_f32());
+        load.cost(now, latency, in_flight)
     }
 
     fn latency(load: &Load, now: Nanos) -> f32 {
-        load.latency(now).unwrap()
+        load.latency(now, 0).unwrap()
     }
 
     fn close(a: f32, b: f32) -> bool {
@@ -253,12 +241,10 @@ mod tests {
     fn an_idle_endpoint_looks_better_with_time_and_a_busy_one_too_but_slowly() {
         let load = Load::new(0);
         load.answered(0, 1.0);
-        assert!(close(cost(&load, 10 * SECOND), (-1f32).exp()));
-        load.begin();
-        assert!(cost(&load, 10 * SECOND) > 1.4);
-        assert!(close(cost(&load, 30 * SECOND), 2.0 * (-1f32).exp()));
-        load.end();
-        assert!(close(cost(&load, 1_000 * SECOND), FLOOR));
+        assert!(close(cost(&load, 10 * SECOND, 0), (-1f32).exp()));
+        assert!(cost(&load, 10 * SECOND, 1) > 1.4);
+        assert!(close(cost(&load, 30 * SECOND, 1), 2.0 * (-1f32).exp()));
+        assert!(close(cost(&load, 1_000 * SECOND, 0), FLOOR));
     }
 
     #[test]
@@ -266,13 +252,10 @@ mod tests {
         let (good, bad) = (Load::new(0), Load::new(0));
         good.answered(0, 0.2);
         for n in 0..10 {
-            bad.unanswered(n * MS, 0.000_1);
+            bad.unanswered(n * MS, 0.000_1, 0);
             bad.outcome(n * MS, true);
         }
-        for _ in 0..9 {
-            good.begin();
-        }
-        assert!(cost(&bad, 10 * MS) > cost(&good, 10 * MS));
+        assert!(cost(&bad, 10 * MS, 0) > cost(&good, 10 * MS, 9));
     }
 
     #[test]
@@ -280,20 +263,20 @@ mod tests {
         let load = Load::new(0);
         load.answered(0, 0.02);
         load.outcome(0, true);
-        assert!(cost(&load, 0) < 0.02 + 0.013);
+        assert!(cost(&load, 0, 0) < 0.02 + 0.013);
         for _ in 0..20 {
             load.outcome(0, false);
         }
-        assert!(cost(&load, 0) < 0.02 + 0.000_5);
+        assert!(cost(&load, 0, 0) < 0.02 + 0.000_5);
     }
 
     #[test]
     fn a_caller_that_left_says_that_it_took_at_least_so_long() {
         let load = Load::new(0);
         load.answered(0, 0.01);
-        load.unanswered(0, 0.005);
+        load.unanswered(0, 0.005, 0);
         assert!(close(latency(&load, 0), 0.01));
-        load.unanswered(0, 0.3);
+        load.unanswered(0, 0.3, 0);
         assert!(close(latency(&load, 0), 0.3));
     }
 
@@ -308,16 +291,14 @@ mod tests {
                 now += pause;
                 match what {
                     0 => load.answered(now, seconds),
-                    1 => load.unanswered(now, seconds),
+                    1 => load.unanswered(now, seconds, 0),
                     2 => load.outcome(now, true),
                     _ => load.outcome(now, false),
                 }
-                let before = cost(&load, now);
+                let before = cost(&load, now, 0);
                 prop_assert!(before.is_finite() && before >= FLOOR);
-                load.begin();
-                prop_assert!(cost(&load, now) > before * 1.5);
-                load.end();
-                prop_assert!(cost(&load, now + 60 * SECOND) <= before);
+                prop_assert!(cost(&load, now, 1) > before * 1.5);
+                prop_assert!(cost(&load, now + 60 * SECOND, 0) <= before);
                 prop_assert!((0.0..1.0).contains(&load.failure_ratio(now)));
             }
         }

@@ -1,11 +1,14 @@
 use crate::{
     endpoint::{Core, Endpoint, Record},
-    load::{Load, Nanos, START},
+    load::{Nanos, START},
     random::Draw,
 };
 use std::{
     net::SocketAddr,
-    sync::atomic::Ordering::{Relaxed, SeqCst},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
 };
 
 /// How often to draw before looking at every endpoint for one that will do.
@@ -35,14 +38,14 @@ pub(crate) fn pick<'a, S>(
     if let [only] = endpoints {
         let record = &only.record;
         // With nothing to compare it to, its latency is not worth two clock readings each time.
-        let since = (record.is_ejected() || record.load.is_sample_due()).then(|| core.now());
+        let since = (record.is_ejected() || record.load.is_sample_due()).then(|| core.arriving());
         return Some(Choice {
             endpoint: only,
             since,
             probe: since.is_some_and(|now| record.probe(now)),
         });
     }
-    let now = core.now();
+    let now = core.arriving();
     let choice = |endpoint, probe| {
         Some(Choice {
             endpoint,
@@ -96,15 +99,18 @@ fn two<'a, S>(
         return Some(&endpoints[one]);
     };
     let [one, other] = [one, other].map(|position| &endpoints[position]);
-    let cheaper = is_cheaper(&other.record.load, &one.record.load, now);
+    let cheaper = is_cheaper(&other.record, &one.record, now);
     Some(if cheaper { other } else { one })
 }
 
-fn is_cheaper(one: &Load, other: &Load, now: Nanos) -> bool {
-    let latencies = (one.latency(now), other.latency(now));
+fn is_cheaper(one: &Arc<Record>, other: &Arc<Record>, now: Nanos) -> bool {
+    let [one, other] = [one, other].map(|record| (&record.load, Record::in_flight(record)));
+    let latencies = [one, other].map(|(load, in_flight)| load.latency(now, in_flight));
     // Who is unknown is taken to be like the other.
-    let known = latencies.0.or(latencies.1).unwrap_or(START.as_secs_f32());
-    one.cost(now, latencies.0.unwrap_or(known)) < other.cost(now, latencies.1.unwrap_or(known))
+    let known = latencies[0].or(latencies[1]).unwrap_or(START.as_secs_f32());
+    let [one, other] = [(one, latencies[0]), (other, latencies[1])]
+        .map(|((load, in_flight), latency)| load.cost(now, latency.unwrap_or(known), in_flight));
+    one < other
 }
 
 /// A random endpoint that is fit, other than `except`.

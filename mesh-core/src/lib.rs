@@ -6,6 +6,7 @@ mod budget;
 mod class;
 mod conn;
 mod fault;
+mod moment;
 mod route;
 
 pub use self::{
@@ -14,5 +15,6 @@ pub use self::{
     class::{Class, Classify, DefaultClassify, End, Head},
     conn::{Conn, Direction},
     fault::{BoxError, Fault},
+    moment::Moment,
     route::{Backoff, Retries, Route, Timeouts},
 };

@@ -14,7 +14,8 @@ struct Inner {
     name: Arc<str>,
     timeouts: Timeouts,
     retries: Option<Retries>,
-    classify: Arc<dyn Classify>,
+    /// [`DefaultClassify`], if absent.
+    classify: Option<Arc<dyn Classify>>,
 }
 
 /// The time limits of a route; `None` is no limit.
@@ -79,7 +80,7 @@ impl Route {
             name: name.into(),
             timeouts: Timeouts::default(),
             retries: None,
-            classify: Arc::new(DefaultClassify),
+            classify: None,
         }))
     }
 
@@ -110,7 +111,7 @@ impl Route {
     /// Decides how this route's exchanges count.
     #[must_use]
     pub fn with_classify(self, classify: impl Classify) -> Self {
-        self.edit(|inner| inner.classify = Arc::new(classify))
+        self.edit(|inner| inner.classify = Some(Arc::new(classify)))
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -149,8 +150,14 @@ impl Route {
     }
 
     /// What decides how an exchange counts.
-    pub fn classify(&self) -> &Arc<dyn Classify> {
-        &self.0.classify
+    pub fn classify(&self) -> &dyn Classify {
+        self.0.classify.as_deref().unwrap_or(&DefaultClassify)
+    }
+
+    /// What decides how an exchange counts, if that is not [`DefaultClassify`]: all that need be
+    /// kept of a route until the response, and nothing as a rule.
+    pub fn own_classify(&self) -> Option<&Arc<dyn Classify>> {
+        self.0.classify.as_ref()
     }
 
     /// Whether both are the same route of the same profile, not merely of the same name.

@@ -1,6 +1,6 @@
 use crate::{Deadline, Elapsed, Phase};
 use http::Request;
-use mesh_core::{BoxError, Route};
+use mesh_core::{BoxError, Moment, Route};
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
@@ -96,12 +96,14 @@ impl<S> Timeout<S> {
             default,
             announce,
         } = self.settings;
-        let own = Route::of(req)
+        let route = Route::of(req);
+        let own = route
             .and_then(|route| match phase {
                 Phase::Attempt => route.timeouts().per_try,
                 _ => route.timeouts().head,
             })
             .or(default);
+        let is_retryable = route.is_some_and(Route::is_retryable);
         let outer = match phase {
             // The layer above the retries has already obeyed the caller's deadline.
             Phase::Attempt => None,
@@ -110,12 +112,12 @@ impl<S> Timeout<S> {
         if own.is_none() && outer.is_none() {
             return None;
         }
-        let now = Instant::now();
+        let now = Instant::from_std(Moment::arriving(|| Instant::now().into_std()));
         // A sum too large for the clock is no limit.
         let own = own.and_then(|limit| {
             let limit = Limit::new(now.checked_add(limit)?, phase, limit);
             let whole = !matches!(phase, Phase::Attempt);
-            Some(limit.ending_retries(whole && is_retryable(req)))
+            Some(limit.ending_retries(whole && is_retryable))
         });
         let outer = outer.map(|at| {
             let at = Instant::from_std(at);
@@ -146,6 +148,7 @@ where
 
     fn call(&mut self, mut req: Request<B>) -> Self::Future {
         // The clock starts before the call, so slow work inside `call` counts too.
+        let _moment = Moment::begin();
         let limit = self.limit(&mut req);
         ResponseFuture {
             inner: self.inner.call(req),

@@ -1,8 +1,7 @@
-use super::{Outcome, Status, series::Series, table::Entry};
+use super::{Outcome, Status, series::Series, table::Held};
 use http::{HeaderMap, Response};
-use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head};
-use std::{any::Any, sync::Arc};
-use tokio::time::Instant;
+use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Moment};
+use std::{any::Any, time::Instant};
 
 /// Where in the stack something is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +22,14 @@ pub(super) fn fault_of(error: &dyn Any) -> Option<Fault> {
     error.downcast_ref::<Fault>().copied()
 }
 
+fn clock() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// A request on its way.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    entry: Arc<Entry>,
+    entry: Held,
     level: Level,
     grpc: bool,
     inspect: Inspect,
@@ -35,14 +38,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn dispatch(entry: Arc<Entry>, level: Level, grpc: bool, inspect: Inspect) -> Self {
+    pub(super) fn dispatch(entry: Held, level: Level, grpc: bool, inspect: Inspect) -> Self {
         entry.series(level).request();
         Self {
             entry,
             level,
             grpc,
             inspect,
-            dispatched: (level != Level::Actual).then(Instant::now),
+            dispatched: (level != Level::Actual).then(|| Moment::arriving(clock)),
         }
     }
 
@@ -104,7 +107,9 @@ impl Exchange {
     /// A frame came, or the end of a body without any.
     fn frame(&self, status: Status) {
         if let Some(dispatched) = self.dispatched {
-            self.series().latency(status, dispatched.elapsed());
+            let now = Moment::leaving(clock);
+            let latency = now.saturating_duration_since(dispatched);
+            self.series().latency(status, latency);
         }
     }
 

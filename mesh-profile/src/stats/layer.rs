@@ -5,7 +5,7 @@ use super::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use mesh_core::{Fault, Head, Route};
+use mesh_core::{Fault, Head, Moment, Route};
 use pin_project_lite::pin_project;
 use std::{
     any::Any,
@@ -95,6 +95,7 @@ where
             level,
             inspect,
         } = &self.layer;
+        let _moment = Moment::begin();
         let entry = table.entry(Route::of(&req));
         let exchange = Exchange::dispatch(entry, *level, Head::is_grpc(&req), *inspect);
         ResponseFuture {
@@ -124,6 +125,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let _moment = Moment::begin();
         let result = ready!(this.inner.poll(cx));
         let exchange = this.exchange.take();
         Poll::Ready(match result {

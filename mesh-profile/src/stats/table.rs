@@ -6,6 +6,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -36,8 +37,14 @@ const RECENT_SIZE: usize = 64;
 struct Found {
     table: u64,
     place: usize,
-    entry: Arc<Entry>,
+    /// At least one reference to the same entry. The others lie ready for the next requests: to
+    /// count references up and down costs more than all that is counted of a request.
+    entries: Vec<Arc<Entry>>,
 }
+
+/// How many references lie ready: as many as there are of a route's requests under way at a
+/// time, as a rule, each counted twice.
+const READY: usize = 16;
 
 thread_local! {
     static RECENT: RefCell<Recent> = const { RefCell::new(Recent([const { None }; RECENT_SIZE])) };
@@ -51,6 +58,52 @@ impl Recent {
     }
 }
 
+impl Found {
+    fn new(table: u64, place: usize, entry: Arc<Entry>) -> Self {
+        Self {
+            table,
+            place,
+            entries: vec![entry],
+        }
+    }
+
+    fn entry(&mut self) -> Option<Arc<Entry>> {
+        match self.entries.as_slice() {
+            [only] => Some(only.clone()),
+            _ => self.entries.pop(),
+        }
+    }
+}
+
+/// A reference to an entry for as long as a request lasts.
+#[derive(Debug)]
+pub(super) struct Held(Option<Arc<Entry>>);
+
+impl Deref for Held {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        self.0.as_ref().expect("it is given up when dropped")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(entry) = self.0.take() else { return };
+        let mut rest = Some(entry);
+        // Of a thread that is ending, or is within this very function, there is nothing to keep.
+        let _ = RECENT.try_with(|recent| {
+            let mut recent = recent.try_borrow_mut().ok()?;
+            let found = recent.slot(rest.as_ref()?.table, rest.as_ref()?.place);
+            let found = found.as_mut()?;
+            if Arc::ptr_eq(found.entries.first()?, rest.as_ref()?) && found.entries.len() < READY {
+                found.entries.push(rest.take()?);
+            }
+            Some(())
+        });
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     /// A cache of `by_name`, emptied when full.
@@ -61,6 +114,9 @@ struct Known {
 /// A route and where it is counted.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// Where it is found.
+    table: u64,
+    place: usize,
     /// Kept alive so that no other route can come to live in its place.
     route: Option<Route>,
     counters: Arc<Counters>,
@@ -81,9 +137,9 @@ impl Table {
     /// The cache holds the routes of this many profiles at most, past ones included.
     const MAX_PLACES: usize = 2 * Stats::MAX_ROUTES;
 
-    pub(super) fn entry(&self, route: Option<&Route>) -> Arc<Entry> {
+    pub(super) fn entry(&self, route: Option<&Route>) -> Held {
         let Some(route) = route else {
-            return self.unrouted.clone();
+            return Held(Some(self.unrouted.clone()));
         };
         // The address of a part that every clone of the route shares.
         let place = std::ptr::from_ref(route.timeouts()).addr();
@@ -94,20 +150,16 @@ impl Table {
             if let Some(found) = slot
                 && (found.table, found.place) == (self.id, place)
             {
-                return Some(found.entry.clone());
+                return found.entry();
             }
             let entry = self.find(route, place);
-            *slot = Some(Found {
-                table: self.id,
-                place,
-                entry: entry.clone(),
-            });
+            *slot = Some(Found::new(self.id, place, entry.clone()));
             Some(entry)
         });
-        match recent {
+        Held(Some(match recent {
             Ok(Some(entry)) => entry,
             _ => self.find(route, place),
-        }
+        }))
     }
 
     #[cold]
@@ -117,6 +169,8 @@ impl Table {
             return entry.clone();
         }
         let entry = Arc::new(Entry {
+            table: self.id,
+            place,
             route: Some(route.clone()),
             counters: known.counters(route.name()),
             endpoint: self.endpoint.clone(),
@@ -154,13 +208,16 @@ impl Default for Table {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut known = Known::default();
         let endpoint = Arc::<OnceLock<Box<Series>>>::default();
+        let id = NEXT.fetch_add(1, Relaxed);
         let unrouted = Entry {
+            table: id,
+            place: 0,
             route: None,
             counters: known.counters(Route::DEFAULT_NAME),
             endpoint: endpoint.clone(),
         };
         Self {
-            id: NEXT.fetch_add(1, Relaxed),
+            id,
             known: Mutex::new(known),
             unrouted: Arc::new(unrouted),
             endpoint,
@@ -269,6 +326,34 @@ mod tests {
         assert_eq!(snapshot["a"].retryable.retried, 3);
         assert_eq!(snapshot["a"].retryable.skipped(RetrySkipped::NoBudget), 1);
         assert_eq!(snapshot[Route::DEFAULT_NAME].retryable.retried, 1);
+    }
+
+    #[test]
+    fn references_lie_ready_for_the_next_requests_up_to_a_limit() {
+        let (table, route) = (Table::default(), Route::new("a"));
+        let held = |n| -> Vec<Held> { (0..n).map(|_| table.entry(Some(&route))).collect() };
+        let references = |held: &Held| Arc::strong_count(held.0.as_ref().unwrap());
+
+        let one = table.entry(Some(&route));
+        let known = references(&one) - 1;
+        drop(held(3));
+        assert_eq!(references(&one), known + 1 + 3);
+        drop(held(3));
+        assert_eq!(references(&one), known + 1 + 3, "they were used again");
+        drop(held(10 * READY));
+        assert_eq!(references(&one), known + READY);
+    }
+
+    #[test]
+    fn a_request_may_end_on_another_thread_and_after_its_table() {
+        let table = Table::default();
+        let route = Route::new("a");
+        let (here, there) = (table.entry(Some(&route)), table.entry(Some(&route)));
+        std::thread::spawn(move || drop(there)).join().unwrap();
+        drop(table);
+        here.series(Level::Effective).request();
+        drop(here);
+        Stats::new().retryable(&route, None);
     }
 
     #[test]
