@@ -27,16 +27,20 @@ pin_project! {
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
-    /// Calls a leaf that is ready at once, which spares the request two moves. One that is not
-    /// is asked again from the future, and that waker is the one it has.
-    pub(crate) fn new(mut leaf: S, req: R) -> Self {
-        let state = match leaf.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => State::Called {
-                future: leaf.call(req),
-            },
+    /// Calls a leaf that is ready at once, which spares the request two moves, and leaves it where
+    /// it is. One that is not is taken along and asked again from the future, and that waker is
+    /// the one it has.
+    pub(crate) fn new(leaf: &mut Option<(usize, S)>, req: R) -> Self {
+        let (number, mut service) = leaf.take().expect("a leaf was put here");
+        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {
+                let future = service.call(req);
+                *leaf = Some((number, service));
+                State::Called { future }
+            }
             Poll::Ready(Err(error)) => State::Failed { error: Some(error) },
             Poll::Pending => State::Waiting {
-                waiting: Box::new((leaf, Some(req))),
+                waiting: Box::new((service, Some(req))),
             },
         };
         Self { state }

@@ -108,10 +108,10 @@ impl<S> Table<S> {
         })
     }
 
-    /// The leaf whose turn it is, or the one that `subject` belongs to.
-    pub(crate) fn choose(&self, subject: Option<u64>, usable: Option<fn(&S) -> bool>) -> &S {
-        if let [only] = &*self.services {
-            return only;
+    /// The number of the leaf whose turn it is, or of the one that `subject` belongs to.
+    pub(crate) fn choose(&self, subject: Option<u64>, usable: Option<fn(&S) -> bool>) -> usize {
+        if self.services.len() == 1 {
+            return 0;
         }
         let drawn = match subject {
             Some(subject) => weights::rendezvous(subject, &self.shares, |_| true),
@@ -121,10 +121,15 @@ impl<S> Table<S> {
         match usable {
             Some(usable) if !usable(&self.services[drawn]) => {
                 let instead = self.instead(subject, |leaf| usable(&self.services[leaf]));
-                &self.services[instead.unwrap_or(drawn)]
+                instead.unwrap_or(drawn)
             }
-            _ => &self.services[drawn],
+            _ => drawn,
         }
+    }
+
+    /// The service of the leaf of this number.
+    pub(crate) fn service(&self, leaf: usize) -> &S {
+        &self.services[leaf]
     }
 
     fn instead(&self, subject: Option<u64>, usable: impl Fn(usize) -> bool) -> Option<usize> {

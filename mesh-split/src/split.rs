@@ -63,9 +63,13 @@ impl<S> Split<S> {
 }
 
 impl<S: Clone> Split<S> {
-    /// The leaf for a request of `subject`, or the one whose turn it is.
-    pub(crate) fn choose(&mut self, subject: Option<u64>) -> S {
-        self.local.table().choose(subject, self.usable).clone()
+    /// Sends a request of `subject` to its leaf, or to the one whose turn it is.
+    pub(crate) fn send<R>(&mut self, subject: Option<u64>, req: R) -> ResponseFuture<S, R>
+    where
+        S: Service<R>,
+    {
+        let leaf = self.local.table().choose(subject, self.usable);
+        ResponseFuture::new(self.local.leaf(leaf), req)
     }
 }
 
@@ -83,7 +87,7 @@ where
     }
 
     fn call(&mut self, req: R) -> Self::Future {
-        ResponseFuture::new(self.choose(None), req)
+        self.send(None, req)
     }
 }
 

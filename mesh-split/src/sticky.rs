@@ -40,7 +40,7 @@ where
 
     fn call(&mut self, req: R) -> Self::Future {
         let subject = (self.subject)(&req);
-        ResponseFuture::new(self.split.choose(subject), req)
+        self.split.send(subject, req)
     }
 }
 

@@ -84,6 +84,9 @@ pub(crate) struct Local<S> {
     watch: Arc<Watch<S>>,
     version: u64,
     table: Arc<Table<S>>,
+    /// The leaf that was called last, by its number. Most calls go to one leaf as a rule, and a
+    /// clone for each of them would cost more than the choice.
+    called: Option<(usize, S)>,
 }
 
 impl<S> Local<S> {
@@ -93,6 +96,7 @@ impl<S> Local<S> {
             watch: Arc::new(watch),
             version,
             table,
+            called: None,
         }
     }
 
@@ -104,8 +108,20 @@ impl<S> Local<S> {
     pub(crate) fn table(&mut self) -> &Table<S> {
         if self.watch.version.load(Ordering::Acquire) != self.version {
             (self.version, self.table) = self.watch.latest();
+            self.called = None;
         }
         &self.table
+    }
+}
+
+impl<S: Clone> Local<S> {
+    /// A clone of the service of leaf `number`, in a place that it may stay in until the next
+    /// call or be taken from.
+    pub(crate) fn leaf(&mut self, number: usize) -> &mut Option<(usize, S)> {
+        if !matches!(&self.called, Some((called, _)) if *called == number) {
+            self.called = Some((number, self.table.service(number).clone()));
+        }
+        &mut self.called
     }
 }
 
@@ -115,6 +131,7 @@ impl<S> Clone for Local<S> {
             watch: self.watch.clone(),
             version: self.version,
             table: self.table.clone(),
+            called: None,
         }
     }
 }

@@ -280,6 +280,25 @@ async fn a_leaf_that_cannot_become_ready_fails_the_calls_it_draws() {
     assert_pending!(task::spawn(split.call(2)).poll());
 }
 
+#[tokio::test]
+async fn the_leaf_called_last_is_kept_until_the_leaves_change() {
+    let [a, b] = ["a", "b"].map(Named::new);
+    let clones = || Arc::strong_count(&a.up) - 1;
+    let mut split = Split::new([(a.clone(), 1)]).unwrap();
+    assert_eq!(clones(), 1);
+    for n in 0..3 {
+        assert_eq!(call(&mut split, n).await, "a");
+        assert_eq!(clones(), 2, "one clone for all calls");
+    }
+    let mut other = split.clone();
+    assert_eq!(clones(), 2, "a clone of the split has called nobody yet");
+
+    split.handle().set([(b, 1)]).unwrap();
+    assert_eq!(call(&mut other, 3).await, "b");
+    assert_eq!(call(&mut split, 4).await, "b");
+    assert_eq!(clones(), 0);
+}
+
 #[test]
 fn a_split_is_as_sendable_as_its_leaves() {
     fn check<T: Send + Sync + Clone>(_: &T) {}
