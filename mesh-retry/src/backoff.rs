@@ -12,7 +12,9 @@ use std::{
 ///
 /// A service that is called by a retry, and passes the header on to those it calls, keeps its
 /// own calls from being counted as originals by their budgets.
-pub const MESH_ATTEMPT: HeaderName = HeaderName::from_static("mesh-attempt");
+pub const MESH_ATTEMPT: HeaderName = HeaderName::from_static(MESH_ATTEMPT_NAME);
+
+pub(crate) const MESH_ATTEMPT_NAME: &str = "mesh-attempt";
 
 /// On a response: it has been retried as often as was allowed, so its callers must not retry.
 ///

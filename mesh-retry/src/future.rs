@@ -1,13 +1,14 @@
 use crate::{
     Inspect, PeekBody, ReplayBody,
     backoff::{Ask, MESH_ATTEMPT, MESH_NO_RETRY},
+    head::Kept,
     inspect::is_retryable,
     layer::Config,
     peek::First,
     replay::Original,
     verdict::Verdict,
 };
-use http::{HeaderValue, Request, Response, request};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use mesh_core::{Attempt, Class, Classify, DefaultClassify, End, Fault, Head, RetrySkipped, Route};
 use pin_project_lite::pin_project;
@@ -59,7 +60,7 @@ pub(crate) struct Exchange<S, I, B, RB: Body> {
     pub(crate) earlier: u32,
     pub(crate) retries_left: Option<u32>,
     /// `None` once it is certain that no further attempt is made.
-    pub(crate) head: Option<request::Parts>,
+    pub(crate) head: Option<Kept>,
     pub(crate) original: Original<B>,
     pub(crate) step: Step<RB>,
 }
@@ -265,12 +266,11 @@ where
     fn next_request(&mut self) -> Request<ReplayBody<B>> {
         self.attempt = self.attempt.next();
         self.retries_left = self.retries_left.map(|left| left.saturating_sub(1));
-        let head = if self.retries_left == Some(0) {
-            self.head.take()
-        } else {
-            self.head.clone()
-        };
+        let head = self.head.as_ref().map(Kept::to_parts);
         let head = head.expect("a request without its head is never granted a retry");
+        if self.retries_left == Some(0) {
+            self.head = None;
+        }
         let mut req = Request::from_parts(head, self.original.replay());
         let number = self.earlier.saturating_add(self.attempt.number());
         req.headers_mut().insert(MESH_ATTEMPT, number.into());

@@ -5,6 +5,7 @@ mod backoff;
 mod budget;
 mod exhausted;
 mod future;
+mod head;
 mod inspect;
 mod layer;
 mod memory;

@@ -13,7 +13,8 @@ use std::{
 /// a call fails before its first message, they are seen in time for a retry. The frame that was
 /// looked at is given first; all else passes through.
 pub struct PeekBody<B: Body> {
-    peeked: Option<Peeked<B>>,
+    // Boxed, as most responses are not looked at, and a response is moved through every layer.
+    peeked: Option<Box<Peeked<B>>>,
     inner: B,
 }
 
@@ -43,9 +44,9 @@ impl<B: Body + Unpin> PeekBody<B> {
     pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<First<'_>> {
         if self.peeked.is_none() {
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-            self.peeked = Some(frame.map_or(Peeked::End, Peeked::Frame));
+            self.peeked = Some(Box::new(frame.map_or(Peeked::End, Peeked::Frame)));
         }
-        Poll::Ready(match &self.peeked {
+        Poll::Ready(match self.peeked.as_deref() {
             Some(Peeked::Frame(Ok(frame))) => {
                 frame.trailers_ref().map_or(First::Data, First::Trailers)
             }
@@ -63,19 +64,19 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.peeked.take() {
+        match self.peeked.take().map(|peeked| *peeked) {
             None => Pin::new(&mut self.inner).poll_frame(cx),
             Some(Peeked::Frame(frame)) => Poll::Ready(Some(frame)),
             Some(Peeked::End) => {
                 // A body is not polled past its end.
-                self.peeked = Some(Peeked::End);
+                self.peeked = Some(Box::new(Peeked::End));
                 Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.peeked {
+        match self.peeked.as_deref() {
             None => self.inner.is_end_stream(),
             Some(Peeked::Frame(_)) => false,
             Some(Peeked::End) => true,
@@ -84,7 +85,7 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        if let Some(Peeked::Frame(Ok(frame))) = &self.peeked
+        if let Some(Peeked::Frame(Ok(frame))) = self.peeked.as_deref()
             && let Some(data) = frame.data_ref()
         {
             let len = data.remaining() as u64;

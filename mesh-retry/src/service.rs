@@ -1,17 +1,13 @@
 use crate::{
     DefaultInspect, Inspect, PeekBody, ReplayBody, ResponseFuture,
-    backoff::MESH_ATTEMPT,
     future::{Exchange, Step},
+    head::{Kept, Said},
     layer::Config,
     replay::Original,
 };
-use http::{
-    HeaderMap, Method, Request, Response,
-    header::{CONTENT_LENGTH, UPGRADE},
-    request,
-};
+use http::{HeaderMap, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
-use mesh_core::{Attempt, Head, Route};
+use mesh_core::{Attempt, Moment, Route};
 use std::{
     mem,
     sync::Arc,
@@ -42,15 +38,14 @@ impl<S, I> Retry<S, I> {
 }
 
 impl Config {
-    /// Whether `req` is safe to send twice.
-    fn may_retry<B>(&self, req: &Request<B>) -> bool {
+    /// What the headers of `req` say, if it is safe to send twice.
+    fn may_retry<B>(&self, req: &Request<B>) -> Option<Said> {
         let declared = Route::of(req).is_some_and(Route::is_retryable);
         let idempotent = self.methods && req.method().is_idempotent();
-        if !(declared || idempotent) {
-            return false;
+        if !(declared || idempotent) || req.method() == Method::CONNECT {
+            return None;
         }
-        // What follows an upgrade is not ours to repeat.
-        req.method() != Method::CONNECT && !req.headers().contains_key(UPGRADE)
+        Some(Said::by(req.headers())).filter(|said| !said.upgrade)
     }
 }
 
@@ -70,17 +65,17 @@ where
     }
 
     fn call(&mut self, req: Request<B>) -> Self::Future {
-        if !self.config.may_retry(&req) {
+        let Some(said) = self.config.may_retry(&req) else {
             let attempt = self.inner.call(req.map(ReplayBody::once));
             return ResponseFuture::new(attempt, None);
-        }
+        };
         let config = self.config.clone();
-        let started = Instant::now();
-        let earlier = attempts_before(&req);
+        let _moment = Moment::begin();
+        let started = Instant::from_std(Moment::arriving(|| Instant::now().into_std()));
+        let earlier = said.attempts_before();
         if earlier == 0 {
             config.budget.deposit(started.into_std());
         }
-        let is_grpc = Head::is_grpc(&req);
         let route = Route::of(&req).cloned();
         let limit = route.as_ref().and_then(Route::retries);
         let retries_left = limit
@@ -95,7 +90,7 @@ where
             ReplayBody::keep(body, length, config.max_body, config.max_memory)
         };
         let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
-        let kept = (!is_final).then(|| keep(&parts));
+        let kept = (!is_final).then(|| Kept::of(&parts));
 
         let attempt = Attempt::first();
         let mut req = Request::from_parts(parts, body);
@@ -110,7 +105,7 @@ where
             inspect: self.inspect.clone(),
             config,
             route,
-            is_grpc,
+            is_grpc: said.is_grpc(),
             started,
             attempt,
             earlier,
@@ -123,28 +118,6 @@ where
     }
 }
 
-/// A copy of a request's head, without the route if that is its one extension.
-///
-/// A copy of extensions is three allocations or more, and the route is known apart: the next
-/// attempt gets it back. A profile's requests carry nothing else as a rule.
-fn keep(parts: &request::Parts) -> request::Parts {
-    if parts.extensions.len() != 1 || parts.extensions.get::<Route>().is_none() {
-        return parts.clone();
-    }
-    let (mut kept, ()) = Request::new(()).into_parts();
-    kept.method = parts.method.clone();
-    kept.uri = parts.uri.clone();
-    kept.version = parts.version;
-    kept.headers = parts.headers.clone();
-    kept
-}
-
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// How often `req` was sent before it came here: it may itself be a retry of somebody above.
-fn attempts_before<B>(req: &Request<B>) -> u32 {
-    let number = || -> Option<u32> { req.headers().get(MESH_ATTEMPT)?.to_str().ok()?.parse().ok() };
-    number().map_or(0, |number| number.saturating_sub(1))
 }
