@@ -8,45 +8,25 @@ use mesh_proxy::strangers::captured;
 use socket2::{SockAddr, SockAddrStorage};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-#[derive(Debug, arbitrary::Arbitrary)]
-struct Input {
-    /// 2 and 10 are those of IPv4 and IPv6, so they come up.
-    family: Family,
-    /// What follows it: port, address, scope.
-    rest: [u8; 26],
-    length: u8,
-    local: (IpAddr, u16),
-    own: Vec<(Known, u16)>,
-    ports: Vec<u16>,
-}
+/// The family, what follows it (port, address, scope), and the length that the kernel tells.
+type Answer = (u8, [u8; 26], u8);
 
-#[derive(Debug, arbitrary::Arbitrary)]
-enum Family {
-    V4,
-    V6,
-    Other(u16),
-}
-
-#[derive(Debug, arbitrary::Arbitrary)]
-enum Known {
-    AnyV4,
-    AnyV6,
-    Local,
-    Other(IpAddr),
-}
+/// Where the proxy listens: on all addresses, on that of the connection, or on another.
+type Own = (u8, IpAddr, u16);
 
 /// What `getsockopt` leaves behind.
-fn answer(input: &Input) -> SockAddr {
-    let family = match input.family {
-        Family::V4 => 2,
-        Family::V6 => 10,
-        Family::Other(family) => family,
+fn answer((family, rest, length): Answer) -> SockAddr {
+    // Those of IPv4 and IPv6, most of the time.
+    let family = match family {
+        0..100 => 2,
+        100..200 => 10,
+        other => u16::from(other - 200),
     };
     let mut bytes = [0; 28];
     bytes[..2].copy_from_slice(&family.to_ne_bytes());
-    bytes[2..].copy_from_slice(&input.rest);
+    bytes[2..].copy_from_slice(&rest);
     let mut storage = SockAddrStorage::zeroed();
-    let length = bytes.len().min(usize::from(input.length)).max(2);
+    let length = bytes.len().min(usize::from(length)).max(2);
     // SAFETY: the storage is larger than `bytes`, it is plain data of which any bits are valid,
     // and `length` is not more than what was written.
     unsafe {
@@ -58,23 +38,23 @@ fn answer(input: &Input) -> SockAddr {
     unsafe { SockAddr::new(storage, length as _) }
 }
 
-fuzz_target!(|input: Input| {
-    let local = SocketAddr::new(input.local.0, input.local.1);
-    let own: Vec<SocketAddr> = input
-        .own
+fuzz_target!(|input: (Answer, (IpAddr, u16), Vec<Own>, Vec<u16>)| {
+    let (told, (ip, port), own, ports) = input;
+    let local = SocketAddr::new(ip, port);
+    let own: Vec<SocketAddr> = own
         .iter()
-        .map(|(known, port)| {
+        .map(|(known, other, port)| {
             let ip = match known {
-                Known::AnyV4 => Ipv4Addr::UNSPECIFIED.into(),
-                Known::AnyV6 => Ipv6Addr::UNSPECIFIED.into(),
-                Known::Local => local.ip(),
-                Known::Other(ip) => *ip,
+                0..50 => Ipv4Addr::UNSPECIFIED.into(),
+                50..100 => Ipv6Addr::UNSPECIFIED.into(),
+                100..150 => local.ip(),
+                _ => *other,
             };
             SocketAddr::new(ip, *port)
         })
         .collect();
-    let answer = answer(&input);
-    let [out, into] = captured(&answer, local, &own, &input.ports);
+    let answer = answer(told);
+    let [out, into] = captured(&answer, local, &own, &ports);
     // What calling `addr` would reach.
     let is_here = |addr: SocketAddr| {
         let ip = addr.ip();
@@ -84,14 +64,20 @@ fuzz_target!(|input: Input| {
         assert_ne!((addr.ip(), addr.port()), (local.ip(), local.port()));
         for own in own.iter().filter(|own| own.port() == addr.port()) {
             assert_ne!(own.ip(), addr.ip(), "{addr} is {own}");
-            assert!(!(own.ip().is_unspecified() && is_here(addr)), "{addr} is {own}");
+            assert!(
+                !(own.ip().is_unspecified() && is_here(addr)),
+                "{addr} is {own}"
+            );
         }
         assert!(!matches!(addr.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()));
         assert!(answer.as_socket().is_some());
-        assert_eq!(addr.port(), answer.as_socket().map_or(0, |addr| addr.port()));
+        assert_eq!(
+            addr.port(),
+            answer.as_socket().map_or(0, |addr| addr.port())
+        );
     }
     if let Some(app) = into {
         assert!(app.ip().is_loopback());
-        assert!(input.ports.is_empty() || input.ports.contains(&app.port()));
+        assert!(ports.is_empty() || ports.contains(&app.port()));
     }
 });

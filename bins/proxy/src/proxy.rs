@@ -202,7 +202,7 @@ impl Proxy {
         tokio::select! {
             finished = drain.finished(self.config.limits.drain) => {
                 if !finished {
-                    tracing::warn!("the drain limit passed with requests in flight");
+                    tracing::warn!("requests in flight are broken off (--drain-limit)");
                 }
             }
             () = shutdown.asked() => tracing::warn!("ending with requests in flight"),

@@ -10,9 +10,13 @@ pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(crate) async fn resolve(authority: &str, most: usize) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = split(authority)?;
     let addrs = tokio::net::lookup_host((host, port)).await?;
-    let mut addrs: Vec<_> = addrs.take(most).collect();
+    let mut addrs: Vec<_> = addrs.collect();
     addrs.sort();
     addrs.dedup();
+    if addrs.len() > most {
+        tracing::debug!(authority, limit = "--max-addresses", "not all are used");
+        addrs.truncate(most);
+    }
     Ok(addrs)
 }
 

@@ -238,17 +238,52 @@ mod tests {
         assert_eq!(parse("--max-headers 7").unwrap().headers, 7);
     }
 
+    /// The rows of the documentation that name a flag: flag, variable, default.
+    fn rows(text: &str) -> Vec<[&str; 3]> {
+        let rows = text.lines().filter_map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let (flag, variable) = cells.get(3)?.split_once("`, `")?;
+            let flag = flag.strip_prefix("`--")?;
+            Some([flag, variable.strip_suffix('`')?, cells[2]])
+        });
+        rows.collect()
+    }
+
+    /// A default in words, as flags have it: its first number, with the unit that soon follows.
+    fn default_of(words: &str) -> String {
+        let words = words.replace(',', "");
+        let mut words = words.split([' ', ':', ';']);
+        let number: u64 = words.next().unwrap().parse().unwrap();
+        let mut words = words.take(3);
+        let unit = words.find(|word| ["ms", "s", "min", "h", "KiB", "MiB"].contains(word));
+        match unit {
+            Some("min") => format!("{number}m"),
+            Some("KiB") => (number * 1024).to_string(),
+            Some("MiB") => (number * 1024 * 1024).to_string(),
+            Some(unit) => format!("{number}{unit}"),
+            None => number.to_string(),
+        }
+    }
+
     #[test]
-    fn every_flag_is_in_the_documentation() {
+    fn the_table_in_the_documentation_has_every_flag_once_with_its_default() {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../docs/headers-and-limits.md"
         );
         let text = std::fs::read_to_string(path).unwrap();
+        let mut rows = rows(&text);
         for arg in Limits::augment_args(clap::Command::new("proxy")).get_arguments() {
-            let env = arg.get_env().unwrap().to_str().unwrap();
-            let both = format!("`--{}`, `{env}`", arg.get_long().unwrap());
-            assert!(text.contains(&both), "{both}");
+            let flag = arg.get_long().unwrap();
+            let row = rows.iter().position(|row| row[0] == flag);
+            let row = rows.remove(row.unwrap_or_else(|| panic!("--{flag} is not there")));
+            assert_eq!(arg.get_env().unwrap(), row[1], "--{flag}");
+            let default = arg.get_default_values()[0].to_str().unwrap();
+            let told = default_of(row[2]);
+            let same = parse(&format!("--{flag} {told}")).unwrap() == Limits::default();
+            assert!(same, "--{flag} is {default}, not {:?}", row[2]);
         }
+        // Once, and no others.
+        assert_eq!(rows, [[""; 3]; 0]);
     }
 }

@@ -45,7 +45,10 @@ pub(crate) async fn detect(io: &mut Io, limit: Duration) -> io::Result<Option<Pr
     };
     let protocol = match tokio::time::timeout(limit, read).await {
         Ok(result) => result,
-        Err(_elapsed) => Ok(Some(Protocol::Opaque)),
+        Err(_elapsed) => {
+            tracing::debug!(limit = "--detect-limit", "taken for bytes");
+            Ok(Some(Protocol::Opaque))
+        }
     };
     io.unread(Bytes::from(buf));
     protocol
