@@ -19,9 +19,6 @@ const BUFFER: usize = 64 * 1024;
 /// How long a connection waits to be told that it is opaque, which it will be found to be anyway.
 const HINT: Duration = Duration::from_millis(500);
 
-/// How many destinations of connections are remembered, with what the mesh says of them.
-const MAX_HINTS: usize = 256;
-
 /// Endpoints that are tried for one connection.
 const MAX_TRIES: usize = 3;
 
@@ -62,7 +59,7 @@ impl Outbound {
             match hints.get(authority) {
                 Some(watch) => watch.clone(),
                 None => {
-                    if hints.len() >= MAX_HINTS {
+                    if hints.len() >= self.limits.destinations {
                         hints.clear();
                     }
                     let watch = discover.destination(authority);

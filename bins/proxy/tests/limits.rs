@@ -26,7 +26,7 @@ use wire::Wire;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Who runs into these only waits, is forgotten or left out, or is counted: no error of theirs.
-const QUIET: [&str; 17] = [
+const QUIET: [&str; 20] = [
     // The server gets its chance to speak.
     "silence-limit",
     // The kernel closes what nobody is at the other end of.
@@ -41,6 +41,8 @@ const QUIET: [&str; 17] = [
     // Somebody waits, or for less long.
     "max-retry-pause",
     "max-buffer-bytes",
+    "max-window-bytes",
+    "max-admin-connections",
     // A request is sent once: the reason `body_too_large` or `no_memory`.
     "max-retry-body-bytes",
     "max-retry-memory-bytes",
@@ -49,9 +51,11 @@ const QUIET: [&str; 17] = [
     "max-addresses",
     // Events are dropped and counted.
     "tap-queue",
-    // h2's: REFUSED_STREAM, which has no text, and GOAWAY with `too_many_resets`.
+    // h2's: REFUSED_STREAM, which has no text, and GOAWAY with `too_many_resets` or
+    // `too_many_internal_resets`.
     "max-streams",
     "max-resets",
+    "max-errors",
 ];
 
 /// The log of everything in this process.
@@ -183,9 +187,11 @@ async fn run_into(flag: &str, log: &Log) -> String {
                 limits.waiting = 1;
                 limits.fail_fast = Duration::from_secs(30);
             });
-            let mut waits = Wire::connect(proxy.addr()).await;
-            waits.say(GET).await;
-            told(&proxy, GET).await
+            // One waits, whichever it is.
+            tokio::select! {
+                told = told(&proxy, GET) => told,
+                told = told(&proxy, GET) => told,
+            }
         }
         "head-limit" => told(&proxy(&upstream, |limits| limits.head = SHORT), "GET / ").await,
         "body-gap" => {

@@ -35,9 +35,6 @@ use tower_service::Service as _;
 /// The one method of the tap service.
 const OBSERVE: &str = "/io.linkerd.proxy.tap.Tap/Observe";
 
-/// Connections at once; it takes one to scrape, and one to watch a tap.
-const MAX_CONNECTIONS: usize = 256;
-
 /// What the admin port answers with.
 pub(crate) struct Admin {
     pub(crate) registry: Arc<Registry>,
@@ -63,7 +60,9 @@ pub(crate) async fn serve(admin: Arc<Admin>, listener: std::net::TcpListener) {
     let meter = Arc::<Meter>::default();
     let (_never, draining) = drain::channel();
     let server = Server::new(&admin.limits);
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(
+        admin.limits.admin_connections.min(Semaphore::MAX_PERMITS),
+    ));
     loop {
         // A scraper that finds no room waits in the kernel's queue.
         let Ok(place) = room.clone().acquire_owned().await else {

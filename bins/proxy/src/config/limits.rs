@@ -85,6 +85,17 @@ pub struct Limits {
           default_value = "20", value_parser = count)]
     pub resets: usize,
 
+    /// How many HTTP/2 streams of a connection may be reset for errors of its client
+    #[arg(long = "max-errors", value_name = "N", env = "MESH_PROXY_MAX_ERRORS",
+          default_value = "1024", value_parser = count)]
+    pub errors: usize,
+
+    /// How much of a request body is read ahead, per HTTP/2 connection and stream, in bytes
+    #[arg(long = "max-window-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_WINDOW_BYTES",
+          default_value = "1048576",
+          value_parser = clap::value_parser!(u32).range(1..=(1 << 31) - 1))]
+    pub window_bytes: u32,
+
     /// How many requests an HTTP/2 client may cancel at once, and again in every 10 s; those that
     /// it does not cancel make good for as many
     #[arg(long = "max-cancels", value_name = "N", env = "MESH_PROXY_MAX_CANCELS",
@@ -156,6 +167,11 @@ pub struct Limits {
           default_value = "10m", value_parser = duration)]
     pub series_idle: Duration,
 
+    /// How many connections to the admin port are served at once
+    #[arg(long = "max-admin-connections", value_name = "N", env = "MESH_PROXY_MAX_ADMIN_CONNECTIONS",
+          default_value = "256", value_parser = count)]
+    pub admin_connections: usize,
+
     /// How many taps there may be at once; 32 is the most
     #[arg(long = "max-taps", value_name = "N", env = "MESH_PROXY_MAX_TAPS",
           default_value = "32", value_parser = count)]
@@ -190,6 +206,11 @@ impl Default for Limits {
             streams: 200,
             // h2's own: its answer to "rapid reset", CVE-2023-44487.
             resets: 20,
+            // h2's own, for the whole life of a connection: its answer to "made you reset",
+            // CVE-2025-8671.
+            errors: 1024,
+            // hyper's own.
+            window_bytes: 1 << 20,
             // nghttp2's, which forgives 33 a second where this forgives 100.
             cancels: 1000,
             buffer_bytes: 400 * 1024,
@@ -206,6 +227,7 @@ impl Default for Limits {
             destination_idle: Duration::from_secs(60),
             series: 20_000,
             series_idle: Duration::from_secs(600),
+            admin_connections: 256,
             // Each costs every request a comparison.
             taps: 32,
             // Linkerd's.

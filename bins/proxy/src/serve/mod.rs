@@ -143,6 +143,9 @@ impl Server {
             .auto_date_header(false)
             .max_concurrent_streams(limits.streams)
             .max_pending_accept_reset_streams(limits.resets)
+            .max_local_error_reset_streams(limits.errors)
+            .initial_stream_window_size(limits.window_bytes)
+            .initial_connection_window_size(limits.window_bytes)
             .max_send_buf_size(limits.buffer_bytes.min(u32::MAX as usize))
             // What is over our limit, and not over twice of it, gets an answer that says so.
             .max_header_list_size(
