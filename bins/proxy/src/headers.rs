@@ -67,12 +67,32 @@ fn strip_prefixed(headers: &mut HeaderMap, prefix: &str) {
     }
 }
 
-/// The protocol that the sender of these headers asks for, or agrees to.
+/// The protocols that the sender of these headers asks for, or the one that it agrees to.
 pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let protocol = headers.get(UPGRADE)?;
-    // h2c is between neighbours; prior knowledge is how the mesh speaks HTTP/2.
-    let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
-    (!h2c && lists(headers, &CONNECTION, "upgrade")).then(|| protocol.clone())
+    let first = headers.get(UPGRADE)?;
+    if !lists(headers, &CONNECTION, "upgrade") {
+        return None;
+    }
+    let all = || headers.get_all(UPGRADE).iter();
+    let mut words = all().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    if all().nth(1).is_none() && !words.any(is_h2c) {
+        return Some(first.clone());
+    }
+    // h2c is between neighbours, and requests would pass in it that nobody has looked at; prior
+    // knowledge is how the mesh speaks HTTP/2.
+    let words = all().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let others: Vec<_> = words
+        .map(<[u8]>::trim_ascii)
+        .filter(|word| !word.is_empty() && !is_h2c(word))
+        .collect();
+    let others = (!others.is_empty()).then(|| others.join(&b", "[..]))?;
+    HeaderValue::from_bytes(&others).ok()
+}
+
+/// Whether a protocol is HTTP/2 without TLS, of whatever version.
+fn is_h2c(word: &[u8]) -> bool {
+    let name = word.split(|b| *b == b'/').next().unwrap_or(word);
+    name.trim_ascii().eq_ignore_ascii_case(b"h2c")
 }
 
 /// Removes `Connection` and the headers that it names.
@@ -142,6 +162,33 @@ mod tests {
         strip_hop_by_hop(&mut map);
         let expected = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
         assert_eq!(map, expected);
+    }
+
+    #[test]
+    fn h2c_is_taken_out_of_whatever_it_is_hidden_in() {
+        for (asked, passes) in [
+            (&["h2c"][..], None),
+            (&[" H2C "], None),
+            (&["h2c,h2c/1"], None),
+            (&["websocket, h2c"], Some("websocket")),
+            (&["websocket", "h2c"], Some("websocket")),
+            (&["h2c", "websocket, a/1"], Some("websocket, a/1")),
+            (&["websocket,a/1"], Some("websocket,a/1")),
+            (&["h2cc"], Some("h2cc")),
+        ] {
+            let mut map = headers(&[("connection", "upgrade, http2-settings")]);
+            map.insert(
+                "http2-settings",
+                HeaderValue::from_static("AAMAAABkAAQAAP__"),
+            );
+            for value in asked {
+                map.append(UPGRADE, HeaderValue::from_static(value));
+            }
+            strip_hop_by_hop(&mut map);
+            let value = map.get(UPGRADE).map(|value| value.to_str().unwrap());
+            assert_eq!(value, passes, "{asked:?}");
+            assert!(!map.contains_key("http2-settings"));
+        }
     }
 
     #[test]

@@ -102,6 +102,30 @@ async fn a_head_without_end_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_small_on_the_wire_alone_is_refused() {
+    let (upstream, proxy) = upstream().await;
+    let mut wire = Wire::http2(proxy.addr(), &[]).await;
+    // A header of 4,000 bytes that is kept in the table (RFC 7541, 6.2.1), then its number.
+    let mut bomb = get();
+    bomb.extend([0x40, 1, b'x', 0x7f]);
+    bomb.extend([0xa1, 0x1e]);
+    bomb.extend([b'y'; 4_000]);
+    bomb.extend([0xbe; 12_000]);
+    let mut burst = Vec::new();
+    for n in 0..100_u32 {
+        burst.extend(frame(HEADERS, END_HEADERS | END_STREAM, n * 2 + 1, &bomb));
+    }
+    // 4.8 GB of headers.
+    let code = flood(&mut wire, &burst, 1).await;
+    assert!(
+        code.is_none_or(|code| code == ENHANCE_YOUR_CALM || code == 1),
+        "{code:?}"
+    );
+    assert!(upstream.seen().is_empty());
+    is_alive(&proxy).await;
+}
+
+#[tokio::test]
 async fn empty_continuations_end_the_connection() {
     let (upstream, proxy) = upstream().await;
     let mut wire = Wire::http2(proxy.addr(), &[]).await;

@@ -212,6 +212,33 @@ async fn a_length_that_connection_names_stays() {
 }
 
 #[tokio::test]
+async fn http2_in_place_of_http1_is_not_asked_for() {
+    for (asked, passes) in [
+        ("Upgrade: h2c", ""),
+        (
+            "Upgrade: h2c, websocket",
+            "upgrade: websocket|connection: upgrade|",
+        ),
+        (
+            "Upgrade: websocket\r\nUpgrade: h2c",
+            "upgrade: websocket|connection: upgrade|",
+        ),
+    ] {
+        let upstream = Recorder::start().await;
+        let proxy = upstream.proxy();
+        let mut wire = Wire::connect(proxy.addr()).await;
+        wire.say(format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+             HTTP2-Settings: AAMAAABkAAQAAP__\r\n{asked}\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(wire.answer().await.unwrap().status(), 200, "{asked}");
+        let got = upstream.got();
+        assert_eq!(got, format!("GET / HTTP/1.1|host: a|{passes}|"), "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn a_get_with_a_body_takes_it_along() {
     becomes(
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 23\r\nConnection: close\r\n\r\n\
