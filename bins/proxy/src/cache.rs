@@ -1,3 +1,7 @@
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either},
+};
 use mesh_core::{BoxError, Fault};
 use std::{
     collections::HashMap,
@@ -8,6 +12,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::{
@@ -45,6 +50,12 @@ pub(crate) struct Entry<S> {
 /// Requests call the stack where it is, under its lock, rather than cloning it: a call only
 /// builds a future, and nobody else is on this worker while it does.
 type Shared<S> = Arc<Mutex<S>>;
+
+/// The stack's answer, or, which is rare, the wait for the stack and for that.
+pub(crate) type Calling<S, R> = Either<
+    <S as Service<R>>::Future,
+    BoxFuture<'static, Result<<S as Service<R>>::Response, BoxError>>,
+>;
 
 enum State<S> {
     Waiting,
@@ -141,8 +152,25 @@ impl<S> Entry<S> {
         }
     }
 
-    /// Sends `req` through the stack.
-    pub(crate) async fn call<R>(&self, req: R) -> Result<S::Response, BoxError>
+    /// Sends `req` through the stack: at once, if it is known, so that the request is moved no
+    /// more often than it must be.
+    pub(crate) fn call<R>(self: &Arc<Self>, req: R) -> Calling<S, R>
+    where
+        S: Service<R, Error = BoxError, Response: Send, Future: Send> + Send + 'static,
+        R: Send + 'static,
+    {
+        if let State::Serving(stack) = &*self.stack.borrow() {
+            let mut stack = lock(stack);
+            // One that is not ready is asked again below, and that waker is the one it has.
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(Ok(())) = stack.poll_ready(&mut cx) {
+                return Either::Left(stack.call(req));
+            }
+        }
+        Either::Right(self.clone().call_later(req).boxed())
+    }
+
+    async fn call_later<R>(self: Arc<Self>, req: R) -> Result<S::Response, BoxError>
     where
         S: Service<R, Error = BoxError>,
     {

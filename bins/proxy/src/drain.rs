@@ -38,6 +38,16 @@ impl Drain {
 }
 
 impl Draining {
+    /// Whether the drain has begun.
+    pub(crate) fn has_started(&self) -> bool {
+        *self.phase.borrow()
+    }
+
+    /// Whether there is news since this was last asked to wait, at the price of one load.
+    pub(crate) fn has_news(&self) -> bool {
+        self.phase.has_changed().unwrap_or(true)
+    }
+
     /// Resolves when the drain begins; at once if it has.
     pub(crate) async fn started(&mut self) {
         // An error is a dropped `Drain`: the proxy is ending, too.

@@ -8,7 +8,7 @@ use http::{
 /// The apex that the caller's proxy found, `fqdn:port`: the inbound side's route lookup.
 pub(crate) const CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-canonical");
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Said by one proxy to the next; no application has a word in it.
@@ -22,6 +22,10 @@ const WITHIN_MESH: &str = "mesh-";
 ///
 /// `Transfer-Encoding` goes, too: each connection frames messages for itself.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // One look at each name is cheaper than so many searches, and most find nothing.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     let upgrade = upgrade(headers);
     if headers.contains_key(CONNECTION) {
         strip_listed(headers);
@@ -47,6 +51,13 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(UPGRADE);
         }
     }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// Removes what an application may not say.

@@ -9,6 +9,7 @@ use crate::{
     respond::{self, Asked, Broken, ResponseBody},
 };
 use bytes::Bytes;
+use futures_util::{FutureExt as _, future::Either};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -19,7 +20,11 @@ use mesh_profile::{
     stats::{Counted, Stats},
 };
 use mesh_tap::{Tap, Tapped};
-use std::{future::pending, net::SocketAddr, sync::Arc};
+use std::{
+    future::{pending, ready},
+    net::SocketAddr,
+    sync::Arc,
+};
 use tower::ServiceBuilder;
 
 /// The inbound side of one worker and listener: from the mesh to the local application.
@@ -86,31 +91,32 @@ impl Inbound {
     }
 
     /// The line from `respond` to `find`.
-    pub(crate) async fn handle(
-        self: Arc<Self>,
-        conn: Arc<Conn>,
-        req: Request<Incoming>,
-    ) -> Response<impl Body<Data = Bytes, Error = Broken> + Send> {
-        let asked = Asked::of(&req);
-        match self.send(&conn, req).await {
-            Ok(mut rsp) => {
-                headers::strip_hop_by_hop(rsp.headers_mut());
-                // Only a proxy may say what a proxy says.
-                headers::strip_application(rsp.headers_mut());
-                rsp.map(|body| ResponseBody::Stream { body })
-            }
-            Err(error) => respond::error(&error, asked),
-        }
-    }
-
-    async fn send(
+    pub(crate) fn handle(
         self: &Arc<Self>,
         conn: &Conn,
         mut req: Request<Incoming>,
-    ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
-        admit::size(&req, &self.shop.limits)?;
-        admit::coding(&req)?;
-        let named = admit::authority(&mut req)?;
+    ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
+    + Send
+    + use<> {
+        let asked = Asked::of(&req);
+        match self.admit(conn, &mut req) {
+            Ok(entry) => Either::Left(entry.call(req).map(move |result| match result {
+                Ok(rsp) => answered(rsp),
+                Err(error) => respond::error(&error, asked),
+            })),
+            Err(error) => Either::Right(ready(respond::error(&error, asked)).boxed()),
+        }
+    }
+
+    /// What a request is for, without what may not go there.
+    fn admit(
+        self: &Arc<Self>,
+        conn: &Conn,
+        req: &mut Request<Incoming>,
+    ) -> Result<Arc<Entry<Stack>>, BoxError> {
+        admit::size(req, &self.shop.limits)?;
+        admit::coding(req)?;
+        let named = admit::authority(req)?;
         let canonical = req.headers_mut().remove(CANONICAL);
         headers::strip_application(req.headers_mut());
         headers::strip_hop_by_hop(req.headers_mut());
@@ -121,12 +127,11 @@ impl Inbound {
         // The apex that the caller's proxy found, else the name the request itself says.
         let name = canonical.as_ref().or(named.as_ref());
         let name = name.map_or("", |name| name.to_str().unwrap_or_default());
-        let entry = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        Ok(if name.bytes().any(|b| b.is_ascii_uppercase()) {
             self.entry(&name.to_ascii_lowercase())
         } else {
             self.entry(name)
-        };
-        entry.call(req).await
+        })
     }
 
     fn entry(self: &Arc<Self>, name: &str) -> Arc<Entry<Stack>> {
@@ -169,6 +174,14 @@ impl Inbound {
             };
         }
     }
+}
+
+/// The application's response as the caller gets it.
+fn answered<B>(mut rsp: Response<B>) -> Response<ResponseBody<B>> {
+    headers::strip_hop_by_hop(rsp.headers_mut());
+    // Only a proxy may say what a proxy says.
+    headers::strip_application(rsp.headers_mut());
+    rsp.map(|body| ResponseBody::Stream { body })
 }
 
 fn compile(destination: &Destination) -> Profile {

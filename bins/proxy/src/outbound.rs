@@ -10,7 +10,10 @@ use crate::{
     respond::{self, Asked, Broken, ResponseBody},
 };
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either},
+};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, HOST},
@@ -23,7 +26,7 @@ use mesh_discover::{Destination, Endpoint, Leaf, Watch};
 use std::{
     collections::HashMap,
     convert::Infallible,
-    future::pending,
+    future::{pending, ready},
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -57,41 +60,46 @@ const STANDALONE: &str = "";
 
 impl Outbound {
     /// The line from `respond` to `find`; below it is [`destination::stack`].
-    pub(crate) async fn handle(
-        self: Arc<Self>,
-        conn: Arc<Conn>,
-        role: Arc<Role>,
-        req: Request<Incoming>,
-    ) -> Response<impl Body<Data = Bytes, Error = Broken> + Send> {
-        let asked = Asked::of(&req);
-        if req.method() == Method::CONNECT && *role == Role::Outbound {
-            return match self.tunnel(req).await {
-                Ok(()) => Response::new(ResponseBody::Empty),
-                Err(error) => respond::error(&error, asked),
-            };
-        }
-        // Errors from below become 502, 503 and 504.
-        match self.send(&conn, &role, req).await {
-            Ok(mut rsp) => {
-                headers::strip_hop_by_hop(rsp.headers_mut());
-                if respond::strip(rsp.headers_mut()) && asked.http1 {
-                    let close = HeaderValue::from_static("close");
-                    rsp.headers_mut().insert(CONNECTION, close);
-                }
-                rsp.map(|body| ResponseBody::Stream { body })
-            }
-            Err(error) => respond::error(&error, asked),
-        }
-    }
-
-    async fn send(
+    ///
+    /// No `async fn`: each of those holds its arguments twice, and a future is moved.
+    pub(crate) fn handle(
         self: &Arc<Self>,
         conn: &Conn,
         role: &Role,
         mut req: Request<Incoming>,
-    ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>, BoxError> {
-        admit::size(&req, &self.limits)?;
-        admit::coding(&req)?;
+    ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
+    + Send
+    + use<> {
+        let asked = Asked::of(&req);
+        if req.method() == Method::CONNECT && *role == Role::Outbound {
+            let outbound = self.clone();
+            let answer = async move {
+                match outbound.tunnel(req).await {
+                    Ok(()) => Response::new(ResponseBody::Empty),
+                    Err(error) => respond::error(&error, asked),
+                }
+            };
+            return Either::Left(answer.boxed());
+        }
+        // Errors from below become 502, 503 and 504.
+        match self.admit(conn, role, &mut req) {
+            Ok(entry) => Either::Right(entry.call(req).map(move |result| match result {
+                Ok(rsp) => answered(rsp, asked),
+                Err(error) => respond::error(&error, asked),
+            })),
+            Err(error) => Either::Left(ready(respond::error(&error, asked)).boxed()),
+        }
+    }
+
+    /// Where a request goes, without what may not go there.
+    fn admit(
+        self: &Arc<Self>,
+        conn: &Conn,
+        role: &Role,
+        req: &mut Request<Incoming>,
+    ) -> Result<Arc<Entry<Stack>>, BoxError> {
+        admit::size(req, &self.limits)?;
+        admit::coding(req)?;
         match role {
             Role::Gateway(_) | Role::Forward => headers::strip_outside(req.headers_mut()),
             _ => headers::strip_application(req.headers_mut()),
@@ -101,8 +109,7 @@ impl Outbound {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
         }
-        let entry = self.find(conn, role, &mut req)?;
-        entry.call(req).await
+        self.find(conn, role, req)
     }
 
     /// Connects to what a CONNECT names; bytes are copied once the caller has its answer.
@@ -317,6 +324,16 @@ impl Outbound {
         }
         Ok(addrs.into_iter().map(Endpoint::new).collect())
     }
+}
+
+/// An endpoint's response as the caller gets it.
+fn answered<B>(mut rsp: Response<B>, asked: Asked) -> Response<ResponseBody<B>> {
+    headers::strip_hop_by_hop(rsp.headers_mut());
+    if respond::strip(rsp.headers_mut()) && asked.http1 {
+        let close = HeaderValue::from_static("close");
+        rsp.headers_mut().insert(CONNECTION, close);
+    }
+    rsp.map(|body| ResponseBody::Stream { body })
 }
 
 async fn becomes_known(watch: &mut Watch<Destination>) -> Arc<Destination> {

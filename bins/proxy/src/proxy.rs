@@ -39,6 +39,7 @@ pub struct Proxy {
 ///
 /// A port is taken, or the configuration cannot be put into force.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    keep_memory();
     connections::raise_files(config.limits.connections);
     let lifeline = config.lifeline;
     let proxy = Proxy::bind(config)?;
@@ -50,6 +51,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Lets the allocator keep what it will need again at once.
+///
+/// The GNU C library gives memory back to the system as soon as 128 KiB lie unused at the end of a
+/// heap, which the buffers of one round of connections are, and asks for it again in the next. When
+/// it frees a block that was large enough to be mapped apart, it takes such blocks for usual ones,
+/// and from then on twice their size for little. Other libraries do not mind.
+fn keep_memory() {
+    const USUAL: usize = 1 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(USUAL)));
 }
 
 impl Proxy {
@@ -126,7 +138,8 @@ impl Proxy {
         served
     }
 
-    async fn serve(mut self, ask: Ask, mut shutdown: Shutdown) -> anyhow::Result<()> {
+    /// What its workers will have in common.
+    async fn common(&mut self) -> anyhow::Result<Common> {
         let own: Arc<[_]> = self
             .addrs()
             .into_iter()
@@ -141,7 +154,6 @@ impl Proxy {
         let Config {
             labels,
             limits,
-            workers,
             opaque_ports,
             ..
         } = &self.config;
@@ -157,22 +169,42 @@ impl Proxy {
             help: "Connections of clients that were not served because there were too many.",
             read: Box::new(move || counted.refused()),
         });
-        let common = Common {
+        Ok(Common {
             limits: *limits,
             registry,
             tap: Tap::new(),
             labels: labels.as_slice().into(),
             joints: Arc::<Joints>::default(),
-            discover: discover.clone(),
+            discover,
             standalone,
-            connections: connections.clone(),
-            own: own.clone(),
+            connections,
+            own,
             opaque_ports: opaque_ports.clone(),
-        };
+        })
+    }
 
+    /// Serves with one worker on the current runtime, with nobody to ask it to end and without
+    /// its admin port, until what this returns is dropped: for benchmarks, which count what one
+    /// thread does.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be put into force.
+    #[doc(hidden)]
+    pub async fn serve_here(mut self) -> anyhow::Result<impl Sized> {
+        let common = self.common().await?;
+        let (drain, draining) = drain::channel();
+        let sockets = self.listeners.into_iter();
+        let sockets = sockets.filter_map(|(role, mut sockets)| Some((role, sockets.pop()?)));
+        worker::serve(0, &common, worker::listen(sockets.collect())?, &draining);
+        Ok(drain)
+    }
+
+    async fn serve(mut self, ask: Ask, mut shutdown: Shutdown) -> anyhow::Result<()> {
+        let common = self.common().await?;
         let (drain, draining) = drain::channel();
         let mut running = Vec::new();
-        for index in (0..*workers).rev() {
+        for index in (0..self.config.workers).rev() {
             let sockets = self.listeners.iter_mut();
             let sockets = sockets
                 .map(|(role, sockets)| (role.clone(), sockets.remove(index)))
@@ -186,15 +218,15 @@ impl Proxy {
         let admin = Admin {
             registry: common.registry.clone(),
             tap: common.tap.clone(),
-            discover,
+            discover: common.discover.clone(),
             ask,
             stopping: stopping.clone(),
-            limits: *limits,
+            limits: common.limits,
         };
         let admin = tokio::spawn(admin::serve(Arc::new(admin), self.admin));
+        tracing::info!(listening = ?common.own, "ready");
         drop(common);
 
-        tracing::info!(listening = ?own, "ready");
         shutdown.asked().await;
         tracing::info!("draining");
         stopping.store(true, Relaxed);

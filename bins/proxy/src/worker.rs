@@ -103,22 +103,14 @@ pub(crate) fn start(
     let (stop, stopped) = oneshot::channel::<()>();
     let listeners = {
         let _entered = runtime.enter();
-        let listener =
-            |(role, socket)| io::Result::Ok((Arc::new(role), TcpListener::from_std(socket)?));
-        listeners
-            .into_iter()
-            .map(listener)
-            .collect::<io::Result<Vec<_>>>()?
+        listen(listeners)?
     };
     let thread = thread::Builder::new()
         .name(format!("worker-{index}"))
         .stack_size(STACK)
         .spawn(move || {
             runtime.block_on(async move {
-                let worker = Arc::new(Worker::new(index, &common));
-                for (role, listener) in listeners {
-                    tokio::spawn(accept(worker.clone(), role, listener, draining.clone()));
-                }
+                serve(index, &common, listeners, &draining);
                 // What is draining is held by the tasks alone.
                 drop(draining);
                 let _ = stopped.await;
@@ -129,6 +121,22 @@ pub(crate) fn start(
         _stop: stop,
         thread: Some(thread),
     })
+}
+
+type Listeners = Vec<(Arc<Role>, TcpListener)>;
+
+/// Makes the sockets those of the current runtime.
+pub(crate) fn listen(sockets: Vec<(Role, std::net::TcpListener)>) -> io::Result<Listeners> {
+    let listener = |(role, socket)| Ok((Arc::new(role), TcpListener::from_std(socket)?));
+    sockets.into_iter().map(listener).collect()
+}
+
+/// Starts the tasks of a worker on the current runtime; they hold `draining` until the drain.
+pub(crate) fn serve(index: usize, common: &Common, listeners: Listeners, draining: &Draining) {
+    let worker = Arc::new(Worker::new(index, common));
+    for (role, listener) in listeners {
+        tokio::spawn(accept(worker.clone(), role, listener, draining.clone()));
+    }
 }
 
 impl Running {
@@ -207,14 +215,34 @@ impl Worker {
         peer: SocketAddr,
         mut draining: Draining,
     ) -> io::Result<()> {
-        let Way {
-            role,
-            inbound,
-            original,
-        } = way;
+        // In a box, which is gone while requests come and go.
+        let met = Box::pin(self.meet(&way, socket, peer, &mut draining)).await?;
+        let Some((io, conn, protocol)) = met else {
+            return Ok(());
+        };
+        if let Some(inbound) = way.inbound {
+            let handle = move |req| inbound.handle(&conn, req);
+            self.server.serve(io, protocol, handle, draining).await;
+        } else {
+            let (outbound, role) = (self.outbound.clone(), way.role);
+            let handle = move |req| outbound.handle(&conn, &role, req);
+            self.server.serve(io, protocol, handle, draining).await;
+        }
+        Ok(())
+    }
+
+    /// What a connection is and which HTTP it speaks; one of anything else is carried to its end.
+    async fn meet(
+        &self,
+        way: &Way,
+        socket: TcpStream,
+        peer: SocketAddr,
+        draining: &mut Draining,
+    ) -> io::Result<Option<(Io, Arc<Conn>, Protocol)>> {
+        let (role, original) = (&way.role, way.original);
         // Small answers must not wait for the caller's delayed ACK.
         socket.set_nodelay(true)?;
-        let (direction, meter) = match *role {
+        let (direction, meter) = match **role {
             Role::Inbound(_) => (Direction::Inbound, &self.outer[0]),
             _ => (Direction::Outbound, &self.outer[1]),
         };
@@ -226,13 +254,17 @@ impl Worker {
             identity: None,
         });
         let mut io = Io::new(socket, meter.clone());
-        if self.is_opaque(&role, original).await {
-            return Box::pin(self.carry(&role, original, io, peer, None)).await;
+        if self.is_opaque(role, original).await {
+            self.carry(role, original, io, peer, None).await?;
+            return Ok(None);
         }
-        match Box::pin(self.first(&role, original, &io, &mut draining)).await? {
+        match self.first(role, original, &io, draining).await? {
             First::Client => {}
-            First::Server(endpoint) => return Box::pin(opaque::copy(io, endpoint)).await,
-            First::Nobody => return Ok(()),
+            First::Server(endpoint) => {
+                opaque::copy(io, endpoint).await?;
+                return Ok(None);
+            }
+            First::Nobody => return Ok(None),
         }
         let protocol = tokio::select! {
             biased;
@@ -240,10 +272,11 @@ impl Worker {
             // Nothing has been asked on it yet, and nothing seems to be on its way.
             () = draining.heard() => None,
         };
-        let protocol = match protocol {
-            None => return Ok(()),
+        match protocol {
+            None => Ok(None),
             Some(Protocol::Opaque) => {
-                return Box::pin(self.carry(&role, original, io, peer, None)).await;
+                self.carry(role, original, io, peer, None).await?;
+                Ok(None)
             }
             Some(Protocol::Tls) => {
                 let name = detect::server_name(&mut io, self.detect).await?;
@@ -251,20 +284,11 @@ impl Worker {
                     name: name.unwrap_or_default(),
                     conn,
                 };
-                return Box::pin(self.carry(&role, original, io, peer, Some(tls))).await;
+                self.carry(role, original, io, peer, Some(tls)).await?;
+                Ok(None)
             }
-            Some(protocol) => protocol,
-        };
-        // In a box, so that a connection takes the memory of what it is, not of all it could be.
-        if let Some(inbound) = inbound {
-            let handle = move |req| inbound.clone().handle(conn.clone(), req);
-            Box::pin(self.server.serve(io, protocol, handle, draining)).await;
-        } else {
-            let outbound = self.outbound.clone();
-            let handle = move |req| outbound.clone().handle(conn.clone(), role.clone(), req);
-            Box::pin(self.server.serve(io, protocol, handle, draining)).await;
+            Some(protocol) => Ok(Some((io, conn, protocol))),
         }
-        Ok(())
     }
 }
 

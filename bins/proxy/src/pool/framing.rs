@@ -30,14 +30,15 @@ pub(super) fn unambiguous<B>(
     if is_coded && !admit::is_chunked(headers) {
         return broken("a transfer coding other than chunked");
     }
-    let Some(length) = headers.get(CONTENT_LENGTH) else {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
         return Ok(rsp);
     };
     if is_coded {
         return broken("both Content-Length and Transfer-Encoding");
     }
     let several = length.as_bytes().contains(&b',');
-    if several || headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+    if several || lengths.next().is_some() {
         // hyper has seen to it that they are all the same.
         let one = length.as_bytes().split(|b| *b == b',').next();
         let one = one.and_then(|one| http::HeaderValue::from_bytes(one.trim_ascii()).ok());

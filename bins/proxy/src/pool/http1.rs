@@ -1,10 +1,13 @@
 use super::{
-    Inner, MAX_HEADERS, MOST_HEADERS, SendError, Spare,
+    Inner, MAX_HEADERS, MOST_HEADERS, SendError, Sending,
     body::Body,
-    framing, is_idempotent,
+    exchange::{self, Unsettled},
+    is_idempotent,
     upload::{Upload, Uploaded},
 };
+use crate::headers::KEEP_ALIVE;
 use bytes::Bytes;
+use futures_util::TryFutureExt as _;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{HOST, UPGRADE},
@@ -16,8 +19,7 @@ use hyper::{
 };
 use mesh_core::{BoxError, Fault, Route};
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Weak,
         atomic::Ordering::{AcqRel, Release},
@@ -34,14 +36,16 @@ pub(super) struct Idle<B> {
 }
 
 /// One HTTP/1 connection.
-struct Conn<B> {
+pub(super) struct Conn<B> {
     sender: http1::SendRequest<Upload<B>>,
     /// What reads and writes. Polled by the request that has the connection, so that no other
     /// task must wake up for it; absent when it runs as a task of its own.
-    driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+    driver: Option<Driver>,
     /// The peer's own `Keep-Alive: timeout`, less a second.
     peer_limit: Option<Duration>,
 }
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// A connection that a response body is still read from.
 pub(super) struct Lease<B> {
@@ -49,84 +53,50 @@ pub(super) struct Lease<B> {
     pool: Arc<Inner<B>>,
 }
 
-type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>;
+pub(super) type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>;
 
 impl<B> Inner<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(super) async fn send_http1(
-        self: Arc<Self>,
-        mut req: Request<B>,
-    ) -> Result<Response<Body<B>>, SendError> {
+    pub(super) fn send_http1(self: Arc<Self>, mut req: Request<B>) -> Sending<B> {
         to_origin_form(&mut req);
         if req.headers().contains_key(UPGRADE) {
-            return self.send_upgrade(req).await;
+            return Box::pin(self.send_upgrade(req).map_err(Into::into));
         }
         let idempotent = is_idempotent(req.method());
-        // A retry layer looks after these.
         let retryable = Route::of(&req).is_some_and(Route::is_retryable);
-        let safe = idempotent || retryable;
 
         let (parts, body) = req.into_parts();
         let (body, uploaded) = Upload::new(body, Some(self.settings.body_gap));
-        let mut req = Request::from_parts(parts, body);
-        let mut fresh_only = false;
-        loop {
-            let idle = if fresh_only { None } else { self.take_idle() };
-            let reused = idle.is_some();
-            let mut conn = match idle {
-                Some(conn) => conn,
-                None => match self.open(false).await {
-                    Ok(conn) => conn,
-                    Err(error) => return Err(error.with_unsent(uploaded.unsent(req))),
-                },
-            };
-            let again = reused && idempotent;
-            // A proxy at the other end may say that nobody has seen the request.
-            let spare = (uploaded.was_empty() && (idempotent || self.canonical.is_some()))
-                .then(|| Spare::of(&mut req));
-            let mut error = match conn.send(req).await {
-                Ok(rsp) => {
-                    let refusal = self.refusal(&rsp);
-                    let rsp = framing::unambiguous(rsp, self.addr)?;
-                    let mut rsp = self.answered(rsp, conn, &uploaded);
-                    if let (Some(refusal), Some(spare)) = (refusal, spare) {
-                        self.give_back(&mut rsp, refusal, spare, uploaded);
-                    }
-                    return Ok(rsp);
-                }
-                Err(error) => error,
-            };
-            let unsent = error.take_message();
-            let error = error.into_error();
-            req = match (unsent, spare) {
-                (Some(req), spare) => {
-                    let req = spare.map_or(req, |spare| spare.into_request(Upload::empty()));
-                    if !reused {
-                        let error = SendError::new(Fault::NeverSent, self.addr, error);
-                        return Err(error.with_unsent(uploaded.unsent(req)));
-                    }
-                    req
-                }
-                (None, Some(spare)) if again && is_closed(&error) => {
-                    fresh_only = true;
-                    spare.into_request(Upload::empty())
-                }
-                (None, spare) => {
-                    let broken = SendError::broken(&error, self.addr, safe);
-                    let lost = spare.filter(|_| idempotent && !retryable && broken.is_lost());
-                    let lost = lost.map(|spare| spare.into_request(Upload::empty()));
-                    return Err(broken.with_lost(lost.and_then(|req| uploaded.unsent(req))));
-                }
-            };
-            self.note_resent();
+        self.dispatch(Unsettled {
+            req: Request::from_parts(parts, body),
+            uploaded,
+            idempotent,
+            retryable,
+            fresh_only: false,
+        })
+    }
+
+    pub(super) fn dispatch(self: Arc<Self>, unsettled: Unsettled<B>) -> Sending<B> {
+        let idle = match unsettled.fresh_only {
+            true => None,
+            false => self.take_idle(),
+        };
+        if let Some(conn) = idle {
+            return Box::pin(exchange::begin(self, conn, true, unsettled));
         }
+        Box::pin(async move {
+            match self.open(false).await {
+                Ok(conn) => exchange::begin(self, conn, false, unsettled).await,
+                Err(error) => Err(error.with_unsent(unsettled.unsent()).into()),
+            }
+        })
     }
 
     /// The response as the caller gets it: its body holds the connection until its end.
-    fn answered(
+    pub(super) fn answered(
         self: &Arc<Self>,
         rsp: Response<Incoming>,
         mut conn: Conn<B>,
@@ -279,18 +249,19 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn send(&mut self, req: Request<Upload<B>>) -> Answer<B> {
-        let mut answer = pin!(self.sender.try_send_request(req));
-        if self.driver.is_none() {
-            return answer.await;
-        }
-        poll_fn(|cx| {
-            // The answer only comes out of the driver: it need not wake this task.
-            let mut quiet = Context::from_waker(Waker::noop());
-            drive(&mut self.driver, cx);
-            answer.as_mut().poll(&mut quiet)
-        })
-        .await
+    /// Sends `req`; whoever waits for the answer must [`drive`](Self::drive), too.
+    pub(super) fn send(
+        &mut self,
+        req: Request<Upload<B>>,
+    ) -> impl Future<Output = Answer<B>> + Send + use<B> {
+        self.sender.try_send_request(req)
+    }
+
+    /// Reads and writes what can be read and written; false if a task does.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_here = self.driver.is_some();
+        drive(&mut self.driver, cx);
+        is_here
     }
 
     /// How long it may be unused: `ours`, or what the peer says if that is less.
@@ -314,10 +285,7 @@ where
 
 /// Reads and writes what can be read and written. A connection that is over is dropped, which
 /// answers whatever still waits for it.
-fn drive(
-    driver: &mut Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
-    cx: &mut Context<'_>,
-) {
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
     if let Some(running) = driver
         && running.as_mut().poll(cx).is_ready()
     {
@@ -362,22 +330,6 @@ where
     }
 }
 
-/// Whether the connection ended before any answer, as happens when the peer closes an idle one.
-fn is_closed(error: &hyper::Error) -> bool {
-    use std::{error::Error as _, io::ErrorKind};
-    let kind = error
-        .source()
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
-        .map(std::io::Error::kind);
-    error.is_incomplete_message()
-        || error.is_closed()
-        || error.is_canceled()
-        || matches!(
-            kind,
-            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
-        )
-}
-
 /// The form in which a server that is not a proxy gets its requests (RFC 9112, 3.2.1).
 fn to_origin_form<B>(req: &mut Request<B>) {
     *req.version_mut() = Version::HTTP_11;
@@ -398,7 +350,7 @@ fn to_origin_form<B>(req: &mut Request<B>) {
 
 /// How long the peer says that it keeps an unused connection, less a second of caution.
 fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("keep-alive")?.to_str().ok()?;
+    let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let seconds: u64 = text
         .split(',')
         .find_map(|part| part.trim().strip_prefix("timeout="))?

@@ -1,5 +1,5 @@
 use super::{
-    Inner, SendError, Spare,
+    Inner, SendError, Sending, Spare,
     body::Body,
     error::{is_reset, is_unprocessed},
     is_idempotent,
@@ -7,7 +7,7 @@ use super::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, Uri,
+    HeaderValue, Request, Uri,
     header::HOST,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -25,10 +25,7 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(super) async fn send_http2(
-        self: Arc<Self>,
-        mut req: Request<B>,
-    ) -> Result<Response<Body<B>>, SendError> {
+    pub(super) fn send_http2(self: Arc<Self>, mut req: Request<B>) -> Sending<B> {
         self.to_absolute_form(&mut req);
         let idempotent = is_idempotent(req.method());
         // A retry layer looks after these.
@@ -36,57 +33,68 @@ where
         let safe = idempotent || retryable;
 
         let mut resends = 0;
-        loop {
-            let (mut sender, reused) = match self.sender().await {
-                Ok(sender) => sender,
-                Err(error) => return Err(error.with_unsent(Some(req))),
-            };
-            let (mut parts, body) = req.into_parts();
-            let (body, uploaded) = Upload::kept(body, &mut parts.extensions);
-            let mut sent = Request::from_parts(parts, body);
-            let spare = Spare::of(&mut sent);
-            let mut error = match sender.try_send_request(sent).await {
-                Ok(rsp) => {
-                    let mut rsp = rsp.map(|body| Body::new(body, None));
-                    match self.refusal(&rsp) {
-                        Some(refusal) => self.give_back(&mut rsp, refusal, spare, uploaded),
-                        None => uploaded.arrived(),
+        Box::pin(async move {
+            loop {
+                let (mut sender, reused) = match self.sender().await {
+                    Ok(sender) => sender,
+                    Err(error) => return Err(error.with_unsent(Some(req)).into()),
+                };
+                let (mut parts, body) = req.into_parts();
+                let (body, uploaded) = Upload::kept(body, &mut parts.extensions);
+                let mut sent = Request::from_parts(parts, body);
+                let spare = Spare::of(&mut sent);
+                let mut error = match sender.try_send_request(sent).await {
+                    Ok(rsp) => {
+                        let mut rsp = rsp.map(|body| Body::new(body, None));
+                        match self.refusal(&rsp) {
+                            Some(refusal) => self.give_back(&mut rsp, refusal, spare, uploaded),
+                            None => uploaded.arrived(),
+                        }
+                        return Ok(rsp);
                     }
-                    return Ok(rsp);
+                    Err(error) => error,
+                };
+                let unsent = error.take_message();
+                let error = error.into_error();
+                let unprocessed = unsent.is_some() || is_unprocessed(&error);
+                // As over HTTP/1, a broken connection is survived once.
+                let again = reused
+                    && idempotent
+                    && resends == 0
+                    && uploaded.was_empty()
+                    && is_reset(&error);
+                if !unprocessed && !again {
+                    let broken = SendError::broken(&error, self.addr, safe);
+                    let lost = idempotent && !retryable && uploaded.was_empty() && broken.is_lost();
+                    let lost = lost.then(|| spare.into_request(Upload::empty()));
+                    return Err(broken
+                        .with_lost(lost.and_then(|req| uploaded.unsent(req)))
+                        .into());
                 }
-                Err(error) => error,
-            };
-            let unsent = error.take_message();
-            let error = error.into_error();
-            let unprocessed = unsent.is_some() || is_unprocessed(&error);
-            // As over HTTP/1, a broken connection is survived once.
-            let again =
-                reused && idempotent && resends == 0 && uploaded.was_empty() && is_reset(&error);
-            if !unprocessed && !again {
-                let broken = SendError::broken(&error, self.addr, safe);
-                let lost = idempotent && !retryable && uploaded.was_empty() && broken.is_lost();
-                let lost = lost.then(|| spare.into_request(Upload::empty()));
-                return Err(broken.with_lost(lost.and_then(|req| uploaded.unsent(req))));
+                req = match uploaded.unsent(spare.into_request(Upload::empty())) {
+                    Some(req) => req,
+                    // Too much of its body is gone; a retry layer may have kept it.
+                    None => return Err(SendError::new(Fault::NeverSent, self.addr, error).into()),
+                };
+                if resends == MAX_RESENDS {
+                    let error = SendError::new(Fault::NeverSent, self.addr, error);
+                    return Err(error.with_unsent(Some(req)).into());
+                }
+                resends += 1;
+                self.note_resent();
             }
-            req = match uploaded.unsent(spare.into_request(Upload::empty())) {
-                Some(req) => req,
-                // Too much of its body is gone; a retry layer may have kept it.
-                None => return Err(SendError::new(Fault::NeverSent, self.addr, error)),
-            };
-            if resends == MAX_RESENDS {
-                let error = SendError::new(Fault::NeverSent, self.addr, error);
-                return Err(error.with_unsent(Some(req)));
-            }
-            resends += 1;
-            self.note_resent();
-        }
+        })
     }
 
     /// The connection that all requests share, opened if there is none, and whether there was.
     async fn sender(&self) -> Result<(SendRequest<Upload<B>>, bool), SendError> {
-        if let Some(sender) = self.open_sender() {
-            return Ok((sender, true));
+        match self.open_sender() {
+            Some(sender) => Ok((sender, true)),
+            None => Box::pin(self.connected()).await,
         }
+    }
+
+    async fn connected(&self) -> Result<(SendRequest<Upload<B>>, bool), SendError> {
         let _opening = self.opening.lock().await;
         if let Some(sender) = self.open_sender() {
             return Ok((sender, true));

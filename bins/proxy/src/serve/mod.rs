@@ -17,7 +17,7 @@ use self::{
 };
 use crate::{config::Limits, detect::Protocol, drain::Draining, respond::Broken, transport::Io};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
 use hyper::{
@@ -26,10 +26,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use std::{
     convert::Infallible,
-    future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -60,13 +60,14 @@ impl Server {
     /// When the drain begins, HTTP/2 says GOAWAY and finishes its streams. HTTP/1 finishes the
     /// request in flight and says `connection: close`; having no way to say so while it is idle,
     /// it serves what is already on its way, before it closes.
-    pub(crate) async fn serve<H, F, B>(
+    pub(crate) fn serve<H, F, B>(
         &self,
         io: Io,
         protocol: Protocol,
         handle: H,
         draining: Draining,
-    ) where
+    ) -> impl Future<Output = ()> + use<H, F, B>
+    where
         H: Fn(Request<Incoming>) -> F,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error = Broken> + Send + 'static,
@@ -74,8 +75,9 @@ impl Server {
         // The drain waits for `draining` itself, which lasts as long as the connection.
         let mut begins = draining.clone();
         let pulse = Arc::<Pulse>::default();
-        let service = service_fn(|req| {
-            let open = Open::new(pulse.clone());
+        let opens = pulse.clone();
+        let service = service_fn(move |req| {
+            let open = Open::new(opens.clone());
             // Not an async block: one holds the future that it awaits twice.
             handle(req).map(move |mut response| {
                 if open.pulse().is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS
@@ -86,36 +88,49 @@ impl Server {
                 Ok::<_, Infallible>(response.map(|body| open.body(body)))
             })
         });
-        let result = match protocol {
-            Protocol::Http2 => {
-                let io = Socket::new(io, pulse.clone(), self.texts.clone(), true);
-                let io = TokioIo::new(io);
-                let conn = self.http2().serve_connection(io, service);
-                let started = async { begins.started().await };
-                let watchdog = Watchdog::new(&self.limits, true);
-                let cancels = Some(Cancels::new(self.limits.cancels));
-                let shut_down = http2::Connection::graceful_shutdown;
-                Box::pin(watched(conn, shut_down, started, &pulse, watchdog, cancels)).await
-            }
-            _ => {
-                let io = Socket::new(io, pulse.clone(), self.texts.clone(), false);
-                let conn = self
+        let served = if protocol == Protocol::Http2 {
+            let io = Socket::new(io, pulse.clone(), self.texts.clone(), true);
+            let watched = Watched {
+                conn: self.http2().serve_connection(TokioIo::new(io), service),
+                shut_down: http2::Connection::graceful_shutdown,
+                when: async move { begins.started().await },
+                waits: false,
+                told: false,
+                draining,
+                watchdog: Watchdog::new(&self.limits, true),
+                cancels: Some(Box::new(Cancels::new(self.limits.cancels))),
+                pulse,
+            };
+            // Each in a box, so that either takes the memory of what it is.
+            Either::Left(Box::pin(watched))
+        } else {
+            let io = Socket::new(io, pulse.clone(), self.texts.clone(), false);
+            let leaving = pulse.clone();
+            let watched = Watched {
+                conn: self
                     .http1()
                     .serve_connection(TokioIo::new(io), service)
-                    .with_upgrades();
-                let heard = async {
+                    .with_upgrades(),
+                shut_down: http1::UpgradeableConnection::graceful_shutdown,
+                when: async move {
                     begins.started().await;
-                    pulse.leave();
-                    begins.heard().await;
-                };
-                let watchdog = Watchdog::new(&self.limits, false);
-                let shut_down = http1::UpgradeableConnection::graceful_shutdown;
-                watched(conn, shut_down, heard, &pulse, watchdog, None).await
-            }
+                    leaving.leave();
+                    Box::pin(begins.heard()).await;
+                },
+                waits: false,
+                told: false,
+                draining,
+                watchdog: Watchdog::new(&self.limits, false),
+                cancels: None,
+                pulse,
+            };
+            Either::Right(Box::pin(watched))
         };
-        if let Err(error) = result {
-            tracing::debug!(%error, "connection ended");
-        }
+        served.map(|result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "connection ended");
+            }
+        })
     }
 
     fn http1(&self) -> http1::Builder {
@@ -155,66 +170,84 @@ impl Server {
     }
 }
 
-/// Runs `conn` to its end, tells it `when` it is to finish, and cuts it off when it waits for too
-/// long, or when its client has taken back too much, which only over HTTP/2 costs it nothing.
-async fn watched<C>(
-    conn: C,
-    shut_down: fn(Pin<&mut C>),
-    when: impl Future<Output = ()>,
-    pulse: &Pulse,
-    mut watchdog: Watchdog,
-    mut cancels: Option<Cancels>,
-) -> hyper::Result<()>
+pin_project! {
+    /// Runs `conn` to its end, tells it `when` it is to finish, and cuts it off when it waits for
+    /// too long, or when its client has taken back too much.
+    ///
+    /// No `async fn`: that would hold each of these twice, for as long as the connection lasts.
+    struct Watched<C, W> {
+        #[pin]
+        conn: C,
+        shut_down: fn(Pin<&mut C>),
+        #[pin]
+        when: W,
+        // Whether `when` knows whom to wake.
+        waits: bool,
+        told: bool,
+        draining: Draining,
+        pulse: Arc<Pulse>,
+        watchdog: Watchdog,
+        // Only over HTTP/2 it costs a client nothing to take back what it asked for.
+        cancels: Option<Box<Cancels>>,
+    }
+}
+
+impl<C, W> Future for Watched<C, W>
 where
     C: Future<Output = hyper::Result<()>>,
+    W: Future<Output = ()>,
 {
-    let mut conn = pin!(conn);
-    let mut when = pin!(when);
-    let mut told = false;
-    poll_fn(|cx: &mut Context<'_>| {
+    type Output = hyper::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        let mut this = self.project();
         // First, so that a request which is here already is seen before anything is shut down.
-        let mut polled = conn.as_mut().poll(cx);
-        if polled.is_pending() && !told && when.as_mut().poll(cx).is_ready() {
-            told = true;
-            shut_down(conn.as_mut());
-            polled = conn.as_mut().poll(cx);
+        let mut polled = this.conn.as_mut().poll(cx);
+        // One task polls this, always the same: once is often enough until there is news.
+        let is_due = !*this.told && (!*this.waits || this.draining.has_news());
+        if is_due && polled.is_pending() {
+            *this.waits = !this.draining.has_started();
+            if this.when.poll(cx).is_ready() {
+                *this.told = true;
+                (this.shut_down)(this.conn.as_mut());
+                polled = this.conn.as_mut().poll(cx);
+            }
         }
         if polled.is_pending()
-            && let Some(cancels) = &mut cancels
+            && let Some(cancels) = this.cancels
         {
-            match cancels.judge(pulse) {
+            match cancels.judge(this.pulse) {
                 Verdict::Stay => {}
                 Verdict::Go => {
                     tracing::debug!(limit = "--max-cancels", "connection asked to end");
-                    shut_down(conn.as_mut());
-                    polled = conn.as_mut().poll(cx);
+                    (this.shut_down)(this.conn.as_mut());
+                    polled = this.conn.as_mut().poll(cx);
                 }
                 Verdict::Out => {
                     tracing::debug!(limit = "--max-cancels", "connection cut off");
-                    pulse.be_cancelled();
+                    this.pulse.be_cancelled();
                     return Poll::Ready(Ok(()));
                 }
             }
         }
         while polled.is_pending() {
-            let Some(phase) = watchdog.poll(pulse, cx) else {
+            let Some(phase) = this.watchdog.poll(this.pulse, cx) else {
                 return Poll::Pending;
             };
             tracing::debug!(limit = phase.flag(), "connection cut off");
             match phase {
                 Phase::Head => {
-                    pulse.be_late();
+                    this.pulse.be_late();
                     // HTTP/1 answers; HTTP/2 says it with the end of its socket.
-                    if cancels.is_some() {
+                    if this.cancels.is_some() {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Phase::Idle | Phase::Busy => shut_down(conn.as_mut()),
+                Phase::Idle | Phase::Busy => (this.shut_down)(this.conn.as_mut()),
                 Phase::Stalled => return Poll::Ready(Ok(())),
             }
-            polled = conn.as_mut().poll(cx);
+            polled = this.conn.as_mut().poll(cx);
         }
         polled
-    })
-    .await
+    }
 }
