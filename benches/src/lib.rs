@@ -6,6 +6,7 @@ pub mod documents;
 pub mod profiles;
 pub mod stack;
 pub mod upload;
+pub mod wire;
 
 pub use self::bodies::{NoBody, Noop};
 

@@ -2,7 +2,12 @@
 
 use allocation_counter::measure;
 use http::{Method, Request};
-use mesh_benches::{NoBody, Noop, profiles, request, send, stack::Destination, upload};
+use mesh_benches::{
+    NoBody, Noop, profiles, request, send,
+    stack::Destination,
+    upload,
+    wire::{Protocol, Wire},
+};
 use mesh_profile::Route;
 use mesh_retry::{Budget, RetryLayer};
 use tower_layer::Layer;
@@ -88,4 +93,17 @@ fn a_long_upload_is_not_kept_for_a_second_try() {
     let above = above - measure(|| bare = upload::bare()).bytes_max;
     assert_eq!((retried, bare), (upload::LENGTH, upload::LENGTH));
     assert!(above <= 16 << 20, "{above} bytes above the bare service");
+}
+
+/// hyper, tokio and buffers that are shared by several requests included: hence no exact number.
+#[test]
+fn a_proxied_request_asks_for_memory_a_limited_number_of_times() {
+    for (protocol, most) in [(Protocol::Http1, 24), (Protocol::H2c, 60)] {
+        let mut wire = Wire::new(protocol);
+        let each = measure(|| wire.exchange(100)).count_total as f64 / 100.0;
+        assert!(
+            each <= f64::from(most),
+            "{each} for a request over {protocol:?}"
+        );
+    }
 }

@@ -8,6 +8,7 @@ use mesh_benches::{
     profiles::{self, profile},
     request, send,
     stack::Destination,
+    wire::{Protocol, Wire},
 };
 use mesh_profile::{
     Route,
@@ -31,7 +32,7 @@ use tower_service::Service;
 
 type Scenario = (&'static str, usize, fn(usize));
 
-const SCENARIOS: [Scenario; 15] = [
+const SCENARIOS: [Scenario; 17] = [
     ("match-1000-templates", 1_000, |n| {
         matching(n, (0..1_000).map(profiles::template), profiles::path);
     }),
@@ -65,6 +66,8 @@ const SCENARIOS: [Scenario; 15] = [
     }),
     ("stack-not-retryable", 1_000, |n| stack(n, false)),
     ("stack-retryable", 1_000, |n| stack(n, true)),
+    ("proxy-http1", 1_000, |n| proxied(n, Protocol::Http1)),
+    ("proxy-h2c", 1_000, |n| proxied(n, Protocol::H2c)),
     ("openapi-json", 10, |n| {
         let json = documents::made(50).json;
         measured(&mut || (0..n).for_each(|_| openapi(&json)));
@@ -176,6 +179,12 @@ where
     run(vec![req.clone(); times]);
     let mut all = vec![req.clone(); times];
     measured(&mut || run(std::mem::take(&mut all)));
+}
+
+/// From the bytes of a client to those of an endpoint, and back.
+fn proxied(times: usize, protocol: Protocol) {
+    let mut wire = Wire::new(protocol);
+    measured(&mut || wire.exchange(times));
 }
 
 fn openapi(text: &str) {
