@@ -1,10 +1,12 @@
 //! What one load does not show: system calls and allocations, idle connections, bytes that are no
-//! HTTP, and whether cost grows with the mesh.
+//! HTTP, whether cost grows with the mesh, and what runtimes cost that share their work.
 
 use crate::{
-    Options, backend, load, measure,
-    peers::{Ours, Peer, Proxy, start_ours},
-    rounds::{self, median},
+    Options, backend,
+    floor::Threads,
+    load, measure,
+    peers::{Ours, Peer, Proxy, floor, outbound, start_ours},
+    rounds::{self, Seen, median},
     scenario::Load,
     setup::World,
 };
@@ -39,8 +41,45 @@ pub(crate) struct Extras {
     pub(crate) idle: BTreeMap<Peer, f64>,
     /// Megabytes a second.
     pub(crate) opaque: BTreeMap<Peer, f64>,
+    /// Milliseconds from its start until a proxy took a connection.
+    pub(crate) ready: BTreeMap<Peer, f64>,
     /// A larger mesh, and its CPU per request as a ratio to the usual one's.
-    pub(crate) growth: Vec<(&'static str, f64)>,
+    pub(crate) growth: Vec<(Growth, f64)>,
+    /// Ways to use two threads.
+    pub(crate) runtimes: Vec<(&'static str, Seen)>,
+}
+
+/// Endpoints that are many.
+const MANY: usize = 999;
+
+/// In what a mesh is larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    Routes,
+    Endpoints,
+    BareEndpoints,
+    Destinations,
+    OtherDestinations,
+}
+
+impl Growth {
+    const ALL: [Self; 5] = [
+        Self::Routes,
+        Self::Endpoints,
+        Self::BareEndpoints,
+        Self::Destinations,
+        Self::OtherDestinations,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Routes => "10,000 routes instead of 20",
+            Self::Endpoints => "999 endpoints instead of 3",
+            Self::BareEndpoints => "999 endpoints instead of 3, bare hyper",
+            Self::Destinations => "requests for 1,000 destinations in turn instead of 3",
+            Self::OtherDestinations => "997 more destinations in use, requests for 3",
+        }
+    }
 }
 
 pub(crate) fn run(world: &World, options: &Options) -> anyhow::Result<Extras> {
@@ -53,7 +92,14 @@ pub(crate) fn run(world: &World, options: &Options) -> anyhow::Result<Extras> {
             "system calls, allocations, idle connections: {}",
             peer.name()
         );
+        let mut starts = Vec::new();
+        for _ in 0..4 {
+            starts.push(peer.start(world, &[])?.ready_after().as_secs_f64() * 1e3);
+        }
         let proxy = peer.start(world, &[])?;
+        starts.push(proxy.ready_after().as_secs_f64() * 1e3);
+        starts.sort_by(f64::total_cmp);
+        extras.ready.insert(peer, starts[starts.len() / 2]);
         extras.calls.insert(peer, calls(world, &proxy)?);
         drop(proxy);
         // It brings an allocator of its own, which nobody can count from outside.
@@ -63,15 +109,21 @@ pub(crate) fn run(world: &World, options: &Options) -> anyhow::Result<Extras> {
         extras.idle.insert(peer, idle(&peer.start(world, &[])?)?);
     }
     eprintln!("bytes");
+    let mut carriers = Vec::new();
     for peer in [Peer::Mesh, Peer::HaProxy] {
-        let proxy = peer.start(world, &[])?;
-        let mut runs: Vec<f64> = (0..options.rounds)
-            .map(|_| opaque(&proxy))
-            .collect::<Result<_, _>>()?;
+        carriers.push((peer, peer.start(world, &[])?, Vec::new()));
+    }
+    for _ in 0..options.rounds {
+        for (_, proxy, runs) in &mut carriers {
+            runs.push(opaque(proxy)?);
+        }
+    }
+    for (peer, _, mut runs) in carriers {
         runs.sort_by(f64::total_cmp);
         extras.opaque.insert(peer, runs[runs.len() / 2]);
     }
     extras.growth = growth(world, options)?;
+    extras.runtimes = runtimes(world, options)?;
     Ok(extras)
 }
 
@@ -163,36 +215,86 @@ fn opaque(proxy: &Proxy) -> anyhow::Result<f64> {
     Ok(total as f64 / 1e6 / started.elapsed().as_secs_f64())
 }
 
-fn growth(world: &World, options: &Options) -> anyhow::Result<Vec<(&'static str, f64)>> {
-    let usual = start_ours(world, &Ours::default(), &[])?;
+/// Two proxies in alternation, and how much more CPU per request the other takes.
+fn ratio(
+    options: &Options,
+    usual: impl Fn() -> anyhow::Result<Seen>,
+    other: impl Fn() -> anyhow::Result<Seen>,
+) -> anyhow::Result<f64> {
+    // Every endpoint and every destination has been called.
+    usual()?;
+    other()?;
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        one.push(usual()?);
+        two.push(other()?);
+    }
+    let cpu = |seen: &Seen| seen.cpu;
+    Ok(median(&two, cpu) / median(&one, cpu))
+}
+
+fn growth(world: &World, options: &Options) -> anyhow::Result<Vec<(Growth, f64)>> {
+    let seconds = options.seconds;
+    let usually = |proxy: &Proxy| rounds::measure(world, proxy, USUAL, seconds);
     let mut growth = Vec::new();
-    for (name, ours) in [
-        (
-            "10,000 routes",
-            Ours {
-                routes: 10_000,
-                ..Ours::default()
-            },
-        ),
-        (
-            "999 endpoints",
-            Ours {
-                endpoints: 999,
-                ..Ours::default()
-            },
-        ),
-    ] {
-        eprintln!("{name}");
-        let larger = start_ours(world, &ours, &[])?;
-        // Every endpoint has been called.
-        load::run(&world.tools, larger.port(USUAL), USUAL, 2)?;
-        let (mut small, mut large) = (Vec::new(), Vec::new());
-        for _ in 0..options.rounds {
-            small.push(rounds::measure(world, &usual, USUAL, options.seconds)?);
-            large.push(rounds::measure(world, &larger, USUAL, options.seconds)?);
-        }
-        let cpu = |seen: &rounds::Seen| seen.cpu;
-        growth.push((name, median(&large, cpu) / median(&small, cpu)));
+    let usual = start_ours(world, &Ours::default(), &[])?;
+    let bare = floor(world, Threads::Own(1), 3, &[])?;
+    for what in Growth::ALL {
+        eprintln!("{}", what.name());
+        let ratio = match what {
+            Growth::Routes | Growth::Endpoints => {
+                let ours = match what {
+                    Growth::Routes => Ours {
+                        routes: 10_000,
+                        ..Ours::default()
+                    },
+                    _ => Ours {
+                        endpoints: MANY,
+                        ..Ours::default()
+                    },
+                };
+                let larger = start_ours(world, &ours, &[])?;
+                ratio(options, || usually(&usual), || usually(&larger))?
+            }
+            Growth::BareEndpoints => {
+                let larger = floor(world, Threads::Own(1), MANY, &[])?;
+                ratio(options, || usually(&bare), || usually(&larger))?
+            }
+            Growth::Destinations | Growth::OtherDestinations => {
+                let (few, many) = (outbound(world)?, outbound(world)?);
+                let all = world.addresses(1_000);
+                let under = |proxy: &Proxy, hosts: &[String]| {
+                    let port = proxy.port(USUAL);
+                    rounds::under(proxy, || load::hosts(&world.tools, port, hosts, seconds))
+                };
+                under(&many, &all)?;
+                let asked = match what {
+                    Growth::Destinations => &all[..],
+                    _ => &all[..3],
+                };
+                ratio(options, || under(&few, &all[..3]), || under(&many, asked))?
+            }
+        };
+        growth.push((what, ratio));
     }
     Ok(growth)
+}
+
+/// Each way to use two threads, its CPU per request and its requests per second.
+fn runtimes(world: &World, options: &Options) -> anyhow::Result<Vec<(&'static str, Seen)>> {
+    eprintln!("runtimes");
+    let ways = [
+        ("one thread", Threads::Own(1)),
+        ("two threads, a runtime each", Threads::Own(2)),
+        ("two threads that share one runtime", Threads::Shared(2)),
+    ];
+    let start = |(name, threads)| anyhow::Ok((name, floor(world, threads, 3, &[])?, Vec::new()));
+    let mut all: Vec<_> = ways.into_iter().map(start).collect::<Result<_, _>>()?;
+    for _ in 0..options.rounds {
+        for (_, proxy, seen) in &mut all {
+            seen.push(rounds::measure(world, proxy, USUAL, options.seconds)?);
+        }
+    }
+    let medians = |(name, _, seen): (_, _, Vec<_>)| (name, rounds::medians(&seen));
+    Ok(all.into_iter().map(medians).collect())
 }

@@ -1,5 +1,7 @@
-//! The floor: the least that a proxy made of hyper can be. One thread, a pool of connections per
-//! endpoint, endpoints in turn; no routes, no counts, no retries, no timeouts.
+//! The floor: the least that a proxy made of hyper can be. A pool of connections per endpoint,
+//! endpoints in turn; no routes, no counts, no retries, no timeouts. On one thread, or on several in
+//! two ways, to tell them apart: each with a runtime, a listener and pools of its own, as the sidecar
+//! has it, or all sharing the work of one runtime.
 
 use anyhow::Context as _;
 use http::{Request, Response, Version};
@@ -17,7 +19,19 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    runtime::Builder,
+};
+
+/// How many threads there are, and what they have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Threads {
+    /// Nothing.
+    Own(u16),
+    /// A runtime.
+    Shared(u16),
+}
 
 struct Floor {
     endpoints: Vec<Endpoint>,
@@ -30,31 +44,75 @@ struct Endpoint {
     shared: Mutex<Option<http2::SendRequest<Incoming>>>,
 }
 
-pub(crate) fn run(port: &str, backends: &[&str]) -> anyhow::Result<()> {
-    let endpoint = |addr: &&str| {
-        anyhow::Ok(Endpoint {
-            addr: addr.parse()?,
-            idle: Mutex::default(),
-            shared: Mutex::default(),
-        })
+impl Threads {
+    /// As the command line has it: `own-2`, `shared-2`.
+    pub(crate) fn argument(self) -> String {
+        match self {
+            Self::Own(threads) => format!("own-{threads}"),
+            Self::Shared(threads) => format!("shared-{threads}"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, threads) = text.split_once('-')?;
+        let threads = threads.parse().ok().filter(|threads| *threads > 0)?;
+        match kind {
+            "own" => Some(Self::Own(threads)),
+            "shared" => Some(Self::Shared(threads)),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn run(port: &str, threads: &str, backends: &[&str]) -> anyhow::Result<()> {
+    let addrs: Vec<SocketAddr> = backends
+        .iter()
+        .map(|addr| addr.parse())
+        .collect::<Result<_, _>>()?;
+    let port: u16 = port.parse().context("a port")?;
+    match Threads::parse(threads).context("own-N or shared-N")? {
+        Threads::Shared(threads) => Builder::new_multi_thread()
+            .worker_threads(threads.into())
+            .enable_all()
+            .build()?
+            // In a task, which any of the threads may run.
+            .block_on(async move { tokio::spawn(listen(port, addrs)).await? }),
+        Threads::Own(threads) => {
+            for _ in 1..threads {
+                let addrs = addrs.clone();
+                std::thread::spawn(move || alone(port, addrs));
+            }
+            alone(port, addrs)
+        }
+    }
+}
+
+fn alone(port: u16, addrs: Vec<SocketAddr>) -> anyhow::Result<()> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(listen(port, addrs))
+}
+
+async fn listen(port: u16, addrs: Vec<SocketAddr>) -> anyhow::Result<()> {
+    let endpoint = |addr| Endpoint {
+        addr,
+        idle: Mutex::default(),
+        shared: Mutex::default(),
     };
-    let endpoints = backends.iter().map(endpoint).collect::<Result<_, _>>()?;
     let floor = Arc::new(Floor {
-        endpoints,
+        endpoints: addrs.into_iter().map(endpoint).collect(),
         turn: AtomicUsize::new(0),
     });
-    let port: u16 = port.parse().context("a port")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async move {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        loop {
-            let (socket, _) = listener.accept().await?;
-            socket.set_nodelay(true)?;
-            tokio::spawn(serve(floor.clone(), socket));
-        }
-    })
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseport(true)?;
+    socket.bind(([127, 0, 0, 1], port).into())?;
+    let listener = socket.listen(1_024)?;
+    loop {
+        let (socket, _) = listener.accept().await?;
+        socket.set_nodelay(true)?;
+        tokio::spawn(serve(floor.clone(), socket));
+    }
 }
 
 async fn serve(floor: Arc<Floor>, socket: TcpStream) {

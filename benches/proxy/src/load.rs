@@ -37,12 +37,8 @@ pub(crate) fn run(tools: &Tools, port: u16, load: Load, seconds: u64) -> anyhow:
     let outcome = match load {
         Load::Http1 { connections, large } => {
             let path = if large { "/large" } else { PATH };
-            wrk(
-                tools,
-                &format!("http://127.0.0.1:{port}{path}"),
-                connections,
-                seconds,
-            )
+            let url = format!("http://127.0.0.1:{port}{path}");
+            wrk(tools, &url, &[], connections, seconds)
         }
         Load::H2c {
             connections,
@@ -92,17 +88,66 @@ pub(crate) fn run(tools: &Tools, port: u16, load: Load, seconds: u64) -> anyhow:
     Ok(outcome)
 }
 
-fn wrk(tools: &Tools, url: &str, connections: u32, seconds: u64) -> anyhow::Result<Outcome> {
-    let script = tools.folder.join("report.lua");
-    fs::write(
-        &script,
-        "function done(s, l, r)\n\
-           local e = s.errors\n\
-           io.write(string.format('RESULT %d %d %d %d %d %d\\n', s.requests, s.duration,\n\
-             e.connect + e.read + e.write + e.status + e.timeout,\n\
-             l:percentile(50), l:percentile(99), l:percentile(99.9)))\n\
-         end\n",
+/// HTTP/1.1 requests over 64 connections that name these hosts, one after the other.
+pub(crate) fn hosts(
+    tools: &Tools,
+    port: u16,
+    hosts: &[String],
+    seconds: u64,
+) -> anyhow::Result<Outcome> {
+    let outcome = wrk(
+        tools,
+        &format!("http://127.0.0.1:{port}{PATH}"),
+        hosts,
+        64,
+        seconds,
     )?;
+    ensure!(outcome.failed == 0, "{} requests failed", outcome.failed);
+    Ok(outcome)
+}
+
+/// What wrk is to say at its end.
+const REPORT: &str = "function done(s, l, r)
+  local e = s.errors
+  io.write(string.format('RESULT %d %d %d %d %d %d\\n', s.requests, s.duration,
+    e.connect + e.read + e.write + e.status + e.timeout,
+    l:percentile(50), l:percentile(99), l:percentile(99.9)))
+end
+";
+
+/// Requests that were made before, each for another host.
+fn requests(hosts: &[String]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(|host| format!("'{host}'")).collect();
+    format!(
+        "local all, n = {{}}, 0
+function init()
+  for i, host in ipairs({{{}}}) do
+    wrk.headers['Host'] = host
+    all[i] = wrk.format()
+  end
+end
+function request()
+  n = n % #all + 1
+  return all[n]
+end
+",
+        hosts.join(",")
+    )
+}
+
+fn wrk(
+    tools: &Tools,
+    url: &str,
+    hosts: &[String],
+    connections: u32,
+    seconds: u64,
+) -> anyhow::Result<Outcome> {
+    let script = tools.folder.join("report.lua");
+    let mut text = REPORT.to_owned();
+    if !hosts.is_empty() {
+        text += &requests(hosts);
+    }
+    fs::write(&script, text)?;
     let mut wrk = Command::new("wrk");
     wrk.args([
         "-t1",

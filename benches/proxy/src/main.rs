@@ -16,6 +16,7 @@ mod load;
 mod measure;
 mod peers;
 mod plot;
+mod reach;
 mod report;
 mod rounds;
 mod scenario;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let result = match args[..] {
         // The programs that this one starts of itself.
         ["backend", port] => port.parse().context("a port").and_then(backend::run),
-        ["floor", port, ref backends @ ..] => floor::run(port, backends),
+        ["floor", port, threads, ref backends @ ..] => floor::run(port, threads, backends),
         _ => match options(&args) {
             Some(options) => run(&options),
             None => {

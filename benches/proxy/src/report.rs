@@ -4,7 +4,7 @@ use crate::{
     Options,
     extras::Extras,
     peers::Peer,
-    plot,
+    plot, reach,
     rounds::{Results, Seen},
     scenario::{Load, SCENARIOS},
     setup::World,
@@ -28,6 +28,9 @@ pub(crate) fn table(
         options.rounds, options.seconds
     )?;
     machine(&mut out, world)?;
+    if options.only.is_none() {
+        reach::table(&mut out, results, extras)?;
+    }
     for (number, scenario) in SCENARIOS.iter().enumerate() {
         let seen: Vec<(Peer, Seen)> = Peer::ALL
             .iter()
@@ -107,16 +110,17 @@ fn more(out: &mut String, results: &Results, extras: &Extras) -> anyhow::Result<
     out.push_str("\n## One process\n\n");
     out.push_str("| | idle MB | ready after ms | system calls/request | allocations/request | 1,000 idle connections MB |\n");
     out.push_str("|---|---:|---:|---:|---:|---:|\n");
-    for (peer, (idle, ready)) in &results.idle {
+    for (peer, idle) in &results.idle {
         let figure = |of: &std::collections::BTreeMap<Peer, f64>, scale: f64| {
             of.get(peer)
                 .map_or("-".to_owned(), |it| format!("{:.1}", it * scale))
         };
         writeln!(
             out,
-            "| {} | {:.1} | {ready:.0} | {} | {} | {} |",
+            "| {} | {:.1} | {} | {} | {} | {} |",
             peer.name(),
             *idle as f64 * 1024.0 / 1e6,
+            figure(&extras.ready, 1.0),
             figure(&extras.calls, 1.0),
             figure(&extras.allocations, 1.0),
             figure(&extras.idle, 1024.0 / 1e6),
@@ -129,8 +133,26 @@ fn more(out: &mut String, results: &Results, extras: &Extras) -> anyhow::Result<
             peer.name()
         )?;
     }
+    if !extras.growth.is_empty() {
+        out.push_str("\n## A larger mesh\n\n| with | times the CPU per request |\n|---|---:|\n");
+    }
     for (what, ratio) in &extras.growth {
-        writeln!(out, "\nWith {what}: {ratio:.2} times the CPU per request.")?;
+        writeln!(out, "| {} | {ratio:.2} |", what.name())?;
+    }
+    if !extras.runtimes.is_empty() {
+        out.push_str(
+            "\n## Runtimes\n\nThe bare hyper proxy, HTTP/1.1 over 64 connections.\n\n\
+             | | CPU us/request | requests/s | p99 us |\n|---|---:|---:|---:|\n",
+        );
+    }
+    for (name, seen) in &extras.runtimes {
+        let Seen {
+            cpu,
+            per_second,
+            p99,
+            ..
+        } = seen;
+        writeln!(out, "| {name} | {cpu:.1} | {per_second:.0} | {p99:.0} |")?;
     }
     Ok(())
 }

@@ -22,12 +22,11 @@ pub(crate) struct Seen {
     pub(crate) resident: f64,
 }
 
-/// Medians by scenario and peer; and each peer's memory before any load, in KiB, and the time
-/// until it took a connection, in milliseconds.
+/// Medians by scenario and peer; and each peer's memory before any load, in KiB.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(crate) seen: BTreeMap<(usize, Peer), Seen>,
-    pub(crate) idle: BTreeMap<Peer, (u64, f64)>,
+    pub(crate) idle: BTreeMap<Peer, u64>,
     /// Microseconds without any proxy at the fixed rate: median and 99th percentile.
     pub(crate) direct: (f64, f64),
 }
@@ -39,8 +38,7 @@ pub(crate) fn run(world: &World, options: &Options) -> anyhow::Result<Results> {
         let proxy = peer.start(world, &[])?;
         thread::sleep(Duration::from_millis(500));
         let idle = measure::resident(&proxy.pids())?;
-        let ready = proxy.ready_after().as_secs_f64() * 1e3;
-        results.idle.insert(peer, (idle, ready));
+        results.idle.insert(peer, idle);
         proxies.push((peer, proxy));
     }
     let mut all: BTreeMap<(usize, Peer), Vec<Seen>> = BTreeMap::new();
@@ -98,9 +96,19 @@ pub(crate) fn measure(
     load: load::Load,
     seconds: u64,
 ) -> anyhow::Result<Seen> {
+    under(proxy, || {
+        load::run(&world.tools, proxy.port(load), load, seconds)
+    })
+}
+
+/// What a proxy does while it is put under a load.
+pub(crate) fn under(
+    proxy: &Proxy,
+    load: impl FnOnce() -> anyhow::Result<load::Outcome>,
+) -> anyhow::Result<Seen> {
     let pids = proxy.pids();
     let before = measure::cpu(&pids)?;
-    let outcome = load::run(&world.tools, proxy.port(load), load, seconds)?;
+    let outcome = load()?;
     let spent = measure::cpu(&pids)? - before;
     Ok(Seen {
         cpu: spent as f64 / 1e3 / outcome.requests as f64,
@@ -112,7 +120,7 @@ pub(crate) fn measure(
     })
 }
 
-fn medians(seen: &[Seen]) -> Seen {
+pub(crate) fn medians(seen: &[Seen]) -> Seen {
     Seen {
         cpu: median(seen, |seen| seen.cpu),
         per_second: median(seen, |seen| seen.per_second),

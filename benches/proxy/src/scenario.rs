@@ -27,6 +27,14 @@ impl Load {
     }
 }
 
+/// Where in [`SCENARIOS`] those are that have something to reach.
+pub(crate) const HTTP1_64: usize = 1;
+pub(crate) const HTTP1_256: usize = 2;
+pub(crate) const H2C: usize = 3;
+pub(crate) const GRPC: usize = 4;
+pub(crate) const LARGE: usize = 5;
+pub(crate) const FIXED_RATE: usize = 6;
+
 /// All of them.
 pub(crate) const SCENARIOS: [Scenario; 7] = [
     Scenario {

@@ -132,10 +132,20 @@ impl World {
 
     /// The endpoints as addresses.
     pub(crate) fn endpoints(&self) -> Vec<String> {
-        self.backends
-            .iter()
-            .map(|port| format!("127.0.0.1:{port}"))
-            .collect()
+        self.addresses(self.backends.len())
+    }
+
+    /// So many addresses; past the three that there are, other names of them: every address of
+    /// 127.0.0.0/8 is this machine.
+    pub(crate) fn addresses(&self, number: usize) -> Vec<String> {
+        let address = |n: usize| {
+            let (host, port) = (
+                n / self.backends.len(),
+                self.backends[n % self.backends.len()],
+            );
+            format!("127.0.{}.{}:{port}", host / 250, host % 250 + 1)
+        };
+        (0..number).map(address).collect()
     }
 }
 

@@ -6,6 +6,7 @@ mod nginx;
 mod ours;
 
 use crate::{
+    floor::Threads,
     measure,
     scenario::Load,
     setup::{World, await_port, free_port},
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::ours::{Ours, start as start_ours};
+pub(crate) use self::ours::{Ours, outbound, start as start_ours};
 
 /// Who takes part, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ impl Peer {
                 },
                 wrap,
             ),
-            Self::Floor => floor(world, wrap),
+            Self::Floor => floor(world, Threads::Own(1), 3, wrap),
             Self::Nginx => nginx::start(world, wrap),
             Self::HaProxy => haproxy::start(world, wrap),
             Self::Envoy => envoy::start(world, wrap),
@@ -149,12 +150,18 @@ pub(crate) fn spawn(command: &mut Command, port: u16) -> anyhow::Result<Running>
     Ok(running)
 }
 
-fn floor(world: &World, wrap: &Wrap) -> anyhow::Result<Proxy> {
+/// A bare hyper proxy in front of the first so many addresses of [`World::addresses`].
+pub(crate) fn floor(
+    world: &World,
+    threads: Threads,
+    endpoints: usize,
+    wrap: &Wrap,
+) -> anyhow::Result<Proxy> {
     let port = free_port()?;
     let mut command = Command::new(&world.tools.own);
     command
-        .args(["floor", &port.to_string()])
-        .args(world.endpoints());
+        .args(["floor", &port.to_string(), &threads.argument()])
+        .args(world.addresses(endpoints));
     command.envs(wrap.iter().cloned());
     Ok(Proxy {
         running: spawn(&mut command, port)?,

@@ -27,18 +27,10 @@ pub(crate) fn start(world: &World, ours: &Ours, wrap: &Wrap) -> anyhow::Result<P
     let (port, admin) = (free_port()?, free_port()?);
     let name = format!("profile-{}.yaml", ours.routes);
     let profile = configuration(world, &name, &profile(ours.routes)?)?;
-    // Every address of 127.0.0.0/8 is this machine.
-    let forward: Vec<String> = (0..ours.endpoints)
-        .map(|n| {
-            let backend = world.backends[n % world.backends.len()];
-            let host = n / world.backends.len() + 1;
-            format!("127.0.{}.{}:{backend}", host / 250, host % 250 + 1)
-        })
-        .collect();
     let mut command = Command::new(&world.tools.mesh_proxy);
     command
         .args(["--listen", &format!("127.0.0.1:{port}")])
-        .args(["--forward", &forward.join(",")])
+        .args(["--forward", &world.addresses(ours.endpoints).join(",")])
         .args(["--profile", &profile])
         .args(["--workers", &ours.workers.to_string()])
         .args(["--admin", &format!("127.0.0.1:{admin}")])
@@ -48,6 +40,23 @@ pub(crate) fn start(world: &World, ours: &Ours, wrap: &Wrap) -> anyhow::Result<P
         http1: port,
         http2: port,
         opaque: Some(port),
+    })
+}
+
+/// The sidecar as an `http_proxy`: each request names its destination, which has one endpoint and no
+/// routes.
+pub(crate) fn outbound(world: &World) -> anyhow::Result<Proxy> {
+    let (port, admin) = (free_port()?, free_port()?);
+    let mut command = Command::new(&world.tools.mesh_proxy);
+    command
+        .args(["--outbound", &format!("127.0.0.1:{port}")])
+        .args(["--workers", "1"])
+        .args(["--admin", &format!("127.0.0.1:{admin}")]);
+    Ok(Proxy {
+        running: spawn(&mut command, port)?,
+        http1: port,
+        http2: port,
+        opaque: None,
     })
 }
 
