@@ -62,17 +62,19 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Removes what an application may not say.
 pub(crate) fn strip_application(headers: &mut HeaderMap) {
-    strip_prefixed(headers, BETWEEN_PROXIES);
+    strip_prefixed(headers, &[BETWEEN_PROXIES]);
 }
 
 /// Removes what nobody outside the mesh may say.
 pub(crate) fn strip_outside(headers: &mut HeaderMap) {
-    strip_prefixed(headers, BETWEEN_PROXIES);
-    strip_prefixed(headers, WITHIN_MESH);
+    strip_prefixed(headers, &[BETWEEN_PROXIES, WITHIN_MESH]);
 }
 
-fn strip_prefixed(headers: &mut HeaderMap, prefix: &str) {
-    let is_ours = |name: &&HeaderName| name.as_str().starts_with(prefix);
+fn strip_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
+    let is_ours = |name: &&HeaderName| {
+        let name = name.as_str();
+        prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
     while let Some(name) = headers.keys().find(is_ours).cloned() {
         headers.remove(name);
     }

@@ -316,15 +316,19 @@ impl Worker {
 }
 
 /// Runs what serves a connection, which counts as long.
-async fn until_the_end(
+///
+/// No `async fn`: that would hold `serving` twice, once as its argument.
+fn until_the_end(
     serving: impl Future<Output = io::Result<()>>,
     permit: Permit,
     peer: SocketAddr,
-) {
-    if let Err(error) = serving.await {
-        tracing::debug!(%error, %peer, "connection ended");
-    }
-    drop(permit);
+) -> impl Future<Output = ()> {
+    serving.map(move |served| {
+        if let Err(error) = served {
+            tracing::debug!(%error, %peer, "connection ended");
+        }
+        drop(permit);
+    })
 }
 
 /// Accepts connections until the drain.
