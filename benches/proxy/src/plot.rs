@@ -33,7 +33,8 @@ pub(crate) fn bars(
     let all = SHOWN
         .iter()
         .flat_map(|scenario| Peer::ALL.map(|peer| figure(*scenario, peer)));
-    let top = all.flatten().fold(1.0, f64::max) * 1.1;
+    // The names of the peers have their place above the bars.
+    let top = all.flatten().fold(1.0, f64::max) * 1.4;
     let area = SVGBackend::new(file, (1000, 460)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
@@ -45,6 +46,8 @@ pub(crate) fn bars(
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .max_light_lines(0)
+        .y_label_formatter(&|y| format!("{y:.0}"))
         .x_labels(SHOWN.len() * 2 + 1)
         .x_label_formatter(&|x| {
             // The middle of each group has its name.
