@@ -7,6 +7,7 @@ use linkerd2_proxy_api::tap::{
     tap_client::TapClient,
     tap_event::{Event, http::Event as Kind},
 };
+use mesh_profile::RetryBudgetSpec;
 use mesh_proxy::Role;
 use support::*;
 
@@ -61,6 +62,57 @@ async fn a_taken_port_is_an_error_that_names_it() {
     );
 }
 
+async fn taps(proxy: &Running) -> TapClient<tonic::transport::Channel> {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", proxy.admin()));
+    TapClient::new(endpoint.unwrap().connect().await.unwrap())
+}
+
+/// The next request to the deployment `books`.
+fn to_books() -> ObserveRequest {
+    let label = observe_request::r#match::Label {
+        key: "deployment".into(),
+        value: "books".into(),
+    };
+    let to_books = observe_request::r#match::Match::DestinationLabel(label);
+    ObserveRequest {
+        limit: 1,
+        r#match: Some(observe_request::Match {
+            r#match: Some(to_books),
+        }),
+        extract: None,
+    }
+}
+
+#[tokio::test]
+async fn a_tap_says_why_an_error_was_not_retried() {
+    let mut gone = Upstream::answering(|_| 200).await;
+    gone.stop();
+    while tokio::net::TcpStream::connect(gone.addr()).await.is_ok() {}
+    let discovery = Discovery::default();
+    let name = "books.shop.svc.cluster.local:7002";
+    let mut spec = profile(|route| route.is_retryable = true);
+    spec.retry_budget = Some(RetryBudgetSpec {
+        retry_ratio: 0.1,
+        min_retries_per_second: 0,
+        ttl: "10s".into(),
+    });
+    discovery.set("books:7002", destination(name, spec, &[gone.addr()]));
+    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
+    let mut events = taps(&proxy).await.observe(to_books()).await.unwrap();
+    let mut client = Client::http1(proxy.addr()).await;
+    assert_eq!(
+        client.get("books:7002", "/books").await.unwrap().status,
+        502
+    );
+    let mut last = None;
+    while let Some(event) = events.get_mut().message().await.unwrap() {
+        last = Some(event.route_meta.unwrap().labels);
+    }
+    let last = last.unwrap();
+    assert_eq!(last["reason"], "connect-refused");
+    assert_eq!(last["not_retried"], "no_budget");
+}
+
 #[tokio::test]
 async fn tap_is_linkerds_service() {
     let upstream = Upstream::answering(|_| 200).await;
@@ -72,28 +124,11 @@ async fn tap_is_linkerds_service() {
     );
     let proxy = Running::discovering(config([Role::Outbound]), &discovery);
 
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", proxy.admin()))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    let mut taps = TapClient::new(channel);
+    let mut taps = taps(&proxy).await;
     let refused = taps.observe(ObserveRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
 
-    let label = observe_request::r#match::Label {
-        key: "deployment".into(),
-        value: "books".into(),
-    };
-    let to_books = observe_request::r#match::Match::DestinationLabel(label);
-    let request = ObserveRequest {
-        limit: 1,
-        r#match: Some(observe_request::Match {
-            r#match: Some(to_books),
-        }),
-        extract: None,
-    };
-    let mut events = taps.observe(request).await.unwrap().into_inner();
+    let mut events = taps.observe(to_books()).await.unwrap().into_inner();
     let mut client = Client::http1(proxy.addr()).await;
     client.get("books:7002", "/books?q=secret").await.unwrap();
 
