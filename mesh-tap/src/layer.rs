@@ -176,11 +176,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        if let Some(live) = this.live.take() {
-            return Poll::Ready(tell(live, result));
+        let watched = this.live.is_some();
+        // In one expression: a response that is named first is moved once more.
+        match this.inner.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(rsp)) if !watched => {
+                Poll::Ready(Ok(rsp.map(|body| TapBody::new(body, None))))
+            }
+            Poll::Ready(result) => Poll::Ready(tell(this.live.take(), result)),
         }
-        Poll::Ready(result.map(|response| response.map(|body| TapBody::new(body, None))))
     }
 }
 
@@ -188,13 +192,16 @@ where
 #[cold]
 #[inline(never)]
 fn tell<R, E>(
-    mut live: Box<Live>,
+    live: Option<Box<Live>>,
     result: Result<Response<R>, E>,
 ) -> Result<Response<TapBody<R>>, E>
 where
     R: Body,
     E: 'static,
 {
+    let Some(mut live) = live else {
+        return result.map(|response| response.map(|body| TapBody::new(body, None)));
+    };
     match result {
         Ok(response) => {
             let more = live.respond(&response);
