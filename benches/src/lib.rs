@@ -8,7 +8,7 @@ pub mod stack;
 pub mod upload;
 pub mod wire;
 
-pub use self::bodies::{NoBody, Noop};
+pub use self::bodies::{NoBody, Noop, Opaque, OpaqueFuture};
 
 use http::{HeaderValue, Method, Request};
 use std::{

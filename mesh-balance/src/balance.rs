@@ -3,6 +3,7 @@ use http::{Request, Response};
 use mesh_core::{BoxError, Moment};
 use std::{
     fmt,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -40,6 +41,12 @@ impl<S> Balance<S> {
     /// atomic, and suits a split that skips leaves without endpoints.
     pub fn is_available(&self) -> bool {
         self.shared.is_available()
+    }
+
+    /// Chooses as for a request, and sends none: benchmarks ask what a choice costs.
+    #[doc(hidden)]
+    pub fn choice(&self) -> Option<SocketAddr> {
+        self.shared.choice()
     }
 
     /// Every endpoint as it is now, in the order they were given.

@@ -39,19 +39,16 @@ impl Exchange {
         }
     }
 
-    /// The head is here; the body keeps the request in flight until it ends.
-    pub(crate) fn answered<B: Body>(mut self, rsp: Response<B>) -> Response<BalanceBody<B>> {
+    /// The head is here. The body keeps the rest, and with it the request in flight, until it
+    /// ends; unless it has.
+    pub(crate) fn answered<B: Body>(mut self, rsp: &Response<B>) -> Option<Self> {
         self.status = rsp.status();
         self.classify(rsp.headers(), None);
-        rsp.map(|inner| {
-            let exchange = if inner.is_end_stream() {
-                self.ended(End::Trailers(None));
-                None
-            } else {
-                Some(self)
-            };
-            BalanceBody { inner, exchange }
-        })
+        if rsp.body().is_end_stream() {
+            self.ended(End::Trailers(None));
+            return None;
+        }
+        Some(self)
     }
 
     fn framed(&mut self, is_data: bool) {
@@ -104,6 +101,12 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
+    }
+}
+
+impl<B> BalanceBody<B> {
+    pub(crate) fn new(inner: B, exchange: Option<Exchange>) -> Self {
+        Self { inner, exchange }
     }
 }
 

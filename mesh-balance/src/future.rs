@@ -175,15 +175,24 @@ where
                     });
                 }
                 StateProj::Called { future, exchange } => {
-                    let result = ready!(future.poll(cx)).map_err(Into::into);
-                    let exchange = exchange.take().expect(AGAIN);
-                    return Poll::Ready(match result {
-                        Ok(rsp) => Ok(exchange.answered(rsp)),
-                        Err(error) => {
-                            exchange.failed(&*error);
-                            Err(error)
+                    let poll = future.poll(cx);
+                    let rest = match &poll {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(rsp)) => exchange.take().expect(AGAIN).answered(rsp),
+                        Poll::Ready(Err(_)) => None,
+                    };
+                    // Taken apart only now: a response that is named before is moved once more.
+                    return match poll {
+                        Poll::Pending => Poll::Pending,
+                        Poll::Ready(Ok(rsp)) => {
+                            Poll::Ready(Ok(rsp.map(|body| BalanceBody::new(body, rest))))
                         }
-                    });
+                        Poll::Ready(Err(error)) => {
+                            let error = error.into();
+                            exchange.take().expect(AGAIN).failed(&*error);
+                            Poll::Ready(Err(error))
+                        }
+                    };
                 }
                 StateProj::Failed { error } => {
                     return Poll::Ready(Err(error.take().expect(AGAIN)));

@@ -96,6 +96,11 @@ impl<S> Shared<S> {
             .collect()
     }
 
+    pub(crate) fn choice(&self) -> Option<SocketAddr> {
+        let endpoints = self.read();
+        pick(&self.core, &endpoints, &[]).map(|choice| choice.endpoint.record.addr)
+    }
+
     fn update(&self, addrs: Vec<SocketAddr>, mut make: impl FnMut(SocketAddr) -> S) {
         let _one_at_a_time = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let addrs = self.subset(addrs);

@@ -1,18 +1,20 @@
 //! What does a choice cost? Of a leaf by a split, and of an endpoint by a balancer: the choice
-//! alone, which a bare service with nothing to measure shows, and with all that is learned from
-//! the response. Beside tower's balancer.
+//! alone, with a reading of the clock of its own and with one that a layer above has made, and
+//! the whole exchange with all that is learned from the response. Beside tower's balancer, whose
+//! services of a constant load leave nothing to be learned.
 
 use crate::clock::{BATCH, Processor};
 use criterion::Criterion;
 use http::{Method, Request};
 use mesh_balance::Balance;
 use mesh_benches::{NoBody, Noop, request, send};
+use mesh_core::Moment;
 use mesh_split::Split;
 use std::{hint::black_box, net::SocketAddr, time::Duration};
 use tower::{
     balance::p2c,
     discover::ServiceList,
-    load::{CompleteOnResponse, PeakEwma},
+    load::{CompleteOnResponse, Constant, PeakEwma},
 };
 
 pub(crate) fn choice(c: &mut Criterion<Processor>) {
@@ -39,6 +41,34 @@ pub(crate) fn choice(c: &mut Criterion<Processor>) {
         group.bench_function(format!("balance among {endpoints}"), |b| {
             b.iter_batched(req, |req| drop(black_box(send(&mut balance, req))), BATCH);
         });
+    }
+    for endpoints in [10_u16, 1_000] {
+        let mut balance = Balance::new();
+        let addrs = (0..endpoints).map(|n| SocketAddr::from(([127, 0, 0, 1], 1 + n)));
+        balance.handle().update(addrs, |_| Noop);
+        // So that there are latencies to compare.
+        for _ in 0..20 * endpoints {
+            drop(send(&mut balance, req()));
+        }
+        group.bench_function(format!("pick among {endpoints}"), |b| {
+            b.iter(|| balance.choice());
+        });
+        group.bench_function(
+            format!("pick among {endpoints}, in a stack that read the clock"),
+            |b| {
+                let _moment = Moment::begin();
+                b.iter(|| balance.choice());
+            },
+        );
+        let services = (0..endpoints).map(|n| Constant::new(Noop, n % 7));
+        let discover = ServiceList::new::<Request<NoBody>>(services);
+        let mut balance: p2c::Balance<_, Request<NoBody>> = p2c::Balance::new(discover);
+        group.bench_function(
+            format!("baseline: tower p2c among {endpoints}, constant load"),
+            |b| {
+                b.iter_batched(req, |req| drop(black_box(send(&mut balance, req))), BATCH);
+            },
+        );
     }
     for endpoints in [10, 1_000] {
         let services = (0..endpoints).map(|_| {

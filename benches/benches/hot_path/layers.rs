@@ -2,18 +2,55 @@
 //! is one.
 
 use crate::{
-    clock::{BATCH, Processor},
+    clock::{BATCH, Processor, spent},
     policy::tower_retry,
 };
 use criterion::Criterion;
-use http::Method;
-use mesh_benches::{Noop, request, send};
+use http::{Method, Request};
+use mesh_benches::{NoBody, Noop, Opaque, request, send};
 use mesh_profile::{ProfileLayer, Route, stats::Stats};
 use mesh_retry::{Budget, RetryLayer};
 use mesh_tap::Tap;
 use mesh_timeout::TimeoutLayer;
-use std::{hint::black_box, time::Duration};
-use tower::Layer;
+use std::{fmt, hint::black_box, time::Duration};
+use tower::{Layer, Service};
+
+/// How much more `n` requests cost with one service than with the other, asked in turns: what
+/// changes with time, like the speed of the processor, then happens to both.
+fn above<S, T>(
+    layered: &mut S,
+    bare: &mut T,
+    n: u64,
+    request: impl Fn() -> Request<NoBody>,
+) -> Duration
+where
+    S: Service<Request<NoBody>, Error: fmt::Debug>,
+    T: Service<Request<NoBody>, Error: fmt::Debug>,
+{
+    const TURN: u64 = 100;
+
+    fn turn<S>(service: &mut S, requests: Vec<Request<NoBody>>) -> Duration
+    where
+        S: Service<Request<NoBody>, Error: fmt::Debug>,
+    {
+        let before = spent();
+        for req in requests {
+            drop(black_box(send(service, req)));
+        }
+        spent() - before
+    }
+
+    let requests = || (0..TURN).map(|_| request()).collect::<Vec<_>>();
+    let turns = n.div_ceil(TURN);
+    let (mut with, mut without) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..turns {
+        with += turn(layered, requests());
+        without += turn(bare, requests());
+    }
+    // Criterion knows nothing that takes no time, or less.
+    let above = with.saturating_sub(without).max(Duration::from_nanos(1));
+    above.mul_f64(n as f64 / (turns * TURN) as f64)
+}
 
 pub(crate) fn layers(c: &mut Criterion<Processor>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,11 +87,17 @@ pub(crate) fn layers(c: &mut Criterion<Processor>) {
         &plain,
         tower::timeout::TimeoutLayer::new(limit).layer(Noop)
     );
+    // A load and a branch are lost beside a service of which the compiler leaves nothing.
+    bench!("baseline: opaque service", &plain, Opaque);
     bench!(
-        "tap, nobody watching",
+        "tap on the opaque service, nobody watching",
         &plain,
-        Tap::new().layer().layer(Noop)
+        Tap::new().layer().layer(Opaque)
     );
+    group.bench_function("tap above the opaque service, in turns", |b| {
+        let mut tapped = Tap::new().layer().layer(Opaque);
+        b.iter_custom(|n| above(&mut tapped, &mut Opaque, n, || routed(&plain)));
+    });
     bench!(
         "stats, effective",
         &plain,

@@ -4,7 +4,7 @@
 use http::{Method, Request};
 use mesh_balance::{Balance, Config};
 use mesh_benches::{
-    NoBody, Noop, documents,
+    NoBody, Noop, Opaque, documents,
     profiles::{self, profile},
     request, send,
     stack::Destination,
@@ -46,6 +46,7 @@ const SCENARIOS: [Scenario; 17] = [
     }),
     ("budget-deposit-withdraw", 10_000, budget),
     ("bare-service", 1_000, |n| layered(n, Noop, plain())),
+    ("opaque-service", 1_000, |n| layered(n, Opaque, plain())),
     ("timeout", 1_000, |n| {
         layered(n, TimeoutLayer::per_route().layer(Noop), plain());
     }),
@@ -61,8 +62,9 @@ const SCENARIOS: [Scenario; 17] = [
     ("split-of-3-balances", 1_000, |n| {
         layered(n, choice(), plain())
     }),
+    ("balance-pick-of-10", 1_000, pick),
     ("tap-idle", 1_000, |n| {
-        layered(n, Tap::new().layer().layer(Noop), plain());
+        layered(n, Tap::new().layer().layer(Opaque), plain());
     }),
     ("stack-not-retryable", 1_000, |n| stack(n, false)),
     ("stack-retryable", 1_000, |n| stack(n, true)),
@@ -139,17 +141,31 @@ fn retry() -> impl Service<Request<NoBody>, Error: fmt::Debug> {
     RetryLayer::per_route(Budget::default()).layer(Noop)
 }
 
+fn balance(n: u8) -> Balance<Noop> {
+    let balance = Balance::with(Config {
+        seed: Some(n.into()),
+        ..Config::default()
+    });
+    let addrs = (1..=10).map(|port| SocketAddr::from(([127, 0, 0, n], port)));
+    balance.handle().update(addrs, |_| Noop);
+    balance
+}
+
+/// Without the exchange; the clock is read each time.
+fn pick(times: usize) {
+    let mut balance = balance(1);
+    for _ in 0..200 {
+        drop(send(&mut balance, request(Method::GET, "/books.json")));
+    }
+    measured(&mut || {
+        for _ in 0..times {
+            black_box(balance.choice());
+        }
+    });
+}
+
 fn choice() -> impl Service<Request<NoBody>, Error: fmt::Debug> {
-    let leaf = |n: u8| {
-        let balance = Balance::with(Config {
-            seed: Some(n.into()),
-            ..Config::default()
-        });
-        let addrs = (1..=10).map(|port| SocketAddr::from(([127, 0, 0, n], port)));
-        balance.handle().update(addrs, |_| Noop);
-        balance
-    };
-    Split::new([(leaf(1), 90), (leaf(2), 9), (leaf(3), 1)]).expect("leaves with weights")
+    Split::new([(balance(1), 90), (balance(2), 9), (balance(3), 1)]).expect("leaves with weights")
 }
 
 fn layered<S>(times: usize, service: S, route: Route)

@@ -1,4 +1,4 @@
-use super::{Outcome, Status, series::Series, table::Held};
+use super::{Outcome, Status, held::Held, series::Series};
 use http::{HeaderMap, Response};
 use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Moment};
 use std::{any::Any, time::Instant};

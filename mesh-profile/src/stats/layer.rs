@@ -13,7 +13,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -126,21 +126,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let _moment = Moment::begin();
-        let result = ready!(this.inner.poll(cx));
-        let exchange = this.exchange.take();
-        Poll::Ready(match result {
-            Ok(response) => {
+        let poll = this.inner.poll(cx);
+        let stream = match &poll {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(response)) => {
                 // Nobody polls a body that says it is over already.
                 let over = response.body().is_end_stream();
-                let stream = exchange.and_then(|exchange| exchange.respond(&response, over));
-                Ok(response.map(|body| StatsBody::new(body, stream)))
+                let exchange = this.exchange.take();
+                exchange.and_then(|exchange| exchange.respond(response, over))
             }
-            Err(error) => {
-                if let Some(exchange) = exchange {
-                    exchange.failed(&error);
+            Poll::Ready(Err(error)) => {
+                if let Some(exchange) = this.exchange.take() {
+                    exchange.failed(error);
                 }
-                Err(error)
+                None
             }
-        })
+        };
+        // Taken apart only now: a response that is named before is moved once more.
+        poll.map_ok(|response| response.map(|body| StatsBody::new(body, stream)))
     }
 }

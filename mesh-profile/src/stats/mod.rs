@@ -14,6 +14,7 @@
 mod body;
 mod count;
 mod exchange;
+mod held;
 mod histogram;
 mod layer;
 #[cfg(feature = "prometheus")]

@@ -1,12 +1,14 @@
 use super::{
-    Retryable, RouteStats, Snapshot, Stats, View, exchange::Level, series::Series, slots::Slots,
+    Retryable, RouteStats, Snapshot, Stats, View,
+    exchange::Level,
+    held::{Held, PlaceHasher},
+    series::Series,
+    slots::Slots,
 };
 use mesh_core::{RetrySkipped, Route};
 use std::{
-    cell::RefCell,
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    ops::Deref,
+    hash::BuildHasherDefault,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -26,84 +28,6 @@ pub(super) struct Table {
     endpoint: Arc<OnceLock<Box<Series>>>,
 }
 
-/// What this thread found last, by place, so that it need not take the lock to find it again.
-///
-/// What it keeps of tables that are gone is bounded by its size: some 100 kB in all.
-struct Recent([Option<Found>; RECENT_SIZE]);
-
-/// The routes in use at a time are few, whatever the profile has.
-const RECENT_SIZE: usize = 64;
-
-struct Found {
-    table: u64,
-    place: usize,
-    /// At least one reference to the same entry. The others lie ready for the next requests: to
-    /// count references up and down costs more than all that is counted of a request.
-    entries: Vec<Arc<Entry>>,
-}
-
-/// How many references lie ready: as many as there are of a route's requests under way at a
-/// time, as a rule, each counted twice.
-const READY: usize = 16;
-
-thread_local! {
-    static RECENT: RefCell<Recent> = const { RefCell::new(Recent([const { None }; RECENT_SIZE])) };
-}
-
-impl Recent {
-    fn slot(&mut self, table: u64, place: usize) -> &mut Option<Found> {
-        let mut hasher = PlaceHasher(table);
-        hasher.write_usize(place);
-        &mut self.0[hasher.finish() as usize % RECENT_SIZE]
-    }
-}
-
-impl Found {
-    fn new(table: u64, place: usize, entry: Arc<Entry>) -> Self {
-        Self {
-            table,
-            place,
-            entries: vec![entry],
-        }
-    }
-
-    fn entry(&mut self) -> Option<Arc<Entry>> {
-        match self.entries.as_slice() {
-            [only] => Some(only.clone()),
-            _ => self.entries.pop(),
-        }
-    }
-}
-
-/// A reference to an entry for as long as a request lasts.
-#[derive(Debug)]
-pub(super) struct Held(Option<Arc<Entry>>);
-
-impl Deref for Held {
-    type Target = Entry;
-
-    fn deref(&self) -> &Entry {
-        self.0.as_ref().expect("it is given up when dropped")
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let Some(entry) = self.0.take() else { return };
-        let mut rest = Some(entry);
-        // Of a thread that is ending, or is within this very function, there is nothing to keep.
-        let _ = RECENT.try_with(|recent| {
-            let mut recent = recent.try_borrow_mut().ok()?;
-            let found = recent.slot(rest.as_ref()?.table, rest.as_ref()?.place);
-            let found = found.as_mut()?;
-            if Arc::ptr_eq(found.entries.first()?, rest.as_ref()?) && found.entries.len() < READY {
-                found.entries.push(rest.take()?);
-            }
-            Some(())
-        });
-    }
-}
-
 #[derive(Debug, Default)]
 struct Known {
     /// A cache of `by_name`, emptied when full.
@@ -115,8 +39,8 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Where it is found.
-    table: u64,
-    place: usize,
+    pub(super) table: u64,
+    pub(super) place: usize,
     /// Kept alive so that no other route can come to live in its place.
     route: Option<Route>,
     counters: Arc<Counters>,
@@ -139,27 +63,11 @@ impl Table {
 
     pub(super) fn entry(&self, route: Option<&Route>) -> Held {
         let Some(route) = route else {
-            return Held(Some(self.unrouted.clone()));
+            return Held::new(self.unrouted.clone());
         };
         // The address of a part that every clone of the route shares.
         let place = std::ptr::from_ref(route.timeouts()).addr();
-        let recent = RECENT.try_with(|recent| {
-            // Dropping what was in the slot may run a classifier's code, which might come here.
-            let mut recent = recent.try_borrow_mut().ok()?;
-            let slot = recent.slot(self.id, place);
-            if let Some(found) = slot
-                && (found.table, found.place) == (self.id, place)
-            {
-                return found.entry();
-            }
-            let entry = self.find(route, place);
-            *slot = Some(Found::new(self.id, place, entry.clone()));
-            Some(entry)
-        });
-        Held(Some(match recent {
-            Ok(Some(entry)) => entry,
-            _ => self.find(route, place),
-        }))
+        Held::find(self.id, place, || self.find(route, place))
     }
 
     #[cold]
@@ -288,28 +196,6 @@ fn view(series: &OnceLock<Box<Series>>) -> View {
         .unwrap_or_default()
 }
 
-/// Addresses are already distinct; spreading them is enough.
-#[derive(Debug, Default)]
-struct PlaceHasher(u64);
-
-impl Hasher for PlaceHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_usize(usize::from(*byte));
-        }
-    }
-
-    fn write_usize(&mut self, place: usize) {
-        // Fibonacci hashing: the table looks at the high bits as well as at the low ones.
-        let mixed = (self.0 ^ place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,34 +212,6 @@ mod tests {
         assert_eq!(snapshot["a"].retryable.retried, 3);
         assert_eq!(snapshot["a"].retryable.skipped(RetrySkipped::NoBudget), 1);
         assert_eq!(snapshot[Route::DEFAULT_NAME].retryable.retried, 1);
-    }
-
-    #[test]
-    fn references_lie_ready_for_the_next_requests_up_to_a_limit() {
-        let (table, route) = (Table::default(), Route::new("a"));
-        let held = |n| -> Vec<Held> { (0..n).map(|_| table.entry(Some(&route))).collect() };
-        let references = |held: &Held| Arc::strong_count(held.0.as_ref().unwrap());
-
-        let one = table.entry(Some(&route));
-        let known = references(&one) - 1;
-        drop(held(3));
-        assert_eq!(references(&one), known + 1 + 3);
-        drop(held(3));
-        assert_eq!(references(&one), known + 1 + 3, "they were used again");
-        drop(held(10 * READY));
-        assert_eq!(references(&one), known + READY);
-    }
-
-    #[test]
-    fn a_request_may_end_on_another_thread_and_after_its_table() {
-        let table = Table::default();
-        let route = Route::new("a");
-        let (here, there) = (table.entry(Some(&route)), table.entry(Some(&route)));
-        std::thread::spawn(move || drop(there)).join().unwrap();
-        drop(table);
-        here.series(Level::Effective).request();
-        drop(here);
-        Stats::new().retryable(&route, None);
     }
 
     #[test]
