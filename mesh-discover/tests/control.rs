@@ -6,7 +6,7 @@ use linkerd2_proxy_api::destination::{
     update::Update as Kind,
 };
 use mesh_discover::{Control, ControlConfig, Endpoint, Watch, Workload, wire};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpListener,
     runtime::{self, Runtime},
@@ -96,6 +96,20 @@ impl Controller {
         match self.opened.recv().await.unwrap() {
             Opened::Endpoints(request, say) => (request, say),
             Opened::Profile(request, _) => panic!("profile of {}", request.path),
+        }
+    }
+
+    /// The streams of a client that comes back: in any order, by themselves.
+    async fn both(&mut self) -> (Say<DestinationProfile>, Say<Update>) {
+        let (mut profile, mut endpoints) = (None, None);
+        loop {
+            match self.opened.recv().await.unwrap() {
+                Opened::Profile(_, say) => profile = Some(say),
+                Opened::Endpoints(_, say) => endpoints = Some(say),
+            }
+            if let (Some(profile), Some(endpoints)) = (&profile, &endpoints) {
+                return (profile.clone(), endpoints.clone());
+            }
         }
     }
 
@@ -237,27 +251,67 @@ async fn the_last_answer_outlives_the_controller_and_the_next_one_replaces_it() 
 
     let addr = controller.kill().await;
     let mut controller = Controller::start(addr).await;
-    // Streams come back in any order, by themselves.
-    let (mut profile, mut endpoints) = (None, None);
-    while profile.is_none() || endpoints.is_none() {
-        match controller.opened.recv().await.unwrap() {
-            Opened::Profile(_, say) => profile = Some(say),
-            Opened::Endpoints(_, say) => endpoints = Some(say),
-        }
-    }
-    assert!(control.is_connected());
+    let (profile, endpoints) = controller.both().await;
+    // A controller that has said nothing yet is none.
+    assert!(control.lost().is_some() && !control.is_connected());
     assert_eq!(ports(&watch.current().unwrap()), [1, 2]);
-    let (profile, endpoints) = (profile.unwrap(), endpoints.unwrap());
     profile.send(Ok(named(&[]))).await.unwrap();
     endpoints.send(Ok(add(&[]))).await.unwrap();
     endpoints.send(Ok(add(&[2, 3]))).await.unwrap();
     // Neither the same profile nor the empty update was news.
     assert_eq!(next(&mut watch).await, [2, 3]);
+    assert!(control.lost().is_none() && control.is_connected());
+    assert_eq!(control.ignored(), 1);
 
     let gone = Kind::NoEndpoints(NoEndpoints { exists: false });
     let update = Update { update: Some(gone) };
     endpoints.send(Ok(update)).await.unwrap();
     assert!(next(&mut watch).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_gone() {
+    let mut controller = Controller::new().await;
+    let mut config = ControlConfig::new(&controller.addr.to_string()).unwrap();
+    config.doubt = Duration::from_millis(200);
+    let control = Control::new(config);
+    let mut watch = control.destination("web");
+    let (_, profile) = controller.profile().await;
+    profile.send(Ok(named(&[]))).await.unwrap();
+    let (_, endpoints) = controller.endpoints().await;
+    endpoints.send(Ok(add(&[1, 2]))).await.unwrap();
+    assert_eq!(ports(&watch.ready().await.unwrap()), [1, 2]);
+
+    let none = || Update {
+        update: Some(Kind::NoEndpoints(NoEndpoints { exists: false })),
+    };
+    // The next one comes to know better; the one after it does not.
+    let mut controller = Controller::start(controller.kill().await).await;
+    let (profile, endpoints) = controller.both().await;
+    profile
+        .send(Ok(DestinationProfile::default()))
+        .await
+        .unwrap();
+    endpoints.send(Ok(none())).await.unwrap();
+    profile.send(Ok(named(&[]))).await.unwrap();
+    endpoints.send(Ok(add(&[2, 3]))).await.unwrap();
+    assert_eq!(next(&mut watch).await, [2, 3]);
+    assert_eq!(control.doubted(), 0);
+
+    let mut controller = Controller::start(controller.kill().await).await;
+    let (profile, endpoints) = controller.both().await;
+    profile
+        .send(Ok(DestinationProfile::default()))
+        .await
+        .unwrap();
+    endpoints.send(Ok(none())).await.unwrap();
+    while control.doubted() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ports(&watch.current().unwrap()), [2, 3]);
+    let last = watch.changed().await.unwrap();
+    assert!(!last.is_known() && last.leaves.is_empty());
+    assert_eq!((control.doubted(), control.ignored()), (0, 0));
 }
 
 #[tokio::test]

@@ -169,6 +169,9 @@ impl Proxy {
             help: "Connections of clients that were not served because there were too many.",
             read: Box::new(move || counted.refused()),
         });
+        if let Some(discover) = discover.clone() {
+            control_metrics(&registry, discover);
+        }
         Ok(Common {
             limits: *limits,
             registry,
@@ -243,6 +246,28 @@ impl Proxy {
         running.into_iter().for_each(worker::Running::stop);
         Ok(())
     }
+}
+
+/// How discovery is doing.
+fn control_metrics(registry: &Registry, discover: Arc<dyn Discover>) {
+    let asked = discover.clone();
+    registry.gauge(Counter {
+        name: "control_lost_seconds",
+        help: "For how long the controller has been lost; 0 while it is there.",
+        // Not 0 from the first moment on.
+        read: Box::new(move || asked.lost().map_or(0, |lost| lost.as_secs() + 1)),
+    });
+    let asked = discover.clone();
+    registry.gauge(Counter {
+        name: "control_doubted",
+        help: "Destinations that the controller has lost since it was connected to anew.",
+        read: Box::new(move || asked.doubted()),
+    });
+    registry.counter(Counter {
+        name: "control_ignored_total",
+        help: "Messages of the controller that said nothing of use.",
+        read: Box::new(move || discover.ignored()),
+    });
 }
 
 fn control(config: &Config) -> anyhow::Result<Option<Arc<dyn Discover>>> {

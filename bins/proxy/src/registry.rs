@@ -38,6 +38,7 @@ struct Known {
     names: HashMap<String, Named>,
     meters: Vec<(Labels, Arc<Meter>)>,
     counters: Vec<Counter>,
+    gauges: Vec<Counter>,
 }
 
 /// A counter that a worker keeps by itself.
@@ -207,6 +208,12 @@ impl Registry {
         known.counters.push(counter);
     }
 
+    /// Adds a number that also falls, of the proxy as a whole.
+    pub(crate) fn gauge(&self, gauge: Counter) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.gauges.push(gauge);
+    }
+
     /// How many series there are.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
@@ -242,6 +249,10 @@ impl Registry {
         }
         for counter in &known.counters {
             out.counter(counter.name, counter.help, &self.common, (counter.read)());
+        }
+        for gauge in &known.gauges {
+            let value = (gauge.read)() as f64;
+            out.gauge(gauge.name, gauge.help, &self.common, value);
         }
         out.to_string()
     }

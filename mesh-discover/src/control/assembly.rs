@@ -15,6 +15,9 @@ pub(super) struct Assembly {
     authority: Arc<str>,
     apex: Option<Apex>,
     leaves: BTreeMap<Arc<str>, Endpoints>,
+    /// A new stream's word that there is no such destination any more.
+    doubted: Option<Box<api::DestinationProfile>>,
+    ignored: u64,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,8 @@ struct Endpoints {
     /// What is known is an older stream's word; the first answer replaces it.
     stale: bool,
     exists: bool,
+    /// A new stream's word that there are no endpoints any more, and whether there is a service.
+    doubted: Option<bool>,
     by_addr: BTreeMap<SocketAddr, Endpoint>,
     sorted: Arc<[Endpoint]>,
 }
@@ -43,11 +48,28 @@ impl Assembly {
             authority,
             apex: None,
             leaves: BTreeMap::new(),
+            doubted: None,
+            ignored: 0,
         }
     }
 
-    /// Takes a new profile. The leaves to follow from now on are [`leaves`](Self::leaves).
-    pub(super) fn profile(&mut self, message: &api::DestinationProfile) {
+    /// Takes a new profile; `first` of a new stream. The leaves to follow from now on are
+    /// [`leaves`](Self::leaves).
+    pub(super) fn profile(&mut self, message: api::DestinationProfile, first: bool) {
+        let known = self
+            .apex
+            .as_ref()
+            .and_then(|it| it.destination.name.as_ref());
+        let vanishes = known.is_some() && wire::name(&message, &self.authority).is_none();
+        if vanishes && (first || self.doubted.is_some()) {
+            self.doubted = Some(Box::new(message));
+            return;
+        }
+        self.doubted = None;
+        self.believed(&message);
+    }
+
+    fn believed(&mut self, message: &api::DestinationProfile) {
         let profile = wire::profile_from_wire(message);
         let mut destination = Destination::unknown(self.authority.clone()).with_profile(profile);
         destination.opaque = message.opaque_protocol;
@@ -97,22 +119,53 @@ impl Assembly {
         let Some(endpoints) = self.leaves.get_mut(leaf) else {
             return; // The last word of a stream that is being ended.
         };
-        endpoints.stale |= first;
+        if first {
+            endpoints.stale = true;
+            endpoints.doubted = None;
+        }
         match message.update {
-            Some(api::update::Update::Add(set)) => endpoints.add(leaf, &set),
+            Some(api::update::Update::Add(set)) => {
+                self.ignored += u64::from(!endpoints.add(leaf, &set));
+            }
             Some(api::update::Update::Remove(set)) => endpoints.remove(&set),
             Some(api::update::Update::NoEndpoints(none)) => {
-                endpoints.by_addr.clear();
-                endpoints.answered = true;
-                endpoints.stale = false;
-                endpoints.exists = none.exists;
+                if endpoints.stale && !endpoints.by_addr.is_empty() {
+                    endpoints.doubted = Some(none.exists);
+                } else {
+                    endpoints.none(none.exists);
+                }
             }
             None => {
                 tracing::warn!(leaf, "the controller sent an update without content");
+                self.ignored += 1;
                 return;
             }
         }
         endpoints.sort();
+    }
+
+    /// Whether a new stream took everything away that the one before had said: it may come from a
+    /// controller that does not know everything yet.
+    pub(super) fn has_doubts(&self) -> bool {
+        self.doubted.is_some() || self.leaves.values().any(|leaf| leaf.doubted.is_some())
+    }
+
+    /// Believes it, since it has not been taken back.
+    pub(super) fn believe(&mut self) {
+        for endpoints in self.leaves.values_mut() {
+            if let Some(exists) = endpoints.doubted.take() {
+                endpoints.none(exists);
+                endpoints.sort();
+            }
+        }
+        if let Some(message) = self.doubted.take() {
+            self.believed(&message);
+        }
+    }
+
+    /// How many messages said nothing of use since this was asked last.
+    pub(super) fn take_ignored(&mut self) -> u64 {
+        std::mem::take(&mut self.ignored)
     }
 
     /// The leaves whose endpoints must be known.
@@ -152,12 +205,21 @@ impl Assembly {
 }
 
 impl Endpoints {
-    fn add(&mut self, leaf: &str, set: &api::WeightedAddrSet) {
+    fn none(&mut self, exists: bool) {
+        self.by_addr.clear();
+        self.answered = true;
+        self.stale = false;
+        self.exists = exists;
+    }
+
+    /// Says whether there was anything to add, and all of it could be read.
+    fn add(&mut self, leaf: &str, set: &api::WeightedAddrSet) -> bool {
         let added: Vec<_> = set
             .addrs
             .iter()
             .filter_map(|addr| wire::endpoint_from_wire(addr, &set.metric_labels))
             .collect();
+        let is_whole = !added.is_empty() && added.len() == set.addrs.len();
         if added.len() < set.addrs.len() {
             let unreadable = set.addrs.len() - added.len();
             tracing::warn!(
@@ -169,9 +231,10 @@ impl Endpoints {
         self.answered = true;
         if added.is_empty() {
             // Says nothing: taking endpoints away has messages of its own.
-            return;
+            return false;
         }
         self.exists = true;
+        self.doubted = None;
         if std::mem::take(&mut self.stale) {
             self.by_addr.clear();
         }
@@ -185,6 +248,7 @@ impl Endpoints {
             }
             self.by_addr.insert(endpoint.addr, endpoint);
         }
+        is_whole
     }
 
     fn remove(&mut self, set: &api::AddrSet) {
@@ -258,7 +322,7 @@ mod tests {
 
     fn known() -> Assembly {
         let mut assembly = Assembly::new("a".into());
-        assembly.profile(&profile(A, &[]));
+        assembly.profile(profile(A, &[]), true);
         assembly.update(A80, true, add(&[1, 2]));
         assembly
     }
@@ -276,7 +340,7 @@ mod tests {
     fn a_destination_is_complete_when_each_leaf_is_answered_for() {
         let mut assembly = Assembly::new("a".into());
         assert_eq!(assembly.destination(), None);
-        assembly.profile(&profile(A, &[]));
+        assembly.profile(profile(A, &[]), true);
         assert!(!assembly.is_complete());
         assembly.update(A80, true, add(&[2, 1]));
         assert!(assembly.is_complete());
@@ -290,7 +354,7 @@ mod tests {
     #[test]
     fn a_name_outside_the_mesh_has_no_leaves() {
         let mut assembly = Assembly::new("example.com:443".into());
-        assembly.profile(&profile("", &[]));
+        assembly.profile(profile("", &[]), true);
         assert!(assembly.is_complete());
         assert_eq!(
             assembly.destination(),
@@ -301,10 +365,10 @@ mod tests {
     #[test]
     fn overrides_are_the_leaves_and_their_endpoints_outlive_a_change_of_weight() {
         let mut assembly = known();
-        assembly.profile(&profile(
-            A,
-            &[(A80, 900), ("c.b.svc", 100), ("c.b.svc:80", 1)],
-        ));
+        assembly.profile(
+            profile(A, &[(A80, 900), ("c.b.svc", 100), ("c.b.svc:80", 1)]),
+            true,
+        );
         let destination = assembly.destination().unwrap();
         let shares: Vec<_> = destination
             .leaves
@@ -314,7 +378,7 @@ mod tests {
         assert_eq!(shares, [(A80, 900, 2), ("c.b.svc:80", 101, 0)]);
         assert!(!assembly.is_complete());
 
-        assembly.profile(&profile(A, &[("x:1", 0)]));
+        assembly.profile(profile(A, &[("x:1", 0)]), true);
         assert_eq!(ports(&assembly), [1, 2]);
     }
 
@@ -345,9 +409,45 @@ mod tests {
         assembly.update(A80, false, add(&[0]));
         assembly.update(A80, false, api::Update { update: None });
         assert_eq!(ports(&assembly), [1, 2]);
+        assert_eq!(assembly.take_ignored(), 3);
         // The stream's first real answer still replaces everything.
         assembly.update(A80, false, add(&[5]));
         assert_eq!(ports(&assembly), [5]);
+    }
+
+    #[test]
+    fn a_new_stream_that_takes_everything_away_is_doubted_until_it_has_had_its_time() {
+        let mut assembly = known();
+        assembly.update(A80, true, none(false));
+        assembly.profile(profile("", &[]), true);
+        assert!(assembly.has_doubts());
+        assert_eq!(ports(&assembly), [1, 2]);
+
+        // The controller comes to know better.
+        assembly.profile(profile(A, &[]), false);
+        assert!(assembly.has_doubts());
+        assembly.update(A80, false, add(&[3]));
+        assert!(!assembly.has_doubts());
+        assert_eq!(ports(&assembly), [3]);
+
+        // It does not.
+        assembly.update(A80, true, none(true));
+        assembly.profile(profile("", &[]), true);
+        assembly.believe();
+        assert!(!assembly.has_doubts());
+        assert_eq!(assembly.destination(), Some(Destination::unknown("a")));
+    }
+
+    #[test]
+    fn what_a_stream_takes_away_after_its_first_word_is_believed_at_once() {
+        let mut assembly = known();
+        assembly.update(A80, true, add(&[1]));
+        assembly.update(A80, false, none(true));
+        assert!(ports(&assembly).is_empty());
+        assembly.profile(profile(A, &[]), true);
+        assembly.profile(profile("", &[]), false);
+        assert_eq!(assembly.destination(), Some(Destination::unknown("a")));
+        assert!(!assembly.has_doubts());
     }
 
     #[test]
@@ -367,7 +467,7 @@ mod tests {
         let mut assembly = Assembly::new("127.0.0.1:7".into());
         let mut message = profile(A, &[]);
         message.endpoint = Some(wire::endpoint_to_wire(&Endpoint::new(addr(7))));
-        assembly.profile(&message);
+        assembly.profile(message, true);
         assert!(assembly.is_complete());
         assert_eq!(ports(&assembly), [7]);
     }

@@ -1,6 +1,9 @@
 use super::{ControlConfig, backoff::Backoff};
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -22,7 +25,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Connection {
     endpoint: Endpoint,
     state: Mutex<State>,
+    /// Whether the controller has said anything since it was lost.
     up: AtomicBool,
+    lost: std::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +56,24 @@ impl Connection {
                 not_before: None,
             }),
             up: AtomicBool::new(false),
+            lost: std::sync::Mutex::default(),
         }
+    }
+
+    /// The controller has said something.
+    pub(super) fn heard(&self) {
+        if !self.up.swap(true, Ordering::Relaxed) {
+            *self.lost() = None;
+        }
+    }
+
+    /// Since when it has not, although somebody asks.
+    pub(super) fn lost_since(&self) -> Option<Instant> {
+        *self.lost()
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -61,6 +83,9 @@ impl Connection {
     /// The connection, once there is one. Cancel safe: another waiter goes on.
     pub(super) async fn channel(&self) -> (u64, Channel) {
         let mut state = self.state.lock().await;
+        if state.channel.is_none() {
+            self.lost().get_or_insert_with(Instant::now);
+        }
         loop {
             if let Some(channel) = &state.channel {
                 return (state.generation, channel.clone());
@@ -73,8 +98,6 @@ impl Connection {
                     tracing::debug!(controller = %self.endpoint.uri(), "connected");
                     state.channel = Some(channel);
                     state.generation += 1;
-                    state.backoff.reset();
-                    self.up.store(true, Ordering::Relaxed);
                 }
                 Err(error) => {
                     tracing::debug!(controller = %self.endpoint.uri(), %error, "cannot connect");
@@ -92,7 +115,11 @@ impl Connection {
                 controller = %self.endpoint.uri(),
                 "lost the controller; keeping its last answers"
             );
-            self.up.store(false, Ordering::Relaxed);
+            // One that accepts connections and says nothing of use is asked ever less often.
+            if self.up.swap(false, Ordering::Relaxed) {
+                state.backoff.reset();
+            }
+            self.lost().get_or_insert_with(Instant::now);
             state.delay();
         }
     }

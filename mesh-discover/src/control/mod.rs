@@ -3,7 +3,10 @@ use std::{
     collections::HashMap,
     error::Error,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::runtime::Handle;
@@ -33,6 +36,10 @@ pub struct ControlConfig {
     /// The pause before connecting or asking again: doubled from the first to the second, each
     /// less a random part of up to half. Default: 100 ms to 1 s.
     pub backoff: (Duration, Duration),
+    /// How long a new connection's first word that a destination, or all of its endpoints, are
+    /// gone is doubted: a controller that has just started may not have heard of everybody yet.
+    /// Default: 5 s.
+    pub doubt: Duration,
 }
 
 impl ControlConfig {
@@ -60,6 +67,7 @@ impl ControlConfig {
             context_token: String::new(),
             connect_timeout: Duration::from_secs(1),
             backoff: (Duration::from_millis(100), Duration::from_secs(1)),
+            doubt: Duration::from_secs(5),
         })
     }
 
@@ -98,7 +106,8 @@ impl Error for InvalidAddr {}
 /// While the controller is away, the last answer stays. When it is back, the first answer of
 /// each new stream replaces what the old stream had said. Only a controller that says so takes
 /// endpoints away: by `Remove`, by `NoEndpoints`, or by a first `Add` that lists others. An empty
-/// `Add`, one whose addresses cannot be read, or a stream that ends changes nothing.
+/// `Add`, one whose addresses cannot be read, or a stream that ends changes nothing. That nothing
+/// is left is believed of a new stream only after [`ControlConfig::doubt`], if it says no more.
 #[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
@@ -108,6 +117,10 @@ struct Shared {
     config: ControlConfig,
     connection: Connection,
     subscriptions: Mutex<HashMap<Arc<str>, Arc<Publisher<Destination>>>>,
+    /// Messages that said nothing of use.
+    ignored: AtomicU64,
+    /// Destinations whose end is doubted.
+    doubted: AtomicU64,
     runtime: Handle,
 }
 
@@ -123,6 +136,8 @@ impl Control {
                 connection: Connection::new(&config),
                 config,
                 subscriptions: Mutex::default(),
+                ignored: AtomicU64::new(0),
+                doubted: AtomicU64::new(0),
                 runtime: Handle::current(),
             }),
         }
@@ -150,9 +165,28 @@ impl Control {
         watch
     }
 
-    /// Whether the controller is connected.
+    /// Whether the controller has been heard since it was connected to.
     pub fn is_connected(&self) -> bool {
         self.shared.connection.is_up()
+    }
+
+    /// How long the controller has been lost, or has not been found at all; `None` while there is
+    /// nothing to complain of. That it went without a word is noticed after 15 s.
+    pub fn lost(&self) -> Option<Duration> {
+        let since = self.shared.connection.lost_since()?;
+        Some(since.elapsed())
+    }
+
+    /// How many of the controller's messages were ignored because they said nothing, or nothing
+    /// that can be read. One that is in order sends none.
+    pub fn ignored(&self) -> u64 {
+        self.shared.ignored.load(Relaxed)
+    }
+
+    /// How many destinations the controller has lost, as it seems, since it was connected to
+    /// anew: [`ControlConfig::doubt`] says how long that is not believed.
+    pub fn doubted(&self) -> u64 {
+        self.shared.doubted.load(Relaxed)
     }
 }
 

@@ -3,7 +3,16 @@ use crate::{Destination, Publisher};
 use linkerd2_proxy_api::destination::{
     DestinationProfile, GetDestination, Update, destination_client::DestinationClient,
 };
-use std::{collections::HashMap, error::Error, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -22,7 +31,10 @@ const QUEUE: usize = 16;
 type Client = DestinationClient<Channel>;
 
 enum Event {
-    Profile(Box<DestinationProfile>),
+    Profile {
+        first: bool,
+        profile: Box<DestinationProfile>,
+    },
     Endpoints {
         leaf: Arc<str>,
         first: bool,
@@ -57,20 +69,21 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     let mut leaves: HashMap<Arc<str>, AbortHandle> = HashMap::new();
     let mut assembly = Assembly::new(authority.clone());
     let mut incomplete_since: Option<Instant> = None;
-    tasks.spawn(follow_profile(shared.clone(), authority, events.clone()));
+    let mut doubts: Option<Doubts<'_>> = None;
+    tasks.spawn(follow_profile(
+        shared.clone(),
+        authority.clone(),
+        events.clone(),
+    ));
 
     loop {
-        let grace = async {
-            match incomplete_since {
-                Some(since) => sleep_until(since + GRACE).await,
-                None => std::future::pending().await,
-            }
-        };
+        let grace = after(incomplete_since, GRACE);
+        let doubt = after(doubts.as_ref().map(|it| it.since), shared.config.doubt);
         let mut overdue = false;
         tokio::select! {
             event = received.recv() => match event {
-                Some(Event::Profile(profile)) => {
-                    assembly.profile(&profile);
+                Some(Event::Profile { first, profile }) => {
+                    assembly.profile(*profile, first);
                     leaves.retain(|leaf, task| {
                         let wanted = assembly.leaves().any(|name| name == leaf);
                         if !wanted {
@@ -90,10 +103,18 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
                 None => return,
             },
             () = grace => overdue = true,
+            () = doubt => assembly.believe(),
             // Reaps the tasks of leaves that are gone.
             Some(_) = tasks.join_next() => continue,
         }
 
+        shared.ignored.fetch_add(assembly.take_ignored(), Relaxed);
+        if !assembly.has_doubts() {
+            doubts = None;
+        } else if doubts.is_none() {
+            tracing::warn!(%authority, "a new controller knows nothing of it; waiting for more");
+            doubts = Some(Doubts::begin(&shared.doubted));
+        }
         if assembly.is_complete() || overdue {
             incomplete_since = None;
             if let Some(destination) = assembly.destination() {
@@ -105,13 +126,46 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     }
 }
 
+/// A destination's word is doubted, as long as this lives.
+struct Doubts<'a> {
+    since: Instant,
+    count: &'a AtomicU64,
+}
+
+impl<'a> Doubts<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self {
+            since: Instant::now(),
+            count,
+        }
+    }
+}
+
+impl Drop for Doubts<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Waits until so long after `since`; for ever without it.
+async fn after(since: Option<Instant>, limit: Duration) {
+    match since.and_then(|since| since.checked_add(limit)) {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn follow_profile(shared: Arc<Shared>, authority: Arc<str>, events: mpsc::Sender<Event>) {
     let request = shared.request(&authority);
     let open = |mut client: Client| {
         let request = request.clone();
         async move { client.get_profile(request).await }
     };
-    let event = |profile, _first| Event::Profile(Box::new(profile));
+    let event = |profile, first| Event::Profile {
+        first,
+        profile: Box::new(profile),
+    };
     follow_stream(&shared, &authority, open, event, &events).await;
 }
 
@@ -150,6 +204,7 @@ async fn follow_stream<T, F>(
                 loop {
                     match stream.message().await {
                         Ok(Some(message)) => {
+                            shared.connection.heard();
                             if events.send(event(message, first)).await.is_err() {
                                 return;
                             }

@@ -24,7 +24,10 @@ use http::{Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 use tokio::net::TcpStream;
 
 /// A client of one mesh. Every request is a connection of its own: a command makes few.
@@ -70,6 +73,13 @@ impl Client {
         Self::unix(state_dir.join(CONTROLLER_SOCKET))
     }
 
+    /// Whoever listens on `addr`, such as a sidecar's admin port.
+    pub(crate) fn at(addr: SocketAddr) -> Self {
+        Self {
+            target: Target::Tcp(addr.to_string()),
+        }
+    }
+
     fn unix(path: PathBuf) -> Self {
         Self {
             target: Target::Unix(path),
@@ -113,6 +123,12 @@ impl Client {
     ) -> Result<T> {
         let body = self.call(Method::GET, path, query, None).await?;
         parse(path, &body)
+    }
+
+    /// Reads `path` as text.
+    pub(crate) async fn get_text(&self, path: &str) -> Result<String> {
+        let body = self.call(Method::GET, path, &[], None).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// As [`get_json`](Self::get_json), with a question that was put together of flags.

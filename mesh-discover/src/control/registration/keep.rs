@@ -52,7 +52,8 @@ pub(super) async fn keep(
             connected = shared.connection.channel() => connected,
             () = over(&mut wishes) => return,
         };
-        let end = stream(channel, &workload, &mut replica, &mut wishes, &news).await;
+        let heard = || shared.connection.heard();
+        let end = stream(channel, heard, &workload, &mut replica, &mut wishes, &news).await;
         let was_registered = matches!(*news.borrow(), State::Registered(_));
         if was_registered {
             backoff.reset();
@@ -89,6 +90,7 @@ async fn over(wishes: &mut watch::Receiver<Wish>) {
 /// Registers on one stream, for as long as that lives and is wished.
 async fn stream(
     channel: tonic::transport::Channel,
+    heard: impl Fn(),
     workload: &Workload,
     replica: &mut Replica,
     wishes: &mut watch::Receiver<Wish>,
@@ -112,6 +114,7 @@ async fn stream(
         tokio::select! {
             answer = answers.message() => match answer {
                 Ok(Some(RegisterResponse { namespace, pod })) => {
+                    heard();
                     // From now on the replica comes back under this name.
                     replica.namespace.clone_from(&namespace);
                     replica.pod.clone_from(&pod);

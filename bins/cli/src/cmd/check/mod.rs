@@ -1,5 +1,7 @@
 //! `mesh check`.
 
+mod discovery;
+
 use super::version;
 use crate::{
     args::Global,
@@ -64,7 +66,11 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 /// Everything, from here and as the controller sees it.
 async fn examine(global: &Global) -> Vec<CheckCategory> {
     let mut categories = vec![category("mesh-up", supervisor(global).await)];
-    let (checks, report) = controller(global).await;
+    let (mut checks, report) = controller(global).await;
+    let found = Client::find(global).ok();
+    if let Some(state_dir) = found.as_ref().and_then(Client::state_dir) {
+        checks.extend(discovery::checks(state_dir).await);
+    }
     categories.push(category("mesh-control-plane", checks));
     for category in report.categories {
         match categories.iter_mut().find(|it| it.name == category.name) {

@@ -1,0 +1,154 @@
+//! Whether sidecars hear the controller, and what they make of it: asked of each of them, since
+//! the controller may be what is wrong.
+
+use super::{failure, success};
+use crate::client::Client;
+use mesh_controller::{
+    StateDir,
+    source::workloads::Workloads,
+    stats::GATEWAY,
+    web::api::{Check, CheckResult},
+};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use tokio::{task::JoinSet, time::timeout};
+
+/// How long a sidecar may take to answer. Whether it runs at all is another check.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a sidecar says of the controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Hearing {
+    lost_seconds: u64,
+    doubted: u64,
+    ignored: u64,
+}
+
+/// The checks of the sidecars of the mesh whose state is in `state_dir`.
+pub(super) async fn checks(state_dir: &Path) -> Vec<Check> {
+    let file = StateDir::new(state_dir).workloads();
+    let known = fs::read(file).ok();
+    let known = known.and_then(|text| serde_json::from_slice::<Workloads>(&text).ok());
+    let mut asking = JoinSet::new();
+    for (name, admin) in sidecars(&known.unwrap_or_default()) {
+        asking.spawn(async move {
+            let client = Client::at(admin);
+            let text = timeout(PATIENCE, client.get_text("/metrics")).await;
+            Some((name, Hearing::of(&text.ok()?.ok()?)))
+        });
+    }
+    let mut heard: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
+    heard.sort();
+    judge(&heard)
+}
+
+fn sidecars(known: &Workloads) -> Vec<(String, SocketAddr)> {
+    let replicas = known.workloads.iter().flat_map(|it| &it.replicas);
+    let gateway = known.gateway.iter();
+    let gateway = gateway.map(|gateway| (GATEWAY.to_owned(), gateway.admin));
+    replicas
+        .filter_map(|replica| Some((replica.pod.clone(), replica.admin?)))
+        .chain(gateway)
+        .collect()
+}
+
+fn judge(heard: &[(String, Hearing)]) -> Vec<Check> {
+    let such = |say: fn(&Hearing) -> Option<String>| -> Vec<String> {
+        let all = heard.iter();
+        all.filter_map(|(name, hearing)| Some(format!("{name} {}", say(hearing)?)))
+            .collect()
+    };
+    let lost = such(|it| {
+        let seconds = it.lost_seconds;
+        (seconds > 0)
+            .then(|| format!("has not heard of it for {seconds} s: its destinations are stale"))
+    });
+    let doubted = such(|it| {
+        let doubted = it.doubted;
+        (doubted > 0).then(|| format!("was told that {doubted} of its destinations are gone"))
+    });
+    let ignored = such(|it| {
+        let ignored = it.ignored;
+        (ignored > 0).then(|| format!("has ignored {ignored} of its messages since it started"))
+    });
+    [
+        (
+            "every sidecar hears the controller",
+            lost,
+            CheckResult::Error,
+            "the last answers stay in force; see `mesh logs controller`",
+        ),
+        (
+            "the controller knows what it knew",
+            doubted,
+            CheckResult::Warning,
+            "it has just started; unless it says otherwise, sidecars believe it in 5 s",
+        ),
+        (
+            "the controller says nothing without meaning",
+            ignored,
+            CheckResult::Warning,
+            "the last answers stay in force; is it a controller of this mesh?",
+        ),
+    ]
+    .into_iter()
+    .map(
+        |(description, details, result, hint)| match details.is_empty() {
+            true => success(description),
+            false => Check {
+                result,
+                ..failure(description, details, hint)
+            },
+        },
+    )
+    .collect()
+}
+
+impl Hearing {
+    fn of(metrics: &str) -> Self {
+        let read = |name: &str| {
+            let lines = metrics.lines();
+            let mut values = lines.filter_map(|line| {
+                let rest = line.strip_prefix(name)?;
+                rest.starts_with(['{', ' '])
+                    .then(|| rest.rsplit(' ').next())?
+            });
+            let value: Option<f64> = values.next().and_then(|value| value.parse().ok());
+            value.unwrap_or_default() as u64
+        };
+        Self {
+            lost_seconds: read("control_lost_seconds"),
+            doubted: read("control_doubted"),
+            ignored: read("control_ignored_total"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_that_hears_nothing_is_named_and_one_without_a_controller_is_not() {
+        let stale = "# HELP control_lost_seconds ...\n\
+            control_lost_seconds{pod=\"web-0\"} 12\ncontrol_doubted{pod=\"web-0\"} 1\n\
+            control_ignored_total{pod=\"web-0\"} 3\n";
+        let heard = [
+            (
+                "gateway".to_owned(),
+                Hearing::of("process_start_time_seconds 1\n"),
+            ),
+            ("web-0".to_owned(), Hearing::of(stale)),
+        ];
+        let details: Vec<_> = judge(&heard).into_iter().map(|it| it.details).collect();
+        assert_eq!(
+            details,
+            [
+                ["web-0 has not heard of it for 12 s: its destinations are stale"],
+                ["web-0 was told that 1 of its destinations are gone"],
+                ["web-0 has ignored 3 of its messages since it started"],
+            ]
+        );
+        let fine = judge(&heard[..1]);
+        assert!(fine.iter().all(|it| it.result == CheckResult::Success));
+    }
+}
