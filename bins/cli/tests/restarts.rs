@@ -36,6 +36,7 @@ fn rolling_restarts_at_a_steady_rate_lose_no_request_and_repeat_no_post() {
 
     assert_eq!(tally.failed(), 0, "{tally:?}");
     assert_eq!(tally.gets + tally.posts, tally.sent);
+    assert!(tally.rate() > 0.9 * rate as f64, "the load was not steady");
     let starts = fs::read_to_string(mesh.folder().join("starts")).expect("there were some");
     assert_eq!(starts.lines().count() as u64, REPLICAS + restarts);
     let posts = fs::read_to_string(mesh.folder().join("posts")).expect("there were some");

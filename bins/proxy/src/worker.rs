@@ -157,7 +157,10 @@ impl Worker {
         } = common;
         let settings = |direction| {
             let meter = registry.meter(direction, Peer::Destination);
-            let settings = Arc::new(Settings::new(limits, meter));
+            let settings = Arc::new(match direction {
+                Direction::Inbound => Settings::inbound(limits, meter),
+                _ => Settings::new(limits, meter),
+            });
             let counted = settings.clone();
             registry.counter(Counter {
                 name: "request_resent_total",

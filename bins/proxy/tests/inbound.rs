@@ -4,7 +4,9 @@ mod support;
 
 use mesh_profile::ProfileSpec;
 use mesh_proxy::Role;
+use std::time::Duration;
 use support::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const BOOKS: &str = "books.shop.svc.cluster.local:7002";
 
@@ -122,4 +124,50 @@ async fn an_application_that_is_down_is_a_502_and_two_sidecars_tell_one_story() 
     assert_eq!(reply.header("l5d-proxy-connection"), None);
     assert_eq!(reply.header("connection"), Some("close"));
     assert!(reply.header("mesh-reason").is_some());
+}
+
+/// How many connections to `port` have had no answer from the kernel there.
+fn unanswered(port: u16) -> usize {
+    // SYN_SENT, as `address:port address:port state`, in hexadecimal.
+    let to = format!(":{port:04X} 02 ");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().filter(|line| line.contains(&to)).count()
+}
+
+#[tokio::test]
+async fn an_application_whose_queue_overflows_is_given_another_chance() {
+    let app = tokio::net::TcpSocket::new_v4().unwrap();
+    app.bind(any()).unwrap();
+    let app = app.listen(1).unwrap();
+    let addr = app.local_addr().unwrap();
+    let filling: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(tokio::net::TcpStream::connect(addr)))
+        .collect();
+    while unanswered(addr.port()) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let dropped = unanswered(addr.port());
+    let mut config = config([Role::Inbound(addr)]);
+    // Too short for a packet that the kernel sends again after a second.
+    config.limits.connect = Duration::from_millis(700);
+    let proxy = Running::start(config);
+    let sent = tokio::spawn(get(proxy.addr(), "/"));
+    while unanswered(addr.port()) == dropped {
+        tokio::task::yield_now().await;
+    }
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = app.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = [0; 16];
+                if matches!(socket.read(&mut request).await, Ok(1..)) {
+                    let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    socket.write_all(ok).await.unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(sent.await.unwrap().status, 200);
+    drop(filling);
+    serving.abort();
 }

@@ -62,7 +62,7 @@ pub struct Steady {
 /// What came of it.
 #[derive(Clone, Default)]
 pub struct Tally {
-    /// Requests that were to be sent.
+    /// Requests.
     pub sent: u64,
     /// Those of them that were answered as they should.
     pub gets: u64,
@@ -73,7 +73,7 @@ pub struct Tally {
     pub failures: BTreeMap<String, u64>,
     /// How many took how many milliseconds, from when they were to be sent.
     took: BTreeMap<u64, u64>,
-    /// Between the first request and the last.
+    /// Between the first request and now, or the last.
     pub span: Duration,
 }
 
@@ -83,7 +83,7 @@ impl Tally {
         self.failures.values().sum()
     }
 
-    /// Requests per second that were to be sent.
+    /// Requests per second.
     pub fn rate(&self) -> f64 {
         self.sent as f64 / self.span.as_secs_f64()
     }
@@ -196,7 +196,7 @@ impl Caller {
             while flying.try_join_next().is_some() {}
             let mut tally = self.tally();
             tally.sent = n;
-            tally.span = next - started;
+            tally.span = started.elapsed();
         }
         flying.join_all().await;
     }

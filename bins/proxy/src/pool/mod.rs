@@ -72,7 +72,21 @@ pub(crate) struct Settings {
     pub(crate) resent: AtomicU64,
 }
 
+/// An application is given so much longer than other endpoints: nobody else can be asked in its
+/// place. Many accept their connections from a queue of 128, of which a burst while they have no
+/// processor makes too many. The kernel then drops the first packet, and sends it again after a
+/// second, which is just when the usual limit passes.
+const APPLICATION: u32 = 3;
+
 impl Settings {
+    /// For connections to the local application.
+    pub(crate) fn inbound(limits: &Limits, meter: Arc<Meter>) -> Self {
+        Self {
+            connect: limits.connect.saturating_mul(APPLICATION),
+            ..Self::new(limits, meter)
+        }
+    }
+
     pub(crate) fn new(limits: &Limits, meter: Arc<Meter>) -> Self {
         Self {
             connect: limits.connect,
@@ -164,7 +178,7 @@ impl<B> Inner<B> {
             return None;
         }
         let reason = rsp.headers().get(&REASON)?;
-        let told = [Fault::Refused, Fault::Reset];
+        let told = [Fault::Refused, Fault::ConnectTimeout, Fault::Reset];
         told.into_iter().find(|fault| reason == fault.as_str())
     }
 
