@@ -32,7 +32,7 @@ use tower_service::Service;
 
 type Scenario = (&'static str, usize, fn(usize));
 
-const SCENARIOS: [Scenario; 17] = [
+const SCENARIOS: &[Scenario] = &[
     ("match-1000-templates", 1_000, |n| {
         matching(n, (0..1_000).map(profiles::template), profiles::path);
     }),
