@@ -3,7 +3,7 @@ use crate::{
     config::Limits,
     joint::Joint,
     pool::{Pool, Settings},
-    registry::{Held, Registry},
+    registry::{Held, Registry, Statuses},
 };
 use http::HeaderValue;
 use hyper::body::Incoming;
@@ -59,6 +59,8 @@ struct LeafHandle {
     balance: Balance<ToEndpoint>,
     handle: BalanceHandle<ToEndpoint>,
     endpoints: Arc<[Endpoint]>,
+    /// Whoever wants to know how they are doing asks as long as there is this.
+    _statuses: Arc<Statuses>,
 }
 
 /// Builds the stack of `destination`, and the handles that follow its changes.
@@ -174,8 +176,12 @@ impl Handles {
             .leaves
             .entry(leaf.authority.clone())
             .or_insert_with(|| {
-                let balance = Balance::with(workshop.balance());
+                let balance = Balance::<ToEndpoint>::with(workshop.balance());
+                let asked = balance.clone();
+                let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
+                workshop.registry.leaf(&leaf.authority, &statuses);
                 LeafHandle {
+                    _statuses: statuses,
                     handle: balance.handle(),
                     balance,
                     endpoints: Arc::default(),

@@ -2,13 +2,14 @@ use crate::{
     config::Limits,
     transport::{Meter, Reading},
 };
+use mesh_balance::EndpointStatus;
 use mesh_core::Direction;
 use mesh_profile::stats::{
     Stats,
     prometheus::{Exposition, Labels},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -39,6 +40,8 @@ struct Known {
     meters: Vec<(Labels, Arc<Meter>)>,
     counters: Vec<Counter>,
     gauges: Vec<Counter>,
+    /// The endpoints of leaves, by authority.
+    leaves: Vec<(Arc<str>, Weak<Statuses>)>,
 }
 
 /// A counter that a worker keeps by itself.
@@ -47,6 +50,9 @@ pub(crate) struct Counter {
     pub(crate) help: &'static str,
     pub(crate) read: Box<dyn Fn() -> u64 + Send>,
 }
+
+/// How the endpoints of a leaf are doing for one worker.
+pub(crate) type Statuses = dyn Fn() -> Vec<EndpointStatus> + Send + Sync;
 
 /// A worker, what its counters describe, and their labels as text.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -214,6 +220,13 @@ impl Registry {
         known.gauges.push(gauge);
     }
 
+    /// Shows which endpoints of the leaf `authority` are left out, as long as `read` is held.
+    pub(crate) fn leaf(&self, authority: &Arc<str>, read: &Arc<Statuses>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.leaves.retain(|(_, read)| read.strong_count() > 0);
+        known.leaves.push((authority.clone(), Arc::downgrade(read)));
+    }
+
     /// How many series there are.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
@@ -250,6 +263,16 @@ impl Registry {
         for counter in &known.counters {
             out.counter(counter.name, counter.help, &self.common, (counter.read)());
         }
+        for ((authority, endpoint), workers) in ejected(&known.leaves) {
+            let labels = self.labels(Direction::Outbound);
+            let labels = labels.with("authority", authority);
+            out.gauge(
+                "endpoint_ejected",
+                "Workers that leave the endpoint out because it failed too often in a row.",
+                &labels.with("target_addr", endpoint),
+                f64::from(workers),
+            );
+        }
         for gauge in &known.gauges {
             let value = (gauge.read)() as f64;
             out.gauge(gauge.name, gauge.help, &self.common, value);
@@ -284,6 +307,19 @@ impl Registry {
     fn labels(&self, direction: Direction) -> Labels {
         self.common.clone().with("direction", direction)
     }
+}
+
+/// For how many workers which endpoints are left out.
+fn ejected(leaves: &[(Arc<str>, Weak<Statuses>)]) -> BTreeMap<(Arc<str>, SocketAddr), u32> {
+    let mut ejected = BTreeMap::new();
+    for (authority, read) in leaves {
+        let statuses = read.upgrade().map(|read| read());
+        let statuses = statuses.into_iter().flatten();
+        for status in statuses.filter(|status| status.ejected) {
+            *ejected.entry((authority.clone(), status.addr)).or_default() += 1;
+        }
+    }
+    ejected
 }
 
 impl Series {
