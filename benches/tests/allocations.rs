@@ -80,10 +80,10 @@ fn a_client_stack_asks_for_memory_three_times() {
 }
 
 #[test]
-fn a_client_stack_asks_for_memory_eight_times_if_it_may_have_to_retry() {
+fn a_client_stack_asks_for_memory_seven_times_if_it_may_have_to_retry() {
     let mut client = Destination::new(true).client();
     let req = request(Method::GET, &Destination::path());
-    assert_eq!(above_bare(&mut client, &req), 8);
+    assert_eq!(above_bare(&mut client, &req), 7);
 }
 
 #[test]
