@@ -77,7 +77,10 @@ fn machine(out: &mut String, world: &World) -> anyhow::Result<()> {
         .lines()
         .filter(|line| line.starts_with("processor"))
         .count();
-    writeln!(out, "{cores} x {model}, {}", said("uname", &["-sr"]))?;
+    // What a distribution calls its build says nothing of the kernel.
+    let system = said("uname", &["-sr"]);
+    let system = system.split('-').next().unwrap_or_default();
+    writeln!(out, "{cores} x {model}, {system}")?;
     let envoy = world.tools.envoy.display().to_string();
     for (program, args) in [
         ("rustc", &["--version"][..]),

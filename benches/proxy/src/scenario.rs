@@ -36,7 +36,7 @@ pub(crate) const LARGE: usize = 5;
 pub(crate) const FIXED_RATE: usize = 6;
 
 /// All of them.
-pub(crate) const SCENARIOS: [Scenario; 7] = [
+pub(crate) const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "HTTP/1.1, 1 connection",
         load: Load::Http1 {
@@ -82,5 +82,13 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "HTTP/1.1, 1,000 requests/s",
         load: Load::Rate { per_second: 1_000 },
+    },
+    // It lives on one worker, however many there are.
+    Scenario {
+        name: "h2c, 1 x 50 streams",
+        load: Load::H2c {
+            connections: 1,
+            streams: 50,
+        },
     },
 ];
