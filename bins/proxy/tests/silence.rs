@@ -2,6 +2,7 @@
 
 mod support;
 
+use mesh_profile::ProfileSpec;
 use mesh_proxy::{Config, Limits, Role};
 use std::{
     io::{Read as _, Write as _},
@@ -9,7 +10,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Running, config};
+use support::{Discovery, Running, config, destination};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than anybody here has patience.
@@ -38,22 +39,54 @@ fn connect(proxy: &Running) -> TcpStream {
     client
 }
 
+/// A client that waits to be greeted is, before anybody's patience ends.
+fn server_speaks_first(proxy: &Running, server: TcpListener) {
+    let mut client = connect(proxy);
+    let greeting = thread::spawn(move || {
+        let (mut app, _) = server.accept().unwrap();
+        app.write_all(b"220 hello\r\n").unwrap();
+        app
+    });
+    let mut heard = [0; 11];
+    client.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"220 hello\r\n");
+    client.write_all(b"GET me\r\n").unwrap();
+    let mut heard = [0; 8];
+    greeting.join().unwrap().read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"GET me\r\n", "bytes stay bytes");
+}
+
 #[test]
 fn a_server_that_speaks_first_is_heard_declared_or_not() {
     for opaque in [true, false] {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = inbound(server.local_addr().unwrap(), opaque);
-        let mut client = connect(&proxy);
-        let (mut app, _) = server.accept().unwrap();
-        app.write_all(b"220 hello\r\n").unwrap();
-        let mut heard = [0; 11];
-        client.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"220 hello\r\n");
-        client.write_all(b"GET me\r\n").unwrap();
-        let mut heard = [0; 8];
-        app.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"GET me\r\n", "bytes stay bytes");
+        server_speaks_first(&proxy, server);
     }
+}
+
+#[test]
+fn discovery_declares_a_destination_whose_server_speaks_first() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = server.local_addr().unwrap();
+    let discovery = Discovery::default();
+    // As the controller has it of a service whose annotation names the port.
+    let mut mail = destination("mail.shop:25", ProfileSpec::default(), &[addr]);
+    mail.opaque = true;
+    discovery.set("mail:25", mail);
+    let config = Config {
+        // Neither a list of ports nor a pause says so.
+        opaque_ports: [].into(),
+        limits: Limits {
+            silence: LONG,
+            detect: LONG,
+            drain: Duration::from_secs(1),
+            ..Limits::default()
+        },
+        ..config([Role::Upstream("mail:25".into())])
+    };
+    let proxy = Running::discovering(config, &discovery);
+    server_speaks_first(&proxy, server);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bombs;
 mod cancels;
 mod chunks;
 mod expect;
@@ -11,6 +12,7 @@ mod frames;
 mod heads;
 mod hosts;
 mod http2;
+mod leaving;
 mod limits;
 mod recorder;
 mod responses;
