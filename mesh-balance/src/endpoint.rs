@@ -120,7 +120,8 @@ impl Record {
         }
     }
 
-    /// Requests whose response has not ended: each holds a reference, and so does the list.
+    /// Requests whose response has not ended: each holds a reference, and so does the list. Of
+    /// an endpoint that the list has let go it is one too few, and nobody chooses by it.
     pub(crate) fn in_flight(record: &Arc<Self>) -> usize {
         Arc::strong_count(record).saturating_sub(1)
     }

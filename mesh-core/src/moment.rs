@@ -13,8 +13,9 @@ use std::{cell::Cell, marker::PhantomData, time::Instant};
 /// A reading never outlives the call or poll in which it was made. The one on the way in is of
 /// no use any more once anything below has returned, nor the one on the way out once anything
 /// below is called or polled again: so what a service does within is always in between. What
-/// layers do between two that share a reading is not seen, and is no time to speak of: a layer
-/// that takes long within a call or poll holds up its whole thread.
+/// layers do between two that share a reading is not seen, and is no time to speak of. But a
+/// program may call a stack of its own and then compute before it returns: whoever stands above
+/// programs and is exact about time reads the clock for itself on the way out.
 ///
 /// ```
 /// use mesh_core::Moment;

@@ -211,6 +211,30 @@ async fn latency_ends_with_the_first_frame_and_the_response_with_the_last() {
     assert_eq!(view().latencies().sum(), Duration::from_millis(35));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_program_computes_after_its_own_calls_counts() {
+    let (server, client) = (Stats::new(), Stats::new());
+    let below = client.endpoint();
+    let program = server.effective().layer(service_fn(move |_: Req| {
+        let mut call = below.layer(service_fn(async |_: Req| {
+            Ok::<_, BoxError>(response(204, Script::default()))
+        }));
+        async move {
+            let rsp = call.ready().await?.call(Request::new(())).await?;
+            // Within the same poll: nobody waits for it.
+            assert_pending!(task::spawn(advance(Duration::from_millis(50))).poll());
+            Ok::<_, BoxError>(rsp)
+        }
+    }));
+    program.oneshot(request(&books())).await.unwrap();
+    let sum = |view: &View| view.latencies().sum();
+    assert_eq!(sum(client.snapshot().endpoint()), Duration::ZERO);
+    assert_eq!(
+        sum(&server.snapshot()["GET /books"].effective),
+        Duration::from_millis(50)
+    );
+}
+
 #[tokio::test]
 async fn grpc_is_classified_by_its_trailers_or_a_reply_of_trailers_only() {
     for (code, labels) in [("0", "200 success grpc=0"), ("14", "200 failure grpc=14")] {

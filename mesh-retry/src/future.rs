@@ -273,7 +273,8 @@ where
         }
         let mut req = Request::from_parts(head, self.original.replay());
         let number = self.earlier.saturating_add(self.attempt.number());
-        req.headers_mut().insert(MESH_ATTEMPT, number.into());
+        // There is no room only in a head that is as large as can be.
+        let _ = req.headers_mut().try_insert(MESH_ATTEMPT, number.into());
         if let Some(route) = &self.route {
             req.extensions_mut().insert(route.clone());
         }

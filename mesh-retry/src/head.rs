@@ -84,10 +84,11 @@ impl Kept {
         parts.method = self.method.clone();
         parts.uri = self.uri.clone();
         parts.version = self.version;
-        // Room for one more, which says that it is a retry.
-        parts.headers.reserve(self.headers.len() + 1);
+        // Room for one more, which says that it is a retry. There were as many in a map before,
+        // so they fit; only the room for all of them as names may not, where many share one.
+        let _ = parts.headers.try_reserve(self.headers.len() + 1);
         for (name, value) in &self.headers {
-            parts.headers.append(name.clone(), value.clone());
+            let _ = parts.headers.try_append(name.clone(), value.clone());
         }
         parts.extensions = self.extensions.clone();
         parts
@@ -119,6 +120,15 @@ mod tests {
         assert_eq!(cookies, ["x", "y"]);
         assert_eq!(again.extensions.get(), Some(&7_u8));
         assert!(again.extensions.get::<Route>().is_some());
+    }
+
+    #[test]
+    fn as_many_values_as_a_map_holds_are_kept() {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        for number in 0..30_000_u32 {
+            parts.headers.append("cookie", number.into());
+        }
+        assert_eq!(Kept::of(&parts).to_parts().headers, parts.headers);
     }
 
     #[test]

@@ -107,7 +107,11 @@ impl Exchange {
     /// A frame came, or the end of a body without any.
     fn frame(&self, status: Status) {
         if let Some(dispatched) = self.dispatched {
-            let now = Moment::leaving(clock);
+            let now = match self.level {
+                // Below may be a program that took its time after its own calls had returned.
+                Level::Effective => clock(),
+                _ => Moment::leaving(clock),
+            };
             let latency = now.saturating_duration_since(dispatched);
             self.series().latency(status, latency);
         }
