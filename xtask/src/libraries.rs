@@ -255,6 +255,25 @@ pub(crate) fn unpublished() -> anyhow::Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
+/// The packages that have features, and which, as cargo knows them.
+pub(crate) fn features() -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let metadata = workspace()?;
+    let packages = metadata["packages"].as_array().context("no `packages`")?;
+    let mut all = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().context("a package without name")?;
+        let features = package["features"].as_object();
+        let features = features.with_context(|| format!("{name} without `features`"))?;
+        if !features.is_empty() {
+            all.push((name.to_owned(), features.keys().cloned().collect()));
+        }
+    }
+    if all.is_empty() {
+        bail!("no package has a feature");
+    }
+    Ok(all)
+}
+
 fn workspace() -> anyhow::Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])

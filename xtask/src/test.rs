@@ -70,30 +70,16 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every feature of every library compiles alone.
+/// Every feature compiles alone, and so does what has features without any.
 fn features() -> anyhow::Result<()> {
-    for (package, features) in [
-        (
-            "mesh-profile",
-            &[
-                "",
-                "serde",
-                "yaml",
-                "openapi",
-                "openapiv3",
-                "proto",
-                "prometheus",
-            ][..],
-        ),
-        ("mesh-tap", &["", "serde", "har"]),
-        ("mesh-discover", &["", "control", "embedded", "file"]),
-    ] {
-        for feature in features {
+    for (package, features) in libraries::features()? {
+        for feature in [""].into_iter().chain(features.iter().map(String::as_str)) {
+            println!("{package} with {feature:?} alone");
             cargo(&[
                 "check",
                 "--quiet",
                 "--package",
-                package,
+                &package,
                 "--no-default-features",
                 "--features",
                 feature,
