@@ -2,7 +2,7 @@
 
 use crate::{
     recorder::Recorder,
-    support::{Client, Running, any, config},
+    support::{Client, Discovery, Running, any, config, destination, profile},
     wire::Wire,
 };
 use mesh_proxy::{Role, Standalone};
@@ -175,4 +175,30 @@ async fn an_upstream_may_take_its_time() {
         socket.write_all(part.as_bytes()).await.unwrap();
     }
     assert_eq!(wire.answer().await.unwrap().body, b"abcd");
+}
+
+#[tokio::test]
+async fn an_upstream_that_dribbles_its_head_has_as_long_as_the_route() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let discovery = Discovery::default();
+    let timed = profile(|route| route.timeout = Some("50ms".into()));
+    let addr = listener.local_addr().unwrap();
+    discovery.set("books:80", destination("books.shop:80", timed, &[addr]));
+    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
+    let mut wire = Wire::connect(proxy.addr()).await;
+    wire.say("GET /books HTTP/1.1\r\nhost: books:80\r\n\r\n")
+        .await;
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let dribbling = async {
+        let mut part = "HTTP/1.1 200 OK\r\nx: ";
+        // A byte whenever the proxy has had time for the last one, until it hangs up.
+        while socket.write_all(part.as_bytes()).await.is_ok() {
+            part = "y";
+            proxy.metrics().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(wire.answer(), dribbling);
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 504);
+    assert_eq!(answer.header("mesh-reason"), Some("timeout"));
 }
