@@ -7,7 +7,7 @@ use std::{
     env, fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -43,12 +43,17 @@ pub(crate) fn install() -> anyhow::Result<Tools> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
-    let missing: Vec<&str> = PACKAGES
+    let mut missing: Vec<&str> = PACKAGES
         .iter()
         .filter(|(program, _)| !is_installed(program))
         .map(|(_, package)| *package)
         .collect();
+    if !has_venv() {
+        missing.push("python3-venv");
+    }
     if !missing.is_empty() {
+        // What a fresh machine knows of packages is nothing, or old. If this fails, so will the next.
+        let _ = Command::new("apt-get").args(["update", "-qq"]).status();
         let mut apt = Command::new("apt-get");
         apt.args(["install", "-y", "-qq", "--no-install-recommends"])
             .args(&missing);
@@ -85,6 +90,15 @@ pub(crate) fn install() -> anyhow::Result<Tools> {
         own,
         allocations,
     })
+}
+
+/// Whether Python can make an environment with pip in it. Debian's package for that has no program,
+/// and brings Python along.
+fn has_venv() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import venv, ensurepip"]);
+    python.stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
 }
 
 fn is_installed(program: &str) -> bool {
