@@ -1,22 +1,24 @@
+use super::endpoints::{Doubt, Endpoints};
 use crate::{Destination, Endpoint, Leaf, wire};
 use linkerd2_proxy_api::destination as api;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
-/// The most leaves of a destination, and endpoints of a leaf, that are followed: what exceeds
-/// them is ignored with a warning, so that a controller gone mad cannot exhaust the memory.
+/// The most leaves of a destination that are followed: what exceeds them is ignored with a warning,
+/// so that a controller gone mad cannot exhaust the memory.
 const MAX_LEAVES: usize = 128;
-const MAX_ENDPOINTS: usize = 16_384;
 
 /// A destination in the making: one profile, and the endpoints of each of its leaves.
 ///
-/// Pure: messages in, destinations out; see [`Control`](super::Control) for the rules.
+/// Pure but for the clock: messages in, destinations out; see [`Control`](super::Control) for the
+/// rules.
 #[derive(Debug)]
 pub(super) struct Assembly {
     authority: Arc<str>,
     apex: Option<Apex>,
     leaves: BTreeMap<Arc<str>, Endpoints>,
     /// A new stream's word that there is no such destination any more.
-    doubted: Option<Box<api::DestinationProfile>>,
+    doubted: Option<Doubt<Box<api::DestinationProfile>>>,
     ignored: u64,
 }
 
@@ -28,18 +30,6 @@ struct Apex {
     shares: Vec<(Arc<str>, u32)>,
     /// The endpoint itself, if the authority is the address of one.
     endpoint: Option<Endpoint>,
-}
-
-#[derive(Debug, Default)]
-struct Endpoints {
-    answered: bool,
-    /// What is known is an older stream's word; the first answer replaces it.
-    stale: bool,
-    exists: bool,
-    /// A new stream's word that there are no endpoints any more, and whether there is a service.
-    doubted: Option<bool>,
-    by_addr: BTreeMap<SocketAddr, Endpoint>,
-    sorted: Arc<[Endpoint]>,
 }
 
 impl Assembly {
@@ -61,11 +51,11 @@ impl Assembly {
             .as_ref()
             .and_then(|it| it.destination.name.as_ref());
         let vanishes = known.is_some() && wire::name(&message, &self.authority).is_none();
-        if vanishes && (first || self.doubted.is_some()) {
-            self.doubted = Some(Box::new(message));
+        let before = self.doubted.take().filter(|_| !first);
+        if vanishes && (first || before.is_some()) {
+            self.doubted = Some(Doubt::of(Box::new(message), before));
             return;
         }
-        self.doubted = None;
         self.believed(&message);
     }
 
@@ -120,8 +110,7 @@ impl Assembly {
             return; // The last word of a stream that is being ended.
         };
         if first {
-            endpoints.stale = true;
-            endpoints.doubted = None;
+            endpoints.stream_begins();
         }
         match message.update {
             Some(api::update::Update::Add(set)) => {
@@ -129,11 +118,7 @@ impl Assembly {
             }
             Some(api::update::Update::Remove(set)) => endpoints.remove(&set),
             Some(api::update::Update::NoEndpoints(none)) => {
-                if endpoints.stale && !endpoints.by_addr.is_empty() {
-                    endpoints.doubted = Some(none.exists);
-                } else {
-                    endpoints.none(none.exists);
-                }
+                endpoints.none_are_left(none.exists);
             }
             None => {
                 tracing::warn!(leaf, "the controller sent an update without content");
@@ -144,22 +129,38 @@ impl Assembly {
         endpoints.sort();
     }
 
-    /// Whether a new stream took everything away that the one before had said: it may come from a
-    /// controller that does not know everything yet.
-    pub(super) fn has_doubts(&self) -> bool {
-        self.doubted.is_some() || self.leaves.values().any(|leaf| leaf.doubted.is_some())
+    /// The stream of the profile is gone, and with it what was doubted of it.
+    pub(super) fn profile_ended(&mut self) {
+        self.doubted = None;
     }
 
-    /// Believes it, since it has not been taken back.
-    pub(super) fn believe(&mut self) {
-        for endpoints in self.leaves.values_mut() {
-            if let Some(exists) = endpoints.doubted.take() {
-                endpoints.none(exists);
-                endpoints.sort();
-            }
+    /// The stream of the endpoints of `leaf` is gone, and with it what was doubted of it.
+    pub(super) fn leaf_ended(&mut self, leaf: &str) {
+        if let Some(endpoints) = self.leaves.get_mut(leaf) {
+            endpoints.doubted = None;
         }
-        if let Some(message) = self.doubted.take() {
-            self.believed(&message);
+    }
+
+    /// Since when a new stream that took everything away is doubted, the first of several: it may
+    /// come from a controller that does not know everything yet.
+    pub(super) fn doubted_since(&self) -> Option<Instant> {
+        let leaves = self
+            .leaves
+            .values()
+            .filter_map(|leaf| leaf.doubted.as_ref());
+        let since = leaves.map(|doubt| doubt.since);
+        since
+            .chain(self.doubted.as_ref().map(|doubt| doubt.since))
+            .min()
+    }
+
+    /// Believes what has been doubted for `limit` and not been taken back.
+    pub(super) fn believe(&mut self, limit: Duration) {
+        for endpoints in self.leaves.values_mut() {
+            endpoints.believe(limit);
+        }
+        if let Some(doubt) = self.doubted.take_if(|it| it.is_over(limit)) {
+            self.believed(&doubt.word);
         }
     }
 
@@ -171,6 +172,10 @@ impl Assembly {
     /// The leaves whose endpoints must be known.
     pub(super) fn leaves(&self) -> impl Iterator<Item = &Arc<str>> {
         self.leaves.keys()
+    }
+
+    pub(super) fn has_leaf(&self, leaf: &str) -> bool {
+        self.leaves.contains_key(leaf)
     }
 
     /// Whether every leaf has been answered for.
@@ -204,71 +209,11 @@ impl Assembly {
     }
 }
 
-impl Endpoints {
-    fn none(&mut self, exists: bool) {
-        self.by_addr.clear();
-        self.answered = true;
-        self.stale = false;
-        self.exists = exists;
-    }
-
-    /// Says whether there was anything to add, and all of it could be read.
-    fn add(&mut self, leaf: &str, set: &api::WeightedAddrSet) -> bool {
-        let added: Vec<_> = set
-            .addrs
-            .iter()
-            .filter_map(|addr| wire::endpoint_from_wire(addr, &set.metric_labels))
-            .collect();
-        let is_whole = !added.is_empty() && added.len() == set.addrs.len();
-        if added.len() < set.addrs.len() {
-            let unreadable = set.addrs.len() - added.len();
-            tracing::warn!(
-                leaf,
-                unreadable,
-                "the controller sent addresses that are none"
-            );
-        }
-        self.answered = true;
-        if added.is_empty() {
-            // Says nothing: taking endpoints away has messages of its own.
-            return false;
-        }
-        self.exists = true;
-        self.doubted = None;
-        if std::mem::take(&mut self.stale) {
-            self.by_addr.clear();
-        }
-        for endpoint in added {
-            if self.by_addr.len() >= MAX_ENDPOINTS && !self.by_addr.contains_key(&endpoint.addr) {
-                tracing::warn!(
-                    leaf,
-                    "more than {MAX_ENDPOINTS} endpoints; ignoring the rest"
-                );
-                break;
-            }
-            self.by_addr.insert(endpoint.addr, endpoint);
-        }
-        is_whole
-    }
-
-    fn remove(&mut self, set: &api::AddrSet) {
-        for addr in set.addrs.iter().filter_map(wire::addr_from_wire) {
-            self.by_addr.remove(&addr);
-        }
-    }
-
-    /// Keeps the shared list, and so its address, if nothing changed.
-    fn sort(&mut self) {
-        if !self.sorted.iter().eq(self.by_addr.values()) {
-            self.sorted = self.by_addr.values().cloned().collect();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use api::update::Update::{Add, NoEndpoints, Remove};
+    use std::net::SocketAddr;
 
     fn addr(port: u16) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], port))
@@ -420,22 +365,41 @@ mod tests {
         let mut assembly = known();
         assembly.update(A80, true, none(false));
         assembly.profile(profile("", &[]), true);
-        assert!(assembly.has_doubts());
+        assert!(assembly.doubted_since().is_some());
         assert_eq!(ports(&assembly), [1, 2]);
 
         // The controller comes to know better.
         assembly.profile(profile(A, &[]), false);
-        assert!(assembly.has_doubts());
+        assert!(assembly.doubted_since().is_some());
         assembly.update(A80, false, add(&[3]));
-        assert!(!assembly.has_doubts());
+        assert!(assembly.doubted_since().is_none());
         assert_eq!(ports(&assembly), [3]);
 
         // It does not.
         assembly.update(A80, true, none(true));
         assembly.profile(profile("", &[]), true);
-        assembly.believe();
-        assert!(!assembly.has_doubts());
+        assembly.believe(Duration::ZERO);
+        assert!(assembly.doubted_since().is_none());
         assert_eq!(assembly.destination(), Some(Destination::unknown("a")));
+    }
+
+    #[test]
+    fn a_doubt_ends_with_its_stream_and_leaves_the_others() {
+        let mut assembly = known();
+        assembly.update(A80, true, none(false));
+        assembly.profile(profile("", &[]), true);
+        assembly.profile_ended();
+        assert!(assembly.doubted_since().is_some());
+        assembly.believe(Duration::MAX);
+        assert!(assembly.doubted_since().is_some());
+        assembly.leaf_ended(A80);
+        assembly.leaf_ended("gone:80");
+        assert!(assembly.doubted_since().is_none());
+        assembly.believe(Duration::ZERO);
+        assert_eq!(ports(&assembly), [1, 2]);
+        // What the next stream says replaces all of it nevertheless.
+        assembly.update(A80, true, add(&[3]));
+        assert_eq!(ports(&assembly), [3]);
     }
 
     #[test]
@@ -447,7 +411,7 @@ mod tests {
         assembly.profile(profile(A, &[]), true);
         assembly.profile(profile("", &[]), false);
         assert_eq!(assembly.destination(), Some(Destination::unknown("a")));
-        assert!(!assembly.has_doubts());
+        assert!(assembly.doubted_since().is_none());
     }
 
     #[test]

@@ -1,9 +1,6 @@
 use super::{ControlConfig, backoff::Backoff};
 use std::{
-    sync::{
-        MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -25,9 +22,35 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Connection {
     endpoint: Endpoint,
     state: Mutex<State>,
-    /// Whether the controller has said anything since it was lost.
-    up: AtomicBool,
-    lost: std::sync::Mutex<Option<Instant>>,
+    health: std::sync::Mutex<Health>,
+}
+
+/// What is known of the controller.
+#[derive(Debug, Default)]
+struct Health {
+    /// The generation of the present connection, if there is one.
+    present: Option<u64>,
+    /// Whether the controller has said anything on it.
+    up: bool,
+    /// Since when it has not, although somebody asks.
+    lost: Option<Instant>,
+    /// How many ask.
+    asking: usize,
+}
+
+/// Somebody wants to hear the controller, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Asking<'a>(&'a Connection);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut health = self.0.health();
+        health.asking -= 1;
+        if health.asking == 0 {
+            // Nobody would find out that it is back.
+            health.lost = None;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -55,36 +78,49 @@ impl Connection {
                 backoff: Backoff::new(config.backoff),
                 not_before: None,
             }),
-            up: AtomicBool::new(false),
-            lost: std::sync::Mutex::default(),
+            health: std::sync::Mutex::default(),
         }
     }
 
-    /// The controller has said something.
-    pub(super) fn heard(&self) {
-        if !self.up.swap(true, Ordering::Relaxed) {
-            *self.lost() = None;
+    /// Announces somebody who is about to wait for what the controller says.
+    pub(super) fn ask(&self) -> Asking<'_> {
+        self.health().asking += 1;
+        Asking(self)
+    }
+
+    /// The controller has said something on the connection `generation`. What was on its way when
+    /// that broke says nothing of the next.
+    pub(super) fn heard(&self, generation: u64) {
+        let mut health = self.health();
+        if health.present == Some(generation) {
+            health.up = true;
+            health.lost = None;
         }
     }
 
     /// Since when it has not, although somebody asks.
     pub(super) fn lost_since(&self) -> Option<Instant> {
-        *self.lost()
+        self.health().lost
     }
 
-    fn lost(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    /// Whether the controller has said anything on the present connection.
     pub(super) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+        self.health().up
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        // Nothing panics while holding the lock.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection, once there is one. Cancel safe: another waiter goes on.
     pub(super) async fn channel(&self) -> (u64, Channel) {
         let mut state = self.state.lock().await;
-        if state.channel.is_none() {
-            self.lost().get_or_insert_with(Instant::now);
+        {
+            let mut health = self.health();
+            if !health.up {
+                health.lost.get_or_insert_with(Instant::now);
+            }
         }
         loop {
             if let Some(channel) = &state.channel {
@@ -98,6 +134,7 @@ impl Connection {
                     tracing::debug!(controller = %self.endpoint.uri(), "connected");
                     state.channel = Some(channel);
                     state.generation += 1;
+                    self.health().present = Some(state.generation);
                 }
                 Err(error) => {
                     tracing::debug!(controller = %self.endpoint.uri(), %error, "cannot connect");
@@ -115,11 +152,16 @@ impl Connection {
                 controller = %self.endpoint.uri(),
                 "lost the controller; keeping its last answers"
             );
+            let was_up = {
+                let mut health = self.health();
+                health.present = None;
+                health.lost.get_or_insert_with(Instant::now);
+                std::mem::take(&mut health.up)
+            };
             // One that accepts connections and says nothing of use is asked ever less often.
-            if self.up.swap(false, Ordering::Relaxed) {
+            if was_up {
                 state.backoff.reset();
             }
-            self.lost().get_or_insert_with(Instant::now);
             state.delay();
         }
     }
@@ -128,5 +170,54 @@ impl Connection {
 impl State {
     fn delay(&mut self) {
         self.not_before = Some(Instant::now() + self.backoff.pause());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// The kernel accepts connections by itself, which is all that is needed.
+    fn listening() -> (TcpListener, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let mut config = ControlConfig::new(&addr).unwrap();
+        config.backoff = (Duration::ZERO, Duration::ZERO);
+        (listener, Connection::new(&config))
+    }
+
+    #[tokio::test]
+    async fn a_word_of_a_broken_connection_says_nothing_of_the_next() {
+        let (_listener, connection) = listening();
+        let _asks = connection.ask();
+        let (first, _) = connection.channel().await;
+        connection.heard(first);
+        assert!(connection.is_up() && connection.lost_since().is_none());
+
+        // One stream finds it broken; another one still reads what had come before.
+        connection.broken(first).await;
+        connection.heard(first);
+        connection.broken(first).await;
+        assert!(!connection.is_up() && connection.lost_since().is_some());
+
+        let (second, _) = connection.channel().await;
+        connection.heard(first);
+        assert!(!connection.is_up() && connection.lost_since().is_some());
+        connection.heard(second);
+        assert!(connection.is_up() && connection.lost_since().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_nobody_asks_is_not_missed() {
+        let (_listener, connection) = listening();
+        let (asks, asks_too) = (connection.ask(), connection.ask());
+        let (generation, _) = connection.channel().await;
+        connection.heard(generation);
+        connection.broken(generation).await;
+        drop(asks);
+        assert!(connection.lost_since().is_some());
+        drop(asks_too);
+        assert!(connection.lost_since().is_none());
     }
 }

@@ -15,7 +15,9 @@ use tonic::codegen::http::{Uri, uri::Authority};
 mod assembly;
 mod backoff;
 mod connection;
+mod endpoints;
 mod registration;
+mod stream;
 mod subscription;
 
 pub use self::registration::{Refused, Registered, Registration};
@@ -36,9 +38,9 @@ pub struct ControlConfig {
     /// The pause before connecting or asking again: doubled from the first to the second, each
     /// less a random part of up to half. Default: 100 ms to 1 s.
     pub backoff: (Duration, Duration),
-    /// How long a new connection's first word that a destination, or all of its endpoints, are
-    /// gone is doubted: a controller that has just started may not have heard of everybody yet.
-    /// Default: 5 s.
+    /// How long a new stream's first word that a destination, or all of its endpoints, are gone is
+    /// doubted: a controller that has just started may not have heard of everybody yet. It is
+    /// forgotten if the stream ends sooner. Default: 5 s.
     pub doubt: Duration,
 }
 
@@ -107,7 +109,8 @@ impl Error for InvalidAddr {}
 /// each new stream replaces what the old stream had said. Only a controller that says so takes
 /// endpoints away: by `Remove`, by `NoEndpoints`, or by a first `Add` that lists others. An empty
 /// `Add`, one whose addresses cannot be read, or a stream that ends changes nothing. That nothing
-/// is left is believed of a new stream only after [`ControlConfig::doubt`], if it says no more.
+/// is left is believed of a new stream only after [`ControlConfig::doubt`], if it lives so long and
+/// says no more.
 #[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,

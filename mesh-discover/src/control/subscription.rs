@@ -1,11 +1,11 @@
-use super::{Shared, assembly::Assembly, backoff::Backoff};
-use crate::{Destination, Publisher};
-use linkerd2_proxy_api::destination::{
-    DestinationProfile, GetDestination, Update, destination_client::DestinationClient,
+use super::{
+    Shared,
+    assembly::Assembly,
+    stream::{Event, follow_leaf, follow_profile},
 };
+use crate::{Destination, Publisher};
 use std::{
     collections::HashMap,
-    error::Error,
     pin::pin,
     sync::{
         Arc,
@@ -16,9 +16,8 @@ use std::{
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
-use tonic::{Code, Response, Status, Streaming, transport::Channel};
 
 /// How long a changed set of leaves waits until all of them have been answered for; then it is
 /// announced as it is.
@@ -27,20 +26,6 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Messages that wait to be taken into the destination: enough that a burst costs no switch
 /// each, few enough that a flood waits on the wire.
 const QUEUE: usize = 16;
-
-type Client = DestinationClient<Channel>;
-
-enum Event {
-    Profile {
-        first: bool,
-        profile: Box<DestinationProfile>,
-    },
-    Endpoints {
-        leaf: Arc<str>,
-        first: bool,
-        update: Update,
-    },
-}
 
 /// Keeps `publisher` up to date until nobody reads it.
 pub(super) async fn follow(
@@ -69,7 +54,7 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     let mut leaves: HashMap<Arc<str>, AbortHandle> = HashMap::new();
     let mut assembly = Assembly::new(authority.clone());
     let mut incomplete_since: Option<Instant> = None;
-    let mut doubts: Option<Doubts<'_>> = None;
+    let mut doubted: Option<Doubted<'_>> = None;
     tasks.spawn(follow_profile(
         shared.clone(),
         authority.clone(),
@@ -78,42 +63,44 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
 
     loop {
         let grace = after(incomplete_since, GRACE);
-        let doubt = after(doubts.as_ref().map(|it| it.since), shared.config.doubt);
+        let doubt = after(assembly.doubted_since(), shared.config.doubt);
         let mut overdue = false;
         tokio::select! {
             event = received.recv() => match event {
-                Some(Event::Profile { first, profile }) => {
-                    assembly.profile(*profile, first);
-                    leaves.retain(|leaf, task| {
-                        let wanted = assembly.leaves().any(|name| name == leaf);
-                        if !wanted {
-                            task.abort();
-                        }
-                        wanted
-                    });
-                    for leaf in assembly.leaves() {
-                        leaves.entry(leaf.clone()).or_insert_with(|| {
-                            tasks.spawn(follow_leaf(shared.clone(), leaf.clone(), events.clone()))
-                        });
-                    }
-                }
+                Some(Event::Profile { first, profile }) => assembly.profile(*profile, first),
                 Some(Event::Endpoints { leaf, first, update }) => {
                     assembly.update(&leaf, first, update);
                 }
+                Some(Event::Ended { leaf: Some(leaf) }) => assembly.leaf_ended(&leaf),
+                Some(Event::Ended { leaf: None }) => assembly.profile_ended(),
                 None => return,
             },
             () = grace => overdue = true,
-            () = doubt => assembly.believe(),
+            () = doubt => assembly.believe(shared.config.doubt),
             // Reaps the tasks of leaves that are gone.
             Some(_) = tasks.join_next() => continue,
         }
 
+        // Always: not only a new profile, but also one that comes to be believed, changes them.
+        leaves.retain(|leaf, task| {
+            let wanted = assembly.has_leaf(leaf);
+            if !wanted {
+                task.abort();
+            }
+            wanted
+        });
+        for leaf in assembly.leaves() {
+            leaves.entry(leaf.clone()).or_insert_with(|| {
+                tasks.spawn(follow_leaf(shared.clone(), leaf.clone(), events.clone()))
+            });
+        }
+
         shared.ignored.fetch_add(assembly.take_ignored(), Relaxed);
-        if !assembly.has_doubts() {
-            doubts = None;
-        } else if doubts.is_none() {
+        if assembly.doubted_since().is_none() {
+            doubted = None;
+        } else if doubted.is_none() {
             tracing::warn!(%authority, "a new controller knows nothing of it; waiting for more");
-            doubts = Some(Doubts::begin(&shared.doubted));
+            doubted = Some(Doubted::begin(&shared.doubted));
         }
         if assembly.is_complete() || overdue {
             incomplete_since = None;
@@ -126,25 +113,19 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     }
 }
 
-/// A destination's word is doubted, as long as this lives.
-struct Doubts<'a> {
-    since: Instant,
-    count: &'a AtomicU64,
-}
+/// Something that is said of a destination is doubted, as long as this lives.
+struct Doubted<'a>(&'a AtomicU64);
 
-impl<'a> Doubts<'a> {
+impl<'a> Doubted<'a> {
     fn begin(count: &'a AtomicU64) -> Self {
         count.fetch_add(1, Relaxed);
-        Self {
-            since: Instant::now(),
-            count,
-        }
+        Self(count)
     }
 }
 
-impl Drop for Doubts<'_> {
+impl Drop for Doubted<'_> {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -153,94 +134,5 @@ async fn after(since: Option<Instant>, limit: Duration) {
     match since.and_then(|since| since.checked_add(limit)) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn follow_profile(shared: Arc<Shared>, authority: Arc<str>, events: mpsc::Sender<Event>) {
-    let request = shared.request(&authority);
-    let open = |mut client: Client| {
-        let request = request.clone();
-        async move { client.get_profile(request).await }
-    };
-    let event = |profile, first| Event::Profile {
-        first,
-        profile: Box::new(profile),
-    };
-    follow_stream(&shared, &authority, open, event, &events).await;
-}
-
-async fn follow_leaf(shared: Arc<Shared>, leaf: Arc<str>, events: mpsc::Sender<Event>) {
-    let request = shared.request(&leaf);
-    let open = |mut client: Client| {
-        let request = request.clone();
-        async move { client.get(request).await }
-    };
-    let event = |update, first| Event::Endpoints {
-        leaf: leaf.clone(),
-        first,
-        update,
-    };
-    follow_stream(&shared, &leaf, open, event, &events).await;
-}
-
-/// Opens a stream, passes its messages on, and opens it again when it ends, until nobody takes
-/// the messages.
-async fn follow_stream<T, F>(
-    shared: &Shared,
-    authority: &str,
-    open: impl Fn(Client) -> F,
-    event: impl Fn(T, bool) -> Event,
-    events: &mpsc::Sender<Event>,
-) where
-    F: Future<Output = Result<Response<Streaming<T>>, Status>>,
-{
-    let mut backoff = Backoff::new(shared.config.backoff);
-    loop {
-        let (generation, channel) = shared.connection.channel().await;
-        let ended = match open(Client::new(channel)).await {
-            Ok(response) => {
-                let mut stream = response.into_inner();
-                let mut first = true;
-                loop {
-                    match stream.message().await {
-                        Ok(Some(message)) => {
-                            shared.connection.heard();
-                            if events.send(event(message, first)).await.is_err() {
-                                return;
-                            }
-                            first = false;
-                            backoff.reset();
-                        }
-                        Ok(None) => break None,
-                        Err(status) => break Some(status),
-                    }
-                }
-            }
-            Err(status) => Some(status),
-        };
-        if let Some(status) = ended {
-            if is_transport(&status) {
-                // The connection has a pause of its own, for all streams together.
-                shared.connection.broken(generation).await;
-                continue;
-            }
-            tracing::debug!(authority, %status, "the controller ended a stream");
-        }
-        sleep(backoff.pause()).await;
-    }
-}
-
-/// Whether the connection failed, and not this one stream: what a server says has no source.
-pub(super) fn is_transport(status: &Status) -> bool {
-    status.source().is_some() || status.code() == Code::Unavailable
-}
-
-impl Shared {
-    fn request(&self, authority: &str) -> GetDestination {
-        GetDestination {
-            path: authority.into(),
-            context_token: self.config.context_token.clone(),
-            ..GetDestination::default()
-        }
     }
 }

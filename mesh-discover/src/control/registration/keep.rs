@@ -3,7 +3,7 @@
 use super::{Refused, Registered, State, Wish};
 use crate::{
     Workload,
-    control::{Shared, backoff::Backoff, subscription::is_transport},
+    control::{Shared, backoff::Backoff, stream::is_transport},
     wire::mesh_v1::{
         self, MAX_MESSAGE, Protocol, RegisterRequest, RegisterResponse, Replica, Service,
     },
@@ -44,6 +44,7 @@ pub(super) async fn keep(
     mut wishes: watch::Receiver<Wish>,
     news: watch::Sender<State>,
 ) {
+    let _asks = shared.connection.ask();
     let mut replica = replica(&workload);
     let mut backoff = Backoff::new(shared.config.backoff);
     let mut refusals = Backoff::new(REFUSED);
@@ -52,7 +53,7 @@ pub(super) async fn keep(
             connected = shared.connection.channel() => connected,
             () = over(&mut wishes) => return,
         };
-        let heard = || shared.connection.heard();
+        let heard = || shared.connection.heard(generation);
         let end = stream(channel, heard, &workload, &mut replica, &mut wishes, &news).await;
         let was_registered = matches!(*news.borrow(), State::Registered(_));
         if was_registered {
