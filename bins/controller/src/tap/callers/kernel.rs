@@ -1,77 +1,14 @@
-//! Who it is that calls from an address of this machine.
-//!
-//! Between sidecars without TLS nobody says who he is, and on one machine all have the same
-//! address. But the kernel knows which process has which connection.
+//! What the kernel says in `/proc` of the connections of processes.
 
-use super::known::labels;
-use crate::source::workloads::Workloads;
+use super::Labels;
+use crate::{source::workloads::Workloads, tap::known::labels};
 use std::{
     collections::{HashMap, HashSet},
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
-use tokio::{sync::Mutex, time::Instant};
-
-/// The connections of the mesh's processes, as they were a moment ago.
-#[derive(Debug, Default)]
-pub(super) struct Callers(Mutex<Seen>);
-
-#[derive(Debug, Default)]
-struct Seen {
-    at: Option<Instant>,
-    callers: HashMap<SocketAddr, Labels>,
-    /// Who was not among them, and when.
-    strangers: HashMap<SocketAddr, Instant>,
-}
-
-type Labels = Arc<[(String, String)]>;
-
-/// How often the kernel is asked at most: it takes milliseconds.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// The most strangers that are remembered as such.
-const MAX_STRANGERS: usize = 1_000;
-
-/// For so long a connection that is known is not asked about again: another may have its port.
-const FRESH: Duration = Duration::from_secs(5);
-
-impl Callers {
-    /// What is known of who has the connection from `addr`; it may take a moment. Nothing is known
-    /// of other machines, and of processes that are not `running`'s.
-    pub(super) async fn of(&self, addr: SocketAddr, running: &Workloads) -> Option<Labels> {
-        if !addr.ip().is_loopback() {
-            return None;
-        }
-        let mut seen = self.0.lock().await;
-        let stranger = seen.strangers.get(&addr);
-        if stranger.is_some_and(|since| since.elapsed() < FRESH) {
-            return None;
-        }
-        if let Some(at) = seen.at {
-            let known = seen.callers.get(&addr);
-            if known.is_some() && at.elapsed() < FRESH {
-                return known.cloned();
-            }
-            tokio::time::sleep_until(at + PAUSE).await;
-        }
-        let members = members(running);
-        let callers = tokio::task::spawn_blocking(move || callers(Path::new("/proc"), &members));
-        seen.callers = callers.await.unwrap_or_default();
-        let now = Instant::now();
-        seen.at = Some(now);
-        let caller = seen.callers.get(&addr).cloned();
-        if caller.is_none() {
-            if seen.strangers.len() >= MAX_STRANGERS {
-                seen.strangers.clear();
-            }
-            seen.strangers.insert(addr, now);
-        }
-        caller
-    }
-}
 
 /// A process of the mesh: where it listens, or its number, and who it is.
 #[derive(Debug)]
@@ -103,9 +40,10 @@ fn members(running: &Workloads) -> Vec<Member> {
     members
 }
 
-/// The connections of all members, by their own ends. A process is a member's if it listens where
-/// that one does.
-fn callers(proc: &Path, members: &[Member]) -> HashMap<SocketAddr, Labels> {
+/// The connections of all members of the mesh, by their own ends. A process is a member's if it
+/// listens where that one does. Takes milliseconds, and reads files.
+pub(super) fn callers(proc: &Path, running: &Workloads) -> HashMap<SocketAddr, Labels> {
+    let members = members(running);
     let sockets = sockets(proc);
     let listening: HashMap<_, _> = sockets
         .iter()
@@ -114,7 +52,7 @@ fn callers(proc: &Path, members: &[Member]) -> HashMap<SocketAddr, Labels> {
         .collect();
     let mut by_inode = HashMap::new();
     let mut by_pid = HashMap::new();
-    for member in members {
+    for member in &members {
         let inode = member.admin.and_then(|admin| listening.get(&admin));
         by_inode.extend(inode.map(|inode| (*inode, &member.labels)));
         by_pid.extend(member.pid.map(|pid| (pid, &member.labels)));
@@ -194,18 +132,6 @@ fn processes(proc: &Path) -> impl Iterator<Item = (u32, HashSet<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
-
-    fn running(admin: &str, pid: Option<u32>) -> Workloads {
-        serde_json::from_value(serde_json::json!({
-            "generation": 1, "namespace": "shop", "workloads": [
-                {"name": "web", "namespace": "shop", "replicas": [
-                    {"pod": "web-0", "admin": admin, "pid": pid},
-                ]},
-            ],
-        }))
-        .unwrap()
-    }
 
     #[test]
     fn addresses_are_read_as_the_kernel_writes_them() {
@@ -238,40 +164,5 @@ mod tests {
         ] {
             assert_eq!(socket(line), None);
         }
-    }
-
-    #[tokio::test]
-    async fn the_process_that_has_a_connection_is_its_caller() {
-        let admin = TcpListener::bind("127.0.0.1:0").unwrap();
-        let admin = admin.local_addr().map(|addr| (admin, addr)).unwrap();
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let call = TcpStream::connect(server.local_addr().unwrap()).unwrap();
-        let from = call.local_addr().unwrap();
-
-        let pod = |labels: Option<Labels>| {
-            let labels = labels?;
-            let pod = labels.iter().find(|(name, _)| name == "pod")?;
-            Some(pod.1.clone())
-        };
-        let callers = Callers::default();
-        let ours = running(&admin.1.to_string(), None);
-        assert_eq!(pod(callers.of(from, &ours).await).unwrap(), "web-0");
-        let ours = running("127.0.0.1:1", Some(std::process::id()));
-        assert_eq!(
-            pod(Callers::default().of(from, &ours).await).unwrap(),
-            "web-0"
-        );
-        let theirs = running("127.0.0.1:1", None);
-        assert_eq!(pod(Callers::default().of(from, &theirs).await), None);
-
-        // One that began after the kernel was asked is asked about again.
-        let later = TcpStream::connect(server.local_addr().unwrap()).unwrap();
-        let from = later.local_addr().unwrap();
-        let ours = running(&admin.1.to_string(), None);
-        assert_eq!(pod(callers.of(from, &ours).await).unwrap(), "web-0");
-        assert_eq!(
-            callers.of("192.0.2.1:9".parse().unwrap(), &ours).await,
-            None
-        );
     }
 }
