@@ -10,10 +10,21 @@ use std::{
 pin_project! {
     /// A response body whose end, and whose frames that nobody takes, show in the pulse of its
     /// connection.
-    pub(super) struct Pulsing<B> {
+    pub(super) struct Pulsing<B>
+    where
+        B: Body,
+    {
         #[pin]
         inner: B,
         open: Open,
+    }
+
+    impl<B: Body> PinnedDrop for Pulsing<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            // Nobody asks for more than the last frame, if that is known to be the last.
+            this.open.ended |= this.inner.is_end_stream();
+        }
     }
 }
 
@@ -22,6 +33,8 @@ pub(super) struct Open {
     pulse: Arc<Pulse>,
     /// The last frame was taken, and no other asked for.
     untaken: bool,
+    /// The response has come to its end, or broken off on this side.
+    ended: bool,
 }
 
 impl Open {
@@ -30,6 +43,7 @@ impl Open {
         Self {
             pulse,
             untaken: false,
+            ended: false,
         }
     }
 
@@ -58,7 +72,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.take(false);
-        self.pulse.end();
+        match self.ended {
+            true => self.pulse.end(),
+            false => self.pulse.give_up(),
+        }
     }
 }
 
@@ -73,6 +90,11 @@ impl<B: Body> Body for Pulsing<B> {
         let this = self.project();
         let polled = this.inner.poll_frame(cx);
         this.open.take(matches!(polled, Poll::Ready(Some(Ok(_)))));
+        this.open.ended = match &polled {
+            Poll::Pending => false,
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+            Poll::Ready(_) => true,
+        };
         polled
     }
 

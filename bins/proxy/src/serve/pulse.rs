@@ -31,7 +31,9 @@ pub(super) struct Pulse {
     whole_frames: AtomicU32,
     /// HTTP/2: streams that the client has reset.
     resets: AtomicU32,
-    /// HTTP/2: those were too many.
+    /// Requests whose responses were given up before their end.
+    given_up: AtomicU32,
+    /// HTTP/2: too many were cancelled.
     cancelled: AtomicBool,
     /// The connection ends with an error that the client has yet to read.
     refused: AtomicBool,
@@ -74,6 +76,16 @@ impl Pulse {
     /// Its response is over.
     pub(super) fn end(&self) {
         add(&self.open, u32::MAX);
+    }
+
+    /// Its response is over before it has ended.
+    pub(super) fn give_up(&self) {
+        add(&self.given_up, 1);
+        self.end();
+    }
+
+    pub(super) fn given_up(&self) -> u32 {
+        self.given_up.load(Relaxed)
     }
 
     pub(super) fn frame_taken(&self) {

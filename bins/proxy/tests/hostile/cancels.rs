@@ -6,7 +6,7 @@ use crate::{
         ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, GOAWAY,
         HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, headers,
     },
-    support::{Client, Running, Upstream, answer, standalone},
+    support::{Client, Running, Upstream, answer, grpc, standalone},
     wire::Wire,
 };
 use mesh_proxy::Limits;
@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
+const NO_ERROR: [u8; 4] = [0; 4];
 const SHORT: Duration = Duration::from_millis(50);
 
 fn proxy_with(upstream: &Upstream, change: impl FnOnce(&mut Limits)) -> Running {
@@ -44,6 +45,12 @@ fn goaways(frames: &[Frame]) -> Vec<(u32, String)> {
 
 #[tokio::test]
 async fn who_cancels_what_has_reached_the_upstream_is_shown_the_door() {
+    for code in [CANCEL, NO_ERROR] {
+        is_shown_the_door_with(code).await;
+    }
+}
+
+async fn is_shown_the_door_with(code: [u8; 4]) {
     let upstream = Upstream::start(|_, _| std::future::pending()).await;
     let proxy = proxy_with(&upstream, |limits| limits.cancels = 100);
     let mut wire = Wire::http2(proxy.addr(), &[]).await;
@@ -57,7 +64,7 @@ async fn who_cancels_what_has_reached_the_upstream_is_shown_the_door() {
             if !noted(&mut wire, &mut said).await {
                 break;
             }
-            wire.say(frame(RST_STREAM, 0, stream, &CANCEL)).await;
+            wire.say(frame(RST_STREAM, 0, stream, &code)).await;
         }
     })
     .await;
@@ -69,6 +76,51 @@ async fn who_cancels_what_has_reached_the_upstream_is_shown_the_door() {
     assert_eq!(wire.rest().await, b"");
     let reached = upstream.seen().len();
     assert!((20..1_000).contains(&reached), "{reached}");
+}
+
+#[tokio::test]
+async fn who_resets_what_is_answered_may_stay() {
+    let upstream = Upstream::start(|seen, _| async move {
+        match seen.uri.path() {
+            "/grpc" => grpc("0"),
+            "/empty" => answer(200, ""),
+            _ => answer(200, "whole"),
+        }
+    })
+    .await;
+    let proxy = proxy_with(&upstream, |limits| {
+        limits.cancels = 20;
+        limits.uri_bytes = 20;
+    });
+    // The last is refused; as of a gRPC call that ends early, its request has not ended.
+    let too_long = "/".repeat(21);
+    for (path, last) in [
+        ("/grpc", END_STREAM),
+        ("/empty", END_STREAM),
+        ("/", END_STREAM),
+        (&*too_long, 0),
+    ] {
+        let mut head = headers(&[(":method", "POST"), (":scheme", "http")]);
+        head.extend(headers(&[(":authority", "a"), (":path", path)]));
+        let mut wire = Wire::http2(proxy.addr(), &[]).await;
+        for n in 0..200_u32 {
+            let stream = n * 2 + 1;
+            wire.say(frame(HEADERS, END_HEADERS | last, stream, &head))
+                .await;
+            loop {
+                let frame = wire.frame().await.unwrap();
+                assert_ne!(frame.kind, GOAWAY, "{path} {n}");
+                let ends = matches!(frame.kind, HEADERS | DATA) && frame.flags & END_STREAM > 0;
+                if ends && frame.stream == stream {
+                    break;
+                }
+            }
+            wire.say(frame(RST_STREAM, 0, stream, &NO_ERROR)).await;
+        }
+        let mut said = Vec::new();
+        assert!(noted(&mut wire, &mut said).await, "{path}");
+        assert_eq!(goaways(&said), [], "{path}");
+    }
 }
 
 #[tokio::test]
