@@ -3,16 +3,15 @@
 
 mod support;
 
-use bytes::{BufMut as _, Bytes};
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mesh_proxy::Role;
+use mesh_proxy::{Limits, Role};
 use std::{convert::Infallible, time::Duration};
-use support::*;
+use support::{frames::*, *};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -20,88 +19,14 @@ use tokio::{
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-/// END_STREAM, ACK.
-const LAST: u8 = 1;
-const END_HEADERS: u8 = 4;
-/// `:status: 200`, from HPACK's table.
-const STATUS_200: &[u8] = &[0x88];
-
-/// The server's end of an HTTP/2 connection, frame by frame.
-struct Peer(TcpStream);
-
-impl Peer {
-    async fn accept(listener: &TcpListener) -> Self {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        let mut preface = [0; 24];
-        socket.read_exact(&mut preface).await.unwrap();
-        let mut peer = Self(socket);
-        peer.write(SETTINGS, 0, 0, b"").await;
-        peer
-    }
-
-    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut frame = Vec::new();
-        frame.put_uint(payload.len() as u64, 3);
-        frame.put_u8(kind);
-        frame.put_u8(flags);
-        frame.put_u32(stream);
-        frame.put_slice(payload);
-        self.0.write_all(&frame).await.unwrap();
-    }
-
-    /// The next frame that carries a request, if there is one.
-    async fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
-        loop {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).await.ok()?;
-            let [a, b, c, kind, flags, stream @ ..] = head;
-            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            self.0.read_exact(&mut payload).await.ok()?;
-            if matches!(kind, DATA | HEADERS) {
-                return Some((kind, flags, u32::from_be_bytes(stream), payload));
-            }
-        }
-    }
-
-    /// Reads a request to its end and answers it with 200; returns its body.
-    async fn serve(&mut self) -> Vec<u8> {
-        let mut body = Vec::new();
-        loop {
-            let (kind, flags, stream, payload) = self.read().await.unwrap();
-            if kind == DATA {
-                body.extend(payload);
-            }
-            if flags & LAST > 0 {
-                self.write(HEADERS, LAST | END_HEADERS, stream, STATUS_200)
-                    .await;
-                return body;
-            }
-        }
-    }
-
-    /// Reads the beginning of a request: its head and some of its body.
-    async fn begin(&mut self) -> Vec<u8> {
-        let (kind, ..) = self.read().await.unwrap();
-        assert_eq!(kind, HEADERS);
-        let (kind, _, _, payload) = self.read().await.unwrap();
-        assert_eq!(kind, DATA);
-        payload
-    }
-
-    /// Leaves, having looked at streams up to `last`.
-    async fn leave(mut self, last: u8) {
-        self.write(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0]).await;
-        while self.read().await.is_some() {}
-    }
+fn in_front_of(listener: &TcpListener) -> Running {
+    keeping(listener, Limits::default().retry_memory_bytes)
 }
 
-fn in_front_of(listener: &TcpListener) -> Running {
+/// One that keeps so many bytes.
+fn keeping(listener: &TcpListener, bytes: usize) -> Running {
     let mut config = config([Role::Forward]);
+    config.limits.retry_memory_bytes = bytes;
     config.standalone = Some(mesh_proxy::Standalone {
         forward: vec![listener.local_addr().unwrap().to_string()],
         profile: None,
@@ -222,5 +147,24 @@ async fn a_body_that_is_too_long_to_be_kept_is_an_error_that_says_never_sent() {
     let rsp = sent.await.unwrap();
     assert_eq!(rsp.status(), 502);
     assert_eq!(rsp.headers()["mesh-reason"], "never-sent");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_for_which_there_is_no_memory_is_an_error_that_says_never_sent() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let proxy = keeping(&listener, 4);
+    let (part, parts) = mpsc::channel(1);
+    part.send("once ".into()).await.unwrap();
+    let server = tokio::spawn(async move {
+        let mut peer = Peer::accept(&listener).await;
+        peer.serve().await;
+        assert_eq!(peer.begin().await, b"once ");
+        peer.leave(1).await;
+    });
+    let rsp = post(&proxy, parts).await.await.unwrap();
+    assert_eq!(rsp.status(), 502);
+    assert_eq!(rsp.headers()["mesh-reason"], "never-sent");
+    drop(part);
     server.await.unwrap();
 }

@@ -26,7 +26,7 @@ use wire::Wire;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Who runs into these only waits, is forgotten or left out, or is counted: no error of theirs.
-const QUIET: [&str; 20] = [
+const QUIET: [&str; 21] = [
     // The server gets its chance to speak.
     "silence-limit",
     // The kernel closes what nobody is at the other end of.
@@ -43,6 +43,8 @@ const QUIET: [&str; 20] = [
     "max-buffer-bytes",
     "max-window-bytes",
     "max-admin-connections",
+    // A lost request is of the retry budget.
+    "resend-limit",
     // A request is sent once: the reason `body_too_large` or `no_memory`.
     "max-retry-body-bytes",
     "max-retry-memory-bytes",

@@ -122,6 +122,11 @@ pub struct Limits {
           default_value = "5s", value_parser = duration)]
     pub retry_pause: Duration,
 
+    /// How soon after a request a connection used before must break for it to be sent again at once
+    #[arg(long = "resend-limit", value_name = "DURATION", env = "MESH_PROXY_RESEND_LIMIT",
+          default_value = "100ms", value_parser = duration)]
+    pub resend: Duration,
+
     /// How long an unused connection to an endpoint is kept; shorter than the peer's own limit
     #[arg(long = "pool-idle", value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
           default_value = "3s", value_parser = duration)]
@@ -217,6 +222,8 @@ impl Default for Limits {
             retry_body_bytes: 64 * 1024,
             retry_memory_bytes: 64 * 1024 * 1024,
             retry_pause: Duration::from_secs(5),
+            // Its word that it was closing crosses the request in no more than a round trip.
+            resend: Duration::from_millis(100),
             // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
             pool_idle: Duration::from_secs(3),
             waiting: 4096,

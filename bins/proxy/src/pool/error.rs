@@ -163,6 +163,15 @@ pub(super) fn is_reset(error: &hyper::Error) -> bool {
         || source::<h2::Error>(error).is_some()
 }
 
+/// Whether it was the connection of HTTP/2 that broke, rather than that a peer which is there reset
+/// the stream or asks for less.
+pub(super) fn is_broken_connection(error: &hyper::Error) -> bool {
+    let on_purpose = source::<h2::Error>(error).is_some_and(|error| {
+        error.is_reset() || error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    });
+    is_reset(error) && !on_purpose
+}
+
 /// Whether HTTP/2 says that the peer did nothing with the request (RFC 9113, 8.7).
 pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
     source::<h2::Error>(error).is_some_and(|error| {

@@ -3,6 +3,7 @@
 use super::{
     Body, Inner, SendError, Sending, Spare, framing,
     http1::{Answer, Conn},
+    sending,
     upload::{Upload, Uploaded},
 };
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
+use tokio::time::Instant;
 
 /// A request that has no answer yet.
 pub(super) struct Unsettled<B> {
@@ -56,8 +58,8 @@ pin_project! {
 struct Sent<B> {
     pool: Arc<Inner<B>>,
     conn: Conn<B>,
-    /// The connection was used before.
-    reused: bool,
+    /// When it was sent, if the connection was used before.
+    reused: Option<Instant>,
     spare: Option<Spare>,
     uploaded: Uploaded<B>,
     idempotent: bool,
@@ -90,7 +92,7 @@ where
         sent: Some(Sent {
             pool,
             conn,
-            reused,
+            reused: reused.then(sending),
             spare,
             uploaded,
             idempotent,
@@ -180,13 +182,17 @@ where
         let (req, fresh_only) = match (unsent, spare) {
             (Some(req), spare) => {
                 let req = spare.map_or(req, |spare| spare.into_request(Upload::empty()));
-                if !reused {
+                if reused.is_none() {
                     let error = SendError::new(Fault::NeverSent, addr, error);
                     return Err(error.with_unsent(uploaded.unsent(req)));
                 }
                 (req, false)
             }
-            (None, Some(spare)) if reused && idempotent && is_closed(&error) => {
+            (None, Some(spare))
+                if idempotent
+                    && is_closed(&error)
+                    && reused.is_some_and(|sent| pool.is_soon(sent)) =>
+            {
                 (spare.into_request(Upload::empty()), true)
             }
             (None, spare) => {

@@ -1,8 +1,8 @@
 use super::{
     Inner, SendError, Sending, Spare,
     body::Body,
-    error::{is_reset, is_unprocessed},
-    is_idempotent,
+    error::{is_broken_connection, is_unprocessed},
+    is_idempotent, sending,
     upload::Upload,
 };
 use bytes::Bytes;
@@ -33,14 +33,22 @@ where
         let safe = idempotent || retryable;
 
         let mut resends = 0;
+        let mut sent_at = sending();
         Box::pin(async move {
             loop {
-                let (mut sender, reused) = match self.sender().await {
-                    Ok(sender) => sender,
-                    Err(error) => return Err(error.with_unsent(Some(req)).into()),
+                let (mut sender, reused) = match self.open_sender() {
+                    Some(sender) => (sender, true),
+                    None => match Box::pin(self.connected()).await {
+                        Ok(sender) => {
+                            sent_at = sending();
+                            sender
+                        }
+                        Err(error) => return Err(error.with_unsent(Some(req)).into()),
+                    },
                 };
                 let (mut parts, body) = req.into_parts();
-                let (body, uploaded) = Upload::kept(body, &mut parts.extensions);
+                let (body, uploaded) =
+                    Upload::kept(body, &mut parts.extensions, self.settings.kept_bytes);
                 let mut sent = Request::from_parts(parts, body);
                 let spare = Spare::of(&mut sent);
                 let mut error = match sender.try_send_request(sent).await {
@@ -57,12 +65,13 @@ where
                 let unsent = error.take_message();
                 let error = error.into_error();
                 let unprocessed = unsent.is_some() || is_unprocessed(&error);
-                // As over HTTP/1, a broken connection is survived once.
+                // As over HTTP/1, a connection that the peer was closing is survived once.
                 let again = reused
                     && idempotent
                     && resends == 0
                     && uploaded.was_empty()
-                    && is_reset(&error);
+                    && is_broken_connection(&error)
+                    && self.is_soon(sent_at);
                 if !unprocessed && !again {
                     let broken = SendError::broken(&error, self.addr, safe);
                     let lost = idempotent && !retryable && uploaded.was_empty() && broken.is_lost();
@@ -86,14 +95,7 @@ where
         })
     }
 
-    /// The connection that all requests share, opened if there is none, and whether there was.
-    async fn sender(&self) -> Result<(SendRequest<Upload<B>>, bool), SendError> {
-        match self.open_sender() {
-            Some(sender) => Ok((sender, true)),
-            None => Box::pin(self.connected()).await,
-        }
-    }
-
+    /// The connection that all requests share, opened if there is still none, and whether there is.
     async fn connected(&self) -> Result<(SendRequest<Upload<B>>, bool), SendError> {
         let _opening = self.opening.lock().await;
         if let Some(sender) = self.open_sender() {

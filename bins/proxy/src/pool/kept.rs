@@ -4,8 +4,11 @@
 //! to it are provably unprocessed, whatever their method, but what was read of their bodies is on
 //! the wire: only what is kept can be sent again.
 
+mod read;
+
+use self::read::Read;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap};
+use http::Extensions;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use mesh_core::BoxError;
 use std::{
@@ -15,48 +18,41 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Bytes that are kept of one body: what HTTP/2 lets anybody send of it, unless the peer has said
-/// that it may be more.
-const MOST: usize = 65_535;
-
-/// A body on its way out, which can be had back while it is no longer than [`MOST`].
+/// A body on its way out, which can be had back while what was read of it is kept.
 pub(super) struct Kept<B>(Arc<Mutex<State<B>>>);
 
 struct State<B> {
     /// Absent when it was taken back.
     body: Option<B>,
-    read: Vec<Part>,
-    /// How many of `read` have been sent over the present stream.
+    read: Read,
+    /// How many parts of `read` have been sent over the present stream.
     sent: usize,
-    /// Bytes of `read`; None when there were too many, or nobody may want them any more.
-    kept: Option<usize>,
-}
-
-enum Part {
-    Data(Bytes),
-    Trailers(HeaderMap),
+    /// What is read is kept. Not when it was too much, or nobody may want it any more.
+    keeps: bool,
+    /// Bytes that all bodies of the process may keep.
+    ceiling: usize,
 }
 
 /// What was read of a body before it was taken back, in the extensions of its request.
 #[derive(Clone)]
-struct Beginning(Arc<Mutex<Vec<Part>>>);
+struct Beginning(Arc<Mutex<Read>>);
 
 impl<B> Kept<B>
 where
     B: HttpBody<Data = Bytes> + Unpin + 'static,
 {
     /// Continues what `extensions` say was taken back before.
-    pub(super) fn new(body: B, extensions: &mut Extensions) -> Self {
+    pub(super) fn new(body: B, extensions: &mut Extensions, ceiling: usize) -> Self {
         let beginning = extensions.remove::<Beginning>();
-        let read = beginning.map_or_else(Vec::new, |Beginning(parts)| {
-            mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner))
+        let read = beginning.map_or_else(Read::default, |Beginning(read)| {
+            mem::take(&mut *read.lock().unwrap_or_else(PoisonError::into_inner))
         });
-        let kept = Some(bytes(&read));
         Self(Arc::new(Mutex::new(State {
             body: Some(body),
             read,
             sent: 0,
-            kept,
+            keeps: true,
+            ceiling,
         })))
     }
 
@@ -69,22 +65,25 @@ where
     /// too much was. Whoever still reads it gets an end that is an error.
     pub(super) fn take_back(&self, extensions: &mut Extensions) -> Option<B> {
         let mut state = self.state();
-        state.kept?;
+        if !state.keeps {
+            return None;
+        }
         let body = state.body.take()?;
-        if !state.read.is_empty() {
-            let read = mem::take(&mut state.read);
+        let read = mem::take(&mut state.read);
+        state.sent = 0;
+        if !read.is_empty() {
             extensions.insert(Beginning(Arc::new(Mutex::new(read))));
         }
         Some(body)
     }
 
-    /// Keeps nothing from now on: the peer has looked at it.
+    /// Keeps nothing from now on but what is yet to be sent: the peer has looked at it.
     pub(super) fn arrived(&self) {
         let mut state = self.state();
-        state.kept = None;
-        let sent = state.sent;
-        state.read.drain(..sent);
-        state.sent = 0;
+        state.keeps = false;
+        if state.sent == state.read.len() {
+            state.forget();
+        }
     }
 
     pub(super) fn poll_frame(
@@ -96,9 +95,12 @@ where
     {
         let mut state = self.state();
         let state = &mut *state;
-        if let Some(part) = state.read.get(state.sent) {
+        if let Some(frame) = state.read.get(state.sent) {
             state.sent += 1;
-            return Poll::Ready(Some(Ok(part.frame())));
+            if !state.keeps && state.sent == state.read.len() {
+                state.forget();
+            }
+            return Poll::Ready(Some(Ok(frame)));
         }
         let Some(body) = &mut state.body else {
             return Poll::Ready(Some(Err("the request went elsewhere".into())));
@@ -108,17 +110,11 @@ where
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             None => return Poll::Ready(None),
         };
-        if let Some(kept) = state.kept {
-            let part = Part::of(&frame);
-            let more = kept.saturating_add(part.as_ref().map_or(0, Part::bytes));
-            if more <= MOST {
-                state.kept = Some(more);
-                state.read.extend(part);
-                state.sent = state.read.len();
-            } else {
-                state.kept = None;
-                state.read = Vec::new();
-                state.sent = 0;
+        if state.keeps {
+            state.keeps = state.read.keep(&frame, state.ceiling);
+            match state.keeps {
+                true => state.sent = state.read.len(),
+                false => state.forget(),
             }
         }
         Poll::Ready(Some(Ok(frame)))
@@ -126,14 +122,15 @@ where
 
     pub(super) fn is_end_stream(&self) -> bool {
         let state = self.state();
-        let rest = state.body.as_ref().is_none_or(HttpBody::is_end_stream);
+        // One that was taken back does not end here.
+        let rest = state.body.as_ref().is_some_and(HttpBody::is_end_stream);
         rest && state.sent == state.read.len()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
         let state = self.state();
         let mut hint = state.body.as_ref().map(B::size_hint).unwrap_or_default();
-        let unsent = bytes(&state.read[state.sent..]) as u64;
+        let unsent = state.read.bytes_from(state.sent);
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(unsent));
         }
@@ -148,33 +145,111 @@ impl<B> Kept<B> {
     }
 }
 
+impl<B> State<B> {
+    fn forget(&mut self) {
+        self.read = Read::default();
+        self.sent = 0;
+    }
+}
+
 impl<B> Clone for Kept<B> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl Part {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Data(data) => data.len(),
-            Self::Trailers(_) => 0,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use http_body_util::StreamBody;
+    use std::{convert::Infallible, future::poll_fn};
+
+    /// Enough, whatever other tests keep.
+    const PLENTY: usize = 1 << 30;
+
+    type Frames = std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>;
+    type TestBody = StreamBody<futures_util::stream::Iter<Frames>>;
+
+    /// A body of these lengths.
+    fn body(lengths: impl IntoIterator<Item = usize>) -> TestBody {
+        let frames = lengths.into_iter().enumerate().map(|(n, length)| {
+            let byte = u8::try_from(n % 251).unwrap();
+            Ok(Frame::data(vec![byte; length].into()))
+        });
+        StreamBody::new(futures_util::stream::iter(frames.collect::<Vec<_>>()))
+    }
+
+    /// All that there is to read of it.
+    fn drain(kept: &Kept<TestBody>) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(frame) = poll_fn(|cx| kept.poll_frame(cx)).now_or_never().unwrap() {
+            all.extend(frame.unwrap().into_data().unwrap());
         }
+        all
     }
 
-    fn of(frame: &Frame<Bytes>) -> Option<Self> {
-        let data = frame.data_ref().cloned().map(Self::Data);
-        data.or_else(|| frame.trailers_ref().cloned().map(Self::Trailers))
+    #[test]
+    fn a_body_of_tiny_frames_is_kept_in_few_parts_and_comes_back_whole() {
+        let mut extensions = Extensions::new();
+        let kept = Kept::new(
+            body(std::iter::repeat_n(1, read::MOST)),
+            &mut extensions,
+            PLENTY,
+        );
+        let all = drain(&kept);
+        assert_eq!(all.len(), read::MOST);
+        assert!(kept.state().read.len() <= read::MAX_FRAMES);
+        let rest = kept.take_back(&mut extensions).unwrap();
+        let again = Kept::new(rest, &mut extensions, PLENTY);
+        assert_eq!(again.size_hint().lower(), read::MOST as u64);
+        assert_eq!(drain(&again), all);
+        // Neither does it grow by being sent again.
+        assert!(again.take_back(&mut extensions).is_some());
     }
 
-    fn frame(&self) -> Frame<Bytes> {
-        match self {
-            Self::Data(data) => Frame::data(data.clone()),
-            Self::Trailers(trailers) => Frame::trailers(trailers.clone()),
-        }
+    #[test]
+    fn all_bodies_together_are_kept_up_to_the_ceiling() {
+        const CEILING: usize = 2 << 20;
+        let kept: Vec<_> = (0..100)
+            .map(|_| {
+                let kept = Kept::new(body([60_000]), &mut Extensions::new(), CEILING);
+                assert_eq!(drain(&kept).len(), 60_000);
+                kept
+            })
+            .collect();
+        let back = |kept: &Kept<_>| kept.take_back(&mut Extensions::new()).is_some();
+        let n = kept.iter().filter(|kept| back(kept)).count();
+        // The others of these tests keep two bodies at the most.
+        let fit = CEILING / 60_000;
+        assert!((fit - 4..=fit).contains(&n), "{n}");
+        // What was taken back is dropped with its request: there is room again.
+        let next = Kept::new(body([60_000]), &mut Extensions::new(), CEILING);
+        drain(&next);
+        assert!(back(&next));
     }
-}
 
-fn bytes(parts: &[Part]) -> usize {
-    parts.iter().map(Part::bytes).sum()
+    #[test]
+    fn a_body_that_was_taken_back_has_no_end_and_no_length() {
+        let kept = Kept::new(body([5, 5]), &mut Extensions::new(), PLENTY);
+        poll_fn(|cx| kept.poll_frame(cx)).now_or_never().unwrap();
+        kept.take_back(&mut Extensions::new()).unwrap();
+        assert_eq!(kept.size_hint().lower(), 0);
+        assert!(!kept.is_end_stream());
+        let next = poll_fn(|cx| kept.poll_frame(cx)).now_or_never().unwrap();
+        assert!(next.unwrap().is_err());
+    }
+
+    #[test]
+    fn what_the_peer_has_looked_at_is_not_kept() {
+        let mut extensions = Extensions::new();
+        let kept = Kept::new(body([5, 5]), &mut extensions, PLENTY);
+        drain(&kept);
+        let rest = kept.take_back(&mut extensions).unwrap();
+        let again = Kept::new(rest, &mut extensions, PLENTY);
+        again.arrived();
+        assert_eq!(drain(&again).len(), 10);
+        assert!(again.state().read.is_empty());
+        assert!(again.take_back(&mut extensions).is_none());
+    }
 }

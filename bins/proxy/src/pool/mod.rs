@@ -3,10 +3,11 @@
 //! A request is sent over the protocol it came with. What provably never left is sent again at
 //! once on another connection: not an attempt, no budget. That is so when hyper hands the request
 //! back, when HTTP/2 says that the stream was refused, and for an idempotent request without a
-//! body also when a connection that had been used before broke before any answer: the peer was
-//! closing it (RFC 9110, 9.2.2). If there is nobody to connect to, or the proxy there says so of
-//! its application, the request is given back, for another endpoint; so is, for the budget to
-//! decide, an idempotent request without a body that was lost on a new connection.
+//! body also when a connection that had been used before broke before any answer, and soon: the
+//! peer was closing it (RFC 9110, 9.2.2). If there is nobody to connect to, or the proxy there says
+//! so of its application, the request is given back, for another endpoint; so is, for the budget to
+//! decide, an idempotent request without a body that was lost in any other way: on a new
+//! connection, after a while, or because the peer reset its stream.
 
 mod body;
 mod error;
@@ -15,6 +16,7 @@ mod framing;
 mod http1;
 mod http2;
 mod kept;
+mod memory;
 mod upload;
 
 pub(crate) use self::{body::Body, error::SendError};
@@ -35,7 +37,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
-use mesh_core::{BoxError, Fault, Route};
+use mesh_core::{BoxError, Fault, Moment, Route};
 use std::{
     fmt,
     net::SocketAddr,
@@ -47,6 +49,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::time::Instant;
 use tower_service::Service;
 
 /// What the pools of one worker have in common.
@@ -58,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) idle: Duration,
     /// Unused connections kept for one endpoint.
     pub(crate) size: usize,
+    /// A connection that breaks so soon after a request was being closed.
+    pub(crate) resend: Duration,
     /// An HTTP/1 client may be silent for so long in the middle of a body.
     pub(crate) body_gap: Duration,
     /// Headers of a response.
@@ -66,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) head_bytes: usize,
     /// Bytes of one message that are buffered.
     pub(crate) buffer_bytes: usize,
+    /// Bytes of all bodies that are kept, in the whole process.
+    pub(crate) kept_bytes: usize,
     /// Counts bytes and connections.
     pub(crate) meter: Arc<Meter>,
     /// Counts requests sent again because they never left.
@@ -92,10 +99,12 @@ impl Settings {
             connect: limits.connect,
             idle: limits.pool_idle,
             size: limits.pool_size,
+            resend: limits.resend,
             body_gap: limits.body_gap,
             headers: limits.headers,
             head_bytes: limits.head_bytes,
             buffer_bytes: limits.buffer_bytes,
+            kept_bytes: limits.retry_memory_bytes,
             meter,
             resent: AtomicU64::new(0),
         }
@@ -211,6 +220,11 @@ impl<B> Inner<B> {
         }
     }
 
+    /// Whether what was `sent` then, and lost now, met a peer that was closing the connection.
+    fn is_soon(&self, sent: Instant) -> bool {
+        sent.elapsed() < self.settings.resend
+    }
+
     fn note_resent(&self) {
         self.settings.resent.fetch_add(1, Relaxed);
     }
@@ -278,6 +292,11 @@ impl<B> Clone for Shared<B> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
+}
+
+/// The time at which a request is sent: that which others have read for it, if it is sent at once.
+fn sending() -> Instant {
+    Instant::from_std(Moment::arriving(|| Instant::now().into_std()))
 }
 
 /// RFC 9110, 9.2.2.

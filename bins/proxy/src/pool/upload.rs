@@ -50,12 +50,17 @@ impl<B> Upload<B>
 where
     B: HttpBody<Data = Bytes> + Unpin + 'static,
 {
-    /// A body whose beginning is kept, should nobody look at it.
-    pub(super) fn kept(body: B, extensions: &mut Extensions) -> (Self, Uploaded<B>) {
+    /// A body whose beginning is kept, should nobody look at it, while all that are kept are
+    /// within `ceiling` bytes.
+    pub(super) fn kept(
+        body: B,
+        extensions: &mut Extensions,
+        ceiling: usize,
+    ) -> (Self, Uploaded<B>) {
         if body.is_end_stream() && !Kept::<B>::is_in(extensions) {
             return (Self::empty(), Uploaded::Nothing(body));
         }
-        let kept = Kept::new(body, extensions);
+        let kept = Kept::new(body, extensions, ceiling);
         let upload = Self {
             kept: Some(kept.clone()),
             ..Self::empty()

@@ -8,11 +8,13 @@
 
 mod client;
 mod discovery;
+mod peer;
 mod upstream;
 
 pub use self::{
     client::{Client, Reply, get},
     discovery::{Discovery, destination, endpoint, profile},
+    peer::{Peer, frames},
     upstream::{Body, Upstream, answer, grpc},
 };
 
@@ -42,6 +44,8 @@ pub fn config(roles: impl IntoIterator<Item = Role>) -> Config {
         opaque_ports: [].into(),
         limits: Limits {
             drain: Duration::from_secs(20),
+            // However busy the machine is.
+            resend: Duration::from_secs(20),
             ..Limits::default()
         },
         log: "off".into(),
