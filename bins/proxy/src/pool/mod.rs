@@ -17,24 +17,31 @@ mod http1;
 mod http2;
 mod kept;
 mod memory;
+mod settings;
+mod spare;
 mod upload;
 
-pub(crate) use self::{body::Body, error::SendError};
+pub(crate) use self::{
+    body::Body,
+    error::SendError,
+    settings::Settings,
+    spare::{Returned, is_idempotent},
+};
 
 use self::{
     http1::Idle,
+    spare::Spare,
     upload::{Upload, Uploaded},
 };
 use crate::{
-    config::Limits,
     headers::CANONICAL,
     opaque,
     registry::Held,
     respond::{ERROR, REASON},
-    transport::{Io, Meter},
+    transport::Io,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Fault, Moment, Route};
@@ -44,72 +51,12 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::time::Instant;
 use tower_service::Service;
-
-/// What the pools of one worker have in common.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    /// Connecting may take this long.
-    pub(crate) connect: Duration,
-    /// An unused connection is closed after this, before the peer would.
-    pub(crate) idle: Duration,
-    /// Unused connections kept for one endpoint.
-    pub(crate) size: usize,
-    /// A connection that breaks so soon after a request was being closed.
-    pub(crate) resend: Duration,
-    /// An HTTP/1 client may be silent for so long in the middle of a body.
-    pub(crate) body_gap: Duration,
-    /// Headers of a response.
-    pub(crate) headers: usize,
-    /// Bytes of a response's head.
-    pub(crate) head_bytes: usize,
-    /// Bytes of one message that are buffered.
-    pub(crate) buffer_bytes: usize,
-    /// Bytes of all bodies that are kept, in the whole process.
-    pub(crate) kept_bytes: usize,
-    /// Counts bytes and connections.
-    pub(crate) meter: Arc<Meter>,
-    /// Counts requests sent again because they never left.
-    pub(crate) resent: AtomicU64,
-}
-
-/// An application is given so much longer than other endpoints: nobody else can be asked in its
-/// place. Many accept their connections from a queue of 128, of which a burst while they have no
-/// processor makes too many. The kernel then drops the first packet, and sends it again after a
-/// second, which is just when the usual limit passes.
-const APPLICATION: u32 = 3;
-
-impl Settings {
-    /// For connections to the local application.
-    pub(crate) fn inbound(limits: &Limits, meter: Arc<Meter>) -> Self {
-        Self {
-            connect: limits.connect.saturating_mul(APPLICATION),
-            ..Self::new(limits, meter)
-        }
-    }
-
-    pub(crate) fn new(limits: &Limits, meter: Arc<Meter>) -> Self {
-        Self {
-            connect: limits.connect,
-            idle: limits.pool_idle,
-            size: limits.pool_size,
-            resend: limits.resend,
-            body_gap: limits.body_gap,
-            headers: limits.headers,
-            head_bytes: limits.head_bytes,
-            buffer_bytes: limits.buffer_bytes,
-            kept_bytes: limits.retry_memory_bytes,
-            meter,
-            resent: AtomicU64::new(0),
-        }
-    }
-}
 
 /// hyper's own bound of headers, for which it needs no memory per response.
 const MAX_HEADERS: usize = 100;
@@ -215,8 +162,7 @@ impl<B> Inner<B> {
                 from: self.addr,
                 lost,
             };
-            let returned = Shared(Arc::new(Mutex::new(Some(returned))));
-            rsp.extensions_mut().insert(returned);
+            returned.go_with(rsp);
         }
     }
 
@@ -267,75 +213,7 @@ impl<B> fmt::Debug for Pool<B> {
     }
 }
 
-/// A request that comes back, for another endpoint.
-pub(crate) struct Returned<B> {
-    pub(crate) req: Request<B>,
-    /// Where it did not get to.
-    pub(crate) from: SocketAddr,
-    /// Whether somebody may have seen it. Otherwise it never left.
-    pub(crate) lost: bool,
-}
-
-/// One in the extensions of an answer.
-struct Shared<B>(Arc<Mutex<Option<Returned<B>>>>);
-
-impl<B: Send + 'static> Returned<B> {
-    /// What comes back with an answer.
-    pub(crate) fn take_from<B2>(rsp: &mut Response<B2>) -> Option<Self> {
-        let Shared(returned) = rsp.extensions_mut().remove()?;
-        let mut returned = returned.lock().unwrap_or_else(PoisonError::into_inner);
-        returned.take()
-    }
-}
-
-impl<B> Clone for Shared<B> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
 /// The time at which a request is sent: that which others have read for it, if it is sent at once.
 fn sending() -> Instant {
     Instant::from_std(Moment::arriving(|| Instant::now().into_std()))
-}
-
-/// RFC 9110, 9.2.2.
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    )
-}
-
-/// The head of a request without a body, kept until it is known to have arrived.
-struct Spare {
-    method: Method,
-    uri: http::Uri,
-    version: Version,
-    headers: http::HeaderMap,
-    extensions: http::Extensions,
-}
-
-impl Spare {
-    /// Takes the extensions along: they mean nothing to hyper.
-    fn of<B>(req: &mut Request<B>) -> Self {
-        Self {
-            method: req.method().clone(),
-            uri: req.uri().clone(),
-            version: req.version(),
-            headers: req.headers().clone(),
-            extensions: std::mem::take(req.extensions_mut()),
-        }
-    }
-
-    /// The request again, with the body that hyper did not need to read.
-    fn into_request<B>(self, body: B) -> Request<B> {
-        let mut req = Request::new(body);
-        *req.method_mut() = self.method;
-        *req.uri_mut() = self.uri;
-        *req.version_mut() = self.version;
-        *req.headers_mut() = self.headers;
-        *req.extensions_mut() = self.extensions;
-        req
-    }
 }

@@ -1,19 +1,15 @@
-use crate::{
-    config::Limits,
-    transport::{Meter, Reading},
-};
+mod render;
+
+use crate::{config::Limits, transport::Meter};
 use mesh_balance::EndpointStatus;
 use mesh_core::Direction;
-use mesh_profile::stats::{
-    Stats,
-    prometheus::{Exposition, Labels},
-};
+use mesh_profile::stats::{Stats, prometheus::Labels};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -234,92 +230,10 @@ impl Registry {
         known.series.len()
     }
 
-    /// Everything, as Prometheus reads it.
-    pub(crate) fn render(&self, now: Instant) -> String {
-        let mut out = Exposition::new();
-        self.process(&mut out);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .series
-            .retain(|_, series| series.is_fresh(now, self.retain_idle));
-        for (key, series) in &known.series {
-            let labels = &series.labels;
-            let snapshot = series.stats.snapshot();
-            match key.kind {
-                Kind::Routes => out.routes(&snapshot, labels),
-                Kind::Endpoint => out.endpoint(snapshot.endpoint(), labels),
-            }
-        }
-        for (labels, meter) in &known.meters {
-            connections(&mut out, TCP, labels, meter.read());
-        }
-        known.names.retain(|_, named| {
-            let held = Arc::strong_count(&named.meter) > 1;
-            is_fresh(held, &mut named.unused, now, self.retain_idle)
-        });
-        for Named { labels, meter, .. } in known.names.values() {
-            connections(&mut out, TLS, labels, meter.read());
-        }
-        for counter in &known.counters {
-            out.counter(counter.name, counter.help, &self.common, (counter.read)());
-        }
-        for ((authority, endpoint), workers) in ejected(&known.leaves) {
-            let labels = self.labels(Direction::Outbound);
-            let labels = labels.with("authority", authority);
-            out.gauge(
-                "endpoint_ejected",
-                "Workers that leave the endpoint out because it failed too often in a row.",
-                &labels.with("target_addr", endpoint),
-                f64::from(workers),
-            );
-        }
-        for gauge in &known.gauges {
-            let value = (gauge.read)() as f64;
-            out.gauge(gauge.name, gauge.help, &self.common, value);
-        }
-        out.to_string()
-    }
-
-    fn process(&self, out: &mut Exposition) {
-        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
-        out.gauge(
-            "process_start_time_seconds",
-            "When the process began, in seconds since the epoch.",
-            &self.common,
-            (started.as_millis() as f64) / 1000.0,
-        );
-        if let Some(resident) = resident_memory() {
-            out.gauge(
-                "process_resident_memory_bytes",
-                "Memory in use.",
-                &self.common,
-                resident as f64,
-            );
-        }
-        let build = self
-            .common
-            .clone()
-            .with("version", env!("CARGO_PKG_VERSION"));
-        out.gauge("proxy_build_info", "What was built.", &build, 1.0);
-    }
-
     /// The workload's labels, as a scrape would add them, and the direction.
     fn labels(&self, direction: Direction) -> Labels {
         self.common.clone().with("direction", direction)
     }
-}
-
-/// For how many workers which endpoints are left out.
-fn ejected(leaves: &[(Arc<str>, Weak<Statuses>)]) -> BTreeMap<(Arc<str>, SocketAddr), u32> {
-    let mut ejected = BTreeMap::new();
-    for (authority, read) in leaves {
-        let statuses = read.upgrade().map(|read| read());
-        let statuses = statuses.into_iter().flatten();
-        for status in statuses.filter(|status| status.ejected) {
-            *ejected.entry((authority.clone(), status.addr)).or_default() += 1;
-        }
-    }
-    ejected
 }
 
 impl Series {
@@ -338,50 +252,6 @@ fn is_fresh(held: bool, unused: &mut Option<Instant>, now: Instant, retain: Dura
     now.duration_since(*unused.get_or_insert(now)) < retain
 }
 
-/// Names of the families that count connections: opened, closed, open, read, written.
-type Families = [&'static str; 5];
-
-const TCP: Families = [
-    "tcp_open_total",
-    "tcp_close_total",
-    "tcp_open_connections",
-    "tcp_read_bytes_total",
-    "tcp_write_bytes_total",
-];
-
-const TLS: Families = [
-    "tls_open_total",
-    "tls_close_total",
-    "tls_open_connections",
-    "tls_read_bytes_total",
-    "tls_write_bytes_total",
-];
-
-fn connections(out: &mut Exposition, families: Families, labels: &Labels, meter: Reading) {
-    let Reading {
-        opened,
-        closed,
-        read,
-        written,
-    } = meter;
-    if opened == 0 {
-        return;
-    }
-    let [open_total, close_total, open, read_bytes, write_bytes] = families;
-    out.counter(open_total, "Connections opened.", labels, opened);
-    out.counter(close_total, "Connections closed.", labels, closed);
-    let now = opened.saturating_sub(closed);
-    out.gauge(open, "Connections open.", labels, now as f64);
-    out.counter(read_bytes, "Bytes read.", labels, read);
-    out.counter(write_bytes, "Bytes written.", labels, written);
-}
-
-fn resident_memory() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").finish_non_exhaustive()
@@ -389,91 +259,4 @@ impl fmt::Debug for Registry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn registry() -> Registry {
-        let labels = [("pod".to_owned(), "web-0".to_owned())];
-        let limits = Limits {
-            series: 100,
-            ..Limits::default()
-        };
-        Registry::new(&labels, &limits)
-    }
-
-    fn route(held: &Held) {
-        held.stats.retryable(None, None);
-    }
-
-    fn retryable(registry: &Registry, now: Instant) -> Option<String> {
-        let text = registry.render(now);
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("route_retryable_total"));
-        line.map(str::to_owned)
-    }
-
-    #[test]
-    fn workers_add_up_and_whoever_comes_back_goes_on_counting() {
-        let registry = registry();
-        let now = Instant::now();
-        for worker in [0, 1, 0] {
-            // Dropped each time, as when a destination is forgotten.
-            route(&registry.routes(worker, Direction::Outbound, "books:7002"));
-        }
-        assert_eq!(
-            retryable(&registry, now).unwrap(),
-            r#"route_retryable_total{pod="web-0",direction="outbound",dst="books:7002"} 3"#
-        );
-    }
-
-    #[test]
-    fn what_nobody_uses_disappears_after_a_while() {
-        let registry = registry();
-        let now = Instant::now();
-        let held = registry.routes(0, Direction::Outbound, "books:7002");
-        route(&held);
-        let later = |times: u32| now + (registry.retain_idle + Duration::from_secs(1)) * times;
-        assert!(retryable(&registry, later(1)).is_some(), "still held");
-        drop(held);
-        assert!(
-            retryable(&registry, later(2)).is_some(),
-            "not yet idle for long"
-        );
-        assert!(retryable(&registry, later(3)).is_none());
-    }
-
-    #[test]
-    fn names_of_tls_servers_disappear_as_well_and_are_bounded() {
-        let registry = registry();
-        let now = Instant::now();
-        let lines = |now| registry.render(now).matches("\ntls_open_total{").count();
-        let open = |name: &str| {
-            let meter = registry.tls(Direction::Outbound, name);
-            meter.open();
-            meter
-        };
-        let held = open("a.example");
-        drop(open("b.example"));
-        assert_eq!(lines(now), 2);
-        let later = now + registry.retain_idle * 2;
-        assert_eq!(lines(later), 1);
-        drop(held);
-        assert_eq!(lines(later), 1, "not yet idle for long");
-        assert_eq!(lines(later + registry.retain_idle), 0);
-        for n in 0..registry.max_series + 10 {
-            open(&format!("{n}.example"));
-        }
-        assert_eq!(lines(now), registry.max_series + 1);
-    }
-
-    #[test]
-    fn past_the_bound_everything_counts_together() {
-        let registry = registry();
-        for n in 0..registry.max_series + 10 {
-            registry.routes(0, Direction::Inbound, &n.to_string());
-        }
-        let known = registry.known.lock().unwrap();
-        assert!(known.series.len() <= registry.max_series + 1);
-    }
-}
+mod tests;

@@ -1,0 +1,139 @@
+use super::{Kind, Named, Registry, Statuses, is_fresh};
+use crate::transport::Reading;
+use mesh_core::Direction;
+use mesh_profile::stats::prometheus::{Exposition, Labels};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, Weak},
+    time::UNIX_EPOCH,
+};
+use tokio::time::Instant;
+
+impl Registry {
+    /// Everything, as Prometheus reads it.
+    pub(crate) fn render(&self, now: Instant) -> String {
+        let mut out = Exposition::new();
+        self.process(&mut out);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .series
+            .retain(|_, series| series.is_fresh(now, self.retain_idle));
+        for (key, series) in &known.series {
+            let labels = &series.labels;
+            let snapshot = series.stats.snapshot();
+            match key.kind {
+                Kind::Routes => out.routes(&snapshot, labels),
+                Kind::Endpoint => out.endpoint(snapshot.endpoint(), labels),
+            }
+        }
+        for (labels, meter) in &known.meters {
+            connections(&mut out, TCP, labels, meter.read());
+        }
+        known.names.retain(|_, named| {
+            let held = Arc::strong_count(&named.meter) > 1;
+            is_fresh(held, &mut named.unused, now, self.retain_idle)
+        });
+        for Named { labels, meter, .. } in known.names.values() {
+            connections(&mut out, TLS, labels, meter.read());
+        }
+        for counter in &known.counters {
+            out.counter(counter.name, counter.help, &self.common, (counter.read)());
+        }
+        for ((authority, endpoint), workers) in ejected(&known.leaves) {
+            let labels = self.labels(Direction::Outbound);
+            let labels = labels.with("authority", authority);
+            out.gauge(
+                "endpoint_ejected",
+                "Workers that leave the endpoint out because it failed too often in a row.",
+                &labels.with("target_addr", endpoint),
+                f64::from(workers),
+            );
+        }
+        for gauge in &known.gauges {
+            let value = (gauge.read)() as f64;
+            out.gauge(gauge.name, gauge.help, &self.common, value);
+        }
+        out.to_string()
+    }
+
+    fn process(&self, out: &mut Exposition) {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        out.gauge(
+            "process_start_time_seconds",
+            "When the process began, in seconds since the epoch.",
+            &self.common,
+            (started.as_millis() as f64) / 1000.0,
+        );
+        if let Some(resident) = resident_memory() {
+            out.gauge(
+                "process_resident_memory_bytes",
+                "Memory in use.",
+                &self.common,
+                resident as f64,
+            );
+        }
+        let build = self
+            .common
+            .clone()
+            .with("version", env!("CARGO_PKG_VERSION"));
+        out.gauge("proxy_build_info", "What was built.", &build, 1.0);
+    }
+}
+
+/// For how many workers which endpoints are left out.
+fn ejected(leaves: &[(Arc<str>, Weak<Statuses>)]) -> BTreeMap<(Arc<str>, SocketAddr), u32> {
+    let mut ejected = BTreeMap::new();
+    for (authority, read) in leaves {
+        let statuses = read.upgrade().map(|read| read());
+        let statuses = statuses.into_iter().flatten();
+        for status in statuses.filter(|status| status.ejected) {
+            *ejected.entry((authority.clone(), status.addr)).or_default() += 1;
+        }
+    }
+    ejected
+}
+
+/// Names of the families that count connections: opened, closed, open, read, written.
+type Families = [&'static str; 5];
+
+const TCP: Families = [
+    "tcp_open_total",
+    "tcp_close_total",
+    "tcp_open_connections",
+    "tcp_read_bytes_total",
+    "tcp_write_bytes_total",
+];
+
+const TLS: Families = [
+    "tls_open_total",
+    "tls_close_total",
+    "tls_open_connections",
+    "tls_read_bytes_total",
+    "tls_write_bytes_total",
+];
+
+fn connections(out: &mut Exposition, families: Families, labels: &Labels, meter: Reading) {
+    let Reading {
+        opened,
+        closed,
+        read,
+        written,
+    } = meter;
+    if opened == 0 {
+        return;
+    }
+    let [open_total, close_total, open, read_bytes, write_bytes] = families;
+    out.counter(open_total, "Connections opened.", labels, opened);
+    out.counter(close_total, "Connections closed.", labels, closed);
+    let now = opened.saturating_sub(closed);
+    out.gauge(open, "Connections open.", labels, now as f64);
+    out.counter(read_bytes, "Bytes read.", labels, read);
+    out.counter(write_bytes, "Bytes written.", labels, written);
+}
+
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
