@@ -1,6 +1,6 @@
 //! What every change must pass, fastest first.
 
-use crate::{fuzz, instructions, libraries, protocols, tool};
+use crate::{fuzz, instructions, libraries, protocols, soak, tool};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
@@ -54,6 +54,7 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
     })?;
+    step("restarts", &|| soak::restarts(30))?;
     step("protocols", &protocols::run)?;
     step("packages", &package)?;
     step("deny", &deny)?;
