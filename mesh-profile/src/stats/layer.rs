@@ -96,7 +96,11 @@ where
             inspect,
         } = &self.layer;
         let _moment = Moment::begin();
-        let entry = table.entry(Route::of(&req));
+        // An endpoint is not counted by route, so that a route only matters there if it has an idea
+        // of its own of what a failure is. Thousands of endpoints would each have an entry for it.
+        let route = Route::of(&req)
+            .filter(|route| *level != Level::Endpoint || route.own_classify().is_some());
+        let entry = table.entry(route);
         let exchange = Exchange::dispatch(entry, *level, Head::is_grpc(&req), *inspect);
         ResponseFuture {
             inner: self.inner.call(req),
