@@ -244,17 +244,6 @@ fn target_dir() -> anyhow::Result<PathBuf> {
     Ok(folder.context("no `target_directory`")?.into())
 }
 
-/// The packages that are for this repository alone: `publish = false`.
-pub(crate) fn unpublished() -> anyhow::Result<Vec<String>> {
-    let metadata = workspace()?;
-    let packages = metadata["packages"].as_array().context("no `packages`")?;
-    let unpublished = packages
-        .iter()
-        .filter(|package| package["publish"].as_array().is_some_and(Vec::is_empty));
-    let names = unpublished.filter_map(|package| package["name"].as_str());
-    Ok(names.map(str::to_owned).collect())
-}
-
 /// The packages that have features, and which, as cargo knows them.
 pub(crate) fn features() -> anyhow::Result<Vec<(String, Vec<String>)>> {
     let metadata = workspace()?;
@@ -274,7 +263,8 @@ pub(crate) fn features() -> anyhow::Result<Vec<(String, Vec<String>)>> {
     Ok(all)
 }
 
-fn workspace() -> anyhow::Result<Value> {
+/// What cargo says of the workspace.
+pub(crate) fn workspace() -> anyhow::Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()?;

@@ -6,6 +6,7 @@ mod figures;
 mod fuzz;
 mod instructions;
 mod libraries;
+mod packages;
 mod process;
 mod protocols;
 mod soak;

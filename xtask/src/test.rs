@@ -1,6 +1,6 @@
 //! What every change must pass, fastest first.
 
-use crate::{fuzz, instructions, libraries, protocols, soak, tool};
+use crate::{fuzz, instructions, libraries, packages, protocols, soak, tool};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
@@ -56,7 +56,7 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     })?;
     step("restarts", &|| soak::restarts(30))?;
     step("protocols", &protocols::run)?;
-    step("packages", &package)?;
+    step("packages", &packages::run)?;
     step("deny", &deny)?;
     step("fuzz", &|| {
         fuzz::run(fuzz::Scope::Libraries, Duration::from_secs(30))
@@ -88,16 +88,6 @@ fn features() -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What would be published compiles from its package alone.
-fn package() -> anyhow::Result<()> {
-    let mut arguments = vec!["package", "--quiet", "--workspace", "--allow-dirty"];
-    let unpublished = libraries::unpublished()?;
-    for package in &unpublished {
-        arguments.extend(["--exclude", package]);
-    }
-    cargo(&arguments)
 }
 
 /// Licences, sources and bans of everything that is built, as `deny.toml` has them.
@@ -151,7 +141,7 @@ fn chain() -> anyhow::Result<()> {
     run_with(&arguments, &[("MESH_CHAIN_SEEDS", "1000")])
 }
 
-fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     run_with(arguments, &[])
 }
 
