@@ -20,13 +20,31 @@ use tower_service::Service;
 /// Reads `grpc-timeout` and `mesh-deadline` into a [`Deadline`] in the request's extensions; a
 /// request that already carries one keeps it. So it may stand twice in a stack: at the front,
 /// where time begins to count, and again behind a queue, where it may have run out.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AcceptDeadlineLayer(());
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptDeadlineLayer {
+    reads_headers: bool,
+}
 
 impl AcceptDeadlineLayer {
     /// A layer that obeys the headers.
     pub fn new() -> Self {
-        Self(())
+        Self {
+            reads_headers: true,
+        }
+    }
+
+    /// A layer that obeys only the [`Deadline`] a request already carries: for behind a queue,
+    /// where there is no use in another look at headers.
+    pub fn again() -> Self {
+        Self {
+            reads_headers: false,
+        }
+    }
+}
+
+impl Default for AcceptDeadlineLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -34,7 +52,10 @@ impl<S> Layer<S> for AcceptDeadlineLayer {
     type Service = AcceptDeadline<S>;
 
     fn layer(&self, inner: S) -> AcceptDeadline<S> {
-        AcceptDeadline { inner }
+        AcceptDeadline {
+            inner,
+            reads_headers: self.reads_headers,
+        }
     }
 }
 
@@ -42,6 +63,7 @@ impl<S> Layer<S> for AcceptDeadlineLayer {
 #[derive(Clone, Debug)]
 pub struct AcceptDeadline<S> {
     inner: S,
+    reads_headers: bool,
 }
 
 impl<S, B> Service<Request<B>> for AcceptDeadline<S>
@@ -60,8 +82,9 @@ where
     fn call(&mut self, mut req: Request<B>) -> Self::Future {
         let passed = if let Some(deadline) = Deadline::of(&req) {
             deadline.has_passed(Instant::now().into_std())
-        } else if req.headers().contains_key(&MESH_DEADLINE)
-            || req.headers().contains_key(&GRPC_TIMEOUT)
+        } else if self.reads_headers
+            && (req.headers().contains_key(&MESH_DEADLINE)
+                || req.headers().contains_key(&GRPC_TIMEOUT))
         {
             let now = Instant::now().into_std();
             match Deadline::from_headers(req.headers(), now) {
@@ -106,9 +129,9 @@ where
 
 /// For clients: tells the next hop how much time is left.
 ///
-/// Writes what remains of the request's [`Deadline`] into `mesh-deadline`, and into
-/// `grpc-timeout` if the request is a gRPC call whose whole exchange is limited. Place it below
-/// a retry layer, so that each attempt states its own remainder.
+/// Writes what remains of the request's [`Deadline`] into `grpc-timeout` if the request is a gRPC
+/// call whose whole exchange is limited, and into `mesh-deadline` unless that says it already.
+/// Place it below a retry layer, so that each attempt states its own remainder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PropagateDeadlineLayer(());
 
@@ -150,13 +173,16 @@ where
             let now = Instant::now().into_std();
             let is_grpc = Head::is_grpc(&req);
             let headers = req.headers_mut();
-            if let Some(at) = deadline.head() {
-                let left = at.saturating_duration_since(now);
-                headers.insert(MESH_DEADLINE, format_timeout(left));
+            let left = |at: std::time::Instant| format_timeout(at.saturating_duration_since(now));
+            let whole = deadline.exchange();
+            let whole = whole.filter(|_| is_grpc || headers.contains_key(&GRPC_TIMEOUT));
+            if let Some(at) = whole {
+                headers.insert(GRPC_TIMEOUT, left(at));
             }
-            if let Some(at) = deadline.exchange().filter(|_| is_grpc) {
-                let left = at.saturating_duration_since(now);
-                headers.insert(GRPC_TIMEOUT, format_timeout(left));
+            match deadline.head().filter(|at| whole != Some(*at)) {
+                Some(at) => drop(headers.insert(MESH_DEADLINE, left(at))),
+                // It would be what was left where the request came from.
+                None => drop(headers.remove(&MESH_DEADLINE)),
             }
         }
         self.inner.call(req)

@@ -8,11 +8,12 @@ use http_body_util::{
     channel::{Channel, Sender},
 };
 use mesh_timeout::{
-    BodyTimeoutLayer, BoxError, Deadline, Elapsed, Phase, ProgressBody, Route, TimedBody, Timeouts,
+    BodyTimeoutLayer, BoxError, Deadline, Elapsed, Fault, Phase, ProgressBody, Route, TimedBody,
+    Timeouts,
 };
 use std::{convert::Infallible, time::Duration};
 use tokio::time::{Instant, sleep};
-use tokio_test::{assert_pending, assert_ready_ok, task};
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower_test::mock;
 
 type Live = Channel<Bytes, Infallible>;
@@ -143,6 +144,47 @@ async fn the_routes_limits_and_the_callers_deadline_are_obeyed() {
         let error = it.body.frame().await.unwrap().unwrap_err();
         assert_eq!(phase(&error), expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_ends_with_its_exchange() {
+    let layer = BodyTimeoutLayer::per_route().with_exchange(100 * MS);
+    let mut it = begin(layer, |_| ()).await;
+    it.upload.send(data("a")).await.unwrap();
+    assert!(it.uploaded.frame().await.unwrap().is_ok());
+    let mut uploading = task::spawn(it.uploaded.frame());
+    assert_pending!(uploading.poll());
+    it.body.frame().await.unwrap().unwrap_err();
+    assert!(uploading.is_woken());
+    let error = assert_ready!(uploading.poll()).unwrap().unwrap_err();
+    assert_eq!(Fault::of(&*error), Some(Fault::Elapsed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_outlives_a_response_that_ends_early() {
+    let layer = BodyTimeoutLayer::per_route().with_exchange(100 * MS);
+    let mut it = begin(layer, |_| ()).await;
+    drop(it.sender);
+    assert!(it.body.frame().await.is_none());
+    drop(it.body);
+    it.upload.send(data("a")).await.unwrap();
+    assert!(it.uploaded.frame().await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_ends_when_there_is_no_response() {
+    let layer = BodyTimeoutLayer::per_route().with_exchange(100 * MS);
+    let (mut svc, mut handle) = mock::spawn_layer::<Req, Response<Live>, _>(layer);
+    assert_ready_ok!(svc.poll_ready());
+    let (_upload, body) = Channel::new(1);
+    let mut call = task::spawn(svc.call(Request::new(body)));
+    let (req, send) = handle.next_request().await.unwrap();
+    let mut uploaded = req.into_body();
+    let mut uploading = task::spawn(uploaded.frame());
+    assert_pending!(uploading.poll());
+    send.send_error("the endpoint is gone");
+    assert!(assert_ready!(call.poll()).is_err());
+    assert!(assert_ready!(uploading.poll()).unwrap().is_err());
 }
 
 #[tokio::test(start_paused = true)]

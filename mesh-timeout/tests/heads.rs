@@ -183,6 +183,39 @@ async fn the_next_hop_is_told_what_is_left() {
     }
 }
 
+/// The headers that state a time, in what is sent for `deadline` by somebody who said `said`.
+async fn stated(deadline: Deadline, said: &[(&'static str, &str)]) -> [Option<String>; 2] {
+    let (mut svc, mut handle) = mock::spawn_layer::<Req, (), _>(PropagateDeadlineLayer::new());
+    let builder = Request::builder();
+    let builder = said.iter().fold(builder, |b, (k, v)| b.header(*k, *v));
+    let mut req = builder.body(()).unwrap();
+    req.extensions_mut().insert(deadline);
+    assert_ready_ok!(svc.poll_ready());
+    let _call = task::spawn(svc.call(req));
+    let (req, _) = handle.next_request().await.unwrap();
+    ["grpc-timeout", "mesh-deadline"].map(|name| {
+        let value = req.headers().get(name);
+        value.map(|value| value.to_str().unwrap().to_owned())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_stated_once_and_nothing_stale_stays() {
+    let now = Instant::now().into_std();
+    let grpc = ("content-type", "application/grpc");
+    let whole = Deadline::default().with_exchange(now + 100 * MS);
+    let both = whole.with_head(now + 200 * MS);
+    let left = Some("100000u".to_owned());
+    for (deadline, said, expected) in [
+        (whole, &[grpc][..], [left.clone(), None]),
+        (both, &[grpc, ("mesh-deadline", "9S")], [left.clone(), None]),
+        (whole, &[("grpc-timeout", "9S")], [left.clone(), None]),
+        (whole, &[], [None, left.clone()]),
+    ] {
+        assert_eq!(stated(deadline, said).await, expected, "{said:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_limit_applied_here_is_announced_if_asked_for() {
     let layers = tower::ServiceBuilder::new()

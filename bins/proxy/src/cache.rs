@@ -18,6 +18,7 @@ use std::{
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinHandle},
+    time::{Instant, timeout_at},
 };
 use tower_service::Service;
 
@@ -153,8 +154,13 @@ impl<S> Entry<S> {
     }
 
     /// Sends `req` through the stack: at once, if it is known, so that the request is moved no
-    /// more often than it must be.
-    pub(crate) fn call<R>(self: &Arc<Self>, req: R) -> Calling<S, R>
+    /// more often than it must be. Only one that has to wait is asked `until` when that is worth
+    /// its while.
+    pub(crate) fn call<R>(
+        self: &Arc<Self>,
+        req: R,
+        until: impl FnOnce(&R) -> Option<Instant>,
+    ) -> Calling<S, R>
     where
         S: Service<R, Error = BoxError, Response: Send, Future: Send> + Send + 'static,
         R: Send + 'static,
@@ -167,14 +173,24 @@ impl<S> Entry<S> {
                 return Either::Left(stack.call(req));
             }
         }
-        Either::Right(self.clone().call_later(req).boxed())
+        let until = until(&req);
+        Either::Right(self.clone().call_later(req, until).boxed())
     }
 
-    async fn call_later<R>(self: Arc<Self>, req: R) -> Result<S::Response, BoxError>
+    async fn call_later<R>(
+        self: Arc<Self>,
+        req: R,
+        until: Option<Instant>,
+    ) -> Result<S::Response, BoxError>
     where
         S: Service<R, Error = BoxError>,
     {
-        let stack = self.stack().await?;
+        let stack = match until {
+            Some(until) => timeout_at(until, self.stack())
+                .await
+                .map_err(|_| TooLate)??,
+            None => self.stack().await?,
+        };
         let mut req = Some(req);
         // Layers that choose in `call` are always ready; if ever one is not, this waits its turn.
         let response = poll_fn(|cx| {
@@ -213,6 +229,22 @@ impl Error for Unresolved {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // No connection could be made.
         Some(&Fault::Refused)
+    }
+}
+
+/// The caller's deadline passed before it was known where its request goes.
+#[derive(Debug)]
+struct TooLate;
+
+impl fmt::Display for TooLate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the caller's deadline passed before the destination was known")
+    }
+}
+
+impl Error for TooLate {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&Fault::Elapsed)
     }
 }
 

@@ -17,7 +17,10 @@ use mesh_profile::{
 use mesh_retry::{ReplayBody, Retry, RetryLayer};
 use mesh_split::{Split, SplitHandle};
 use mesh_tap::{Tap, Tapped};
-use mesh_timeout::{Timeout, TimeoutLayer};
+use mesh_timeout::{
+    BodyTimeout, BodyTimeoutLayer, ProgressBody, PropagateDeadline, PropagateDeadlineLayer,
+    TimeoutLayer,
+};
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use tower::ServiceBuilder;
 
@@ -33,14 +36,16 @@ pub(crate) struct Workshop {
     pub(crate) announces: bool,
 }
 
-type Attempt = ReplayBody<Incoming>;
+type Attempt = ReplayBody<ProgressBody<Incoming>>;
 
 /// One endpoint of a leaf.
-type ToEndpoint = Tapped<Counted<Pool<Attempt>>>;
+type ToEndpoint = PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>;
+
+/// What is limited in time: all tries of a request.
+type Tries = Tapped<Retry<Counted<Split<Again<ToEndpoint>>>>>;
 
 /// The whole line below `find`, for one authority.
-pub(crate) type Stack =
-    Profiled<Counted<Timeout<Tapped<Retry<Counted<Split<Again<ToEndpoint>>>>>>>>;
+pub(crate) type Stack = Profiled<Counted<BodyTimeout<Tries>>>;
 
 /// The ends by which a stack is changed while it runs.
 pub(crate) struct Handles {
@@ -96,8 +101,9 @@ pub(crate) fn stack(
         .layer(ProfileLayer::watch(profile.clone()))
         // What the caller sees: once per request, retries included.
         .layer(stats.effective())
-        // One deadline, retries included.
-        .layer(TimeoutLayer::per_route())
+        // One deadline, retries included: the route's to the head of a response, the caller's to
+        // its last byte, if it says so.
+        .layer(BodyTimeoutLayer::per_route().with_head(TimeoutLayer::per_route()))
         // Shows what no attempt below will: a deadline that passed, no endpoint.
         .layer(workshop.tap.exchange().direction(Direction::Outbound))
         // Again, if the route may be and the budget allows.
@@ -242,6 +248,8 @@ impl Workshop {
         );
         let stats = held.stats.clone();
         ServiceBuilder::new()
+            // How long will the caller wait from now on?
+            .layer(PropagateDeadlineLayer::new())
             // Shows the attempt and where it went.
             .layer(
                 self.tap

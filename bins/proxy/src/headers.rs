@@ -4,6 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
 };
+use mesh_timeout::MESH_DEADLINE;
 
 /// The apex that the caller's proxy found, `fqdn:port`: the inbound side's route lookup.
 pub(crate) const CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-canonical");
@@ -17,15 +18,62 @@ const BETWEEN_PROXIES: &str = "l5d-";
 /// Said within the mesh: applications pass these on from the request that they serve.
 const WITHIN_MESH: &str = "mesh-";
 
+/// What there is among the headers of a request: one look at each name is cheaper than so many
+/// searches, and most find nothing.
+#[derive(Debug, Default)]
+struct Found {
+    hop_by_hop: bool,
+    between_proxies: bool,
+    within_mesh: bool,
+    deadline: bool,
+}
+
+impl Found {
+    fn among(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                name if is_hop_by_hop(name) => found.hop_by_hop = true,
+                "grpc-timeout" => found.deadline = true,
+                name if name.starts_with(WITHIN_MESH) => {
+                    found.within_mesh = true;
+                    found.deadline |= MESH_DEADLINE == *name;
+                }
+                name if name.starts_with(BETWEEN_PROXIES) => found.between_proxies = true,
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Removes from a request what ends here: the headers of its connection, and what its sender may
+/// not say, who is an application or, `outside`, nobody of the mesh. Whether it might state a
+/// deadline.
+pub(crate) fn strip_request(headers: &mut HeaderMap, outside: bool) -> bool {
+    let found = Found::among(headers);
+    if outside && (found.within_mesh || found.between_proxies) {
+        strip_prefixed(headers, &[BETWEEN_PROXIES, WITHIN_MESH]);
+    } else if found.between_proxies {
+        strip_application(headers);
+    }
+    if found.hop_by_hop {
+        strip_connection(headers);
+    }
+    found.deadline
+}
+
 /// Removes the headers of one connection (RFC 9110, 7.6.1), all but those of an upgrade and
 /// `te: trailers`, which gRPC needs.
 ///
 /// `Transfer-Encoding` goes, too: each connection frames messages for itself.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // One look at each name is cheaper than so many searches, and most find nothing.
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
+    if headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        strip_connection(headers);
     }
+}
+
+fn strip_connection(headers: &mut HeaderMap) {
     let upgrade = upgrade(headers);
     if headers.contains_key(CONNECTION) {
         strip_listed(headers);
@@ -53,9 +101,9 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+fn is_hop_by_hop(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
     )
 }
@@ -63,11 +111,6 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// Removes what an application may not say.
 pub(crate) fn strip_application(headers: &mut HeaderMap) {
     strip_prefixed(headers, &[BETWEEN_PROXIES]);
-}
-
-/// Removes what nobody outside the mesh may say.
-pub(crate) fn strip_outside(headers: &mut HeaderMap) {
-    strip_prefixed(headers, &[BETWEEN_PROXIES, WITHIN_MESH]);
 }
 
 fn strip_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
@@ -216,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_is_noticed_among_what_goes() {
+        for name in ["grpc-timeout", "mesh-deadline"] {
+            let said = [("te", "gzip"), (name, "1S"), ("l5d-x", ""), ("mesh-x", "")];
+            let mut map = headers(&said);
+            assert!(strip_request(&mut map, false));
+            assert_eq!(map, headers(&[(name, "1S"), ("mesh-x", "")]));
+        }
+    }
+
+    #[test]
     fn what_is_ours_is_not_believed_from_others() {
         let mut map = headers(&[
             ("l5d-dst-canonical", "a:1"),
@@ -223,10 +276,12 @@ mod tests {
             ("mesh-attempt", "2"),
             ("meshed", "kept"),
         ]);
-        strip_application(&mut map);
+        let mut response = map.clone();
+        strip_application(&mut response);
+        assert!(!strip_request(&mut map, false));
         let within = headers(&[("mesh-attempt", "2"), ("meshed", "kept")]);
-        assert_eq!(map, within);
-        strip_outside(&mut map);
+        assert_eq!((&map, &response), (&within, &within));
+        strip_request(&mut map, true);
         assert_eq!(map, headers(&[("meshed", "kept")]));
     }
 }

@@ -2,6 +2,7 @@ use crate::{
     admit,
     cache::{Cache, Entry},
     config::Limits,
+    deadline,
     discover::Discover,
     headers::{self, CANONICAL},
     pool::{Pool, Settings},
@@ -20,6 +21,9 @@ use mesh_profile::{
     stats::{Counted, Stats},
 };
 use mesh_tap::{Tap, Tapped};
+use mesh_timeout::{
+    AcceptDeadline, AcceptDeadlineLayer, PropagateDeadline, PropagateDeadlineLayer,
+};
 use std::{
     future::{pending, ready},
     net::SocketAddr,
@@ -48,9 +52,9 @@ pub(crate) struct Workshop {
 }
 
 /// The connections to the application, shared by all names it is called by.
-type App = Tapped<Counted<Pool<Incoming>>>;
+type App = PropagateDeadline<Tapped<Counted<Pool<Incoming>>>>;
 
-type Stack = Profiled<Counted<App>>;
+type Stack = Profiled<Counted<AcceptDeadline<App>>>;
 
 impl Inbound {
     /// The way to the application at `addr`.
@@ -60,6 +64,8 @@ impl Inbound {
             .endpoint(shop.worker, Direction::Inbound, None, addr, []);
         let stats = held.stats.clone();
         let app = ServiceBuilder::new()
+            // How long will the caller wait from now on?
+            .layer(PropagateDeadlineLayer::new())
             // Shows the request, whose it is and what came of it.
             .layer(
                 shop.tap
@@ -86,6 +92,9 @@ impl Inbound {
             .layer(ProfileLayer::watch(profile))
             // What the caller's proxy sees of each attempt.
             .layer(stats.effective())
+            // Does anybody still wait for it? If not, the application need not begin. To end it in
+            // time is the caller's business, too.
+            .layer(AcceptDeadlineLayer::again())
             // The application: see `new`.
             .service(self.app.clone())
     }
@@ -100,10 +109,16 @@ impl Inbound {
     + use<> {
         let asked = Asked::of(&req);
         match self.admit(conn, &mut req) {
-            Ok(entry) => Either::Left(entry.call(req).map(move |result| match result {
-                Ok(rsp) => answered(rsp),
-                Err(error) => respond::error(&error, asked),
-            })),
+            Ok(entry) => {
+                Either::Left(
+                    entry
+                        .call(req, deadline::until)
+                        .map(move |result| match result {
+                            Ok(rsp) => answered(rsp),
+                            Err(error) => respond::error(&error, asked),
+                        }),
+                )
+            }
             Err(error) => Either::Right(ready(respond::error(&error, asked)).boxed()),
         }
     }
@@ -118,8 +133,9 @@ impl Inbound {
         admit::coding(req)?;
         let named = admit::authority(req)?;
         let canonical = req.headers_mut().remove(CANONICAL);
-        headers::strip_application(req.headers_mut());
-        headers::strip_hop_by_hop(req.headers_mut());
+        if headers::strip_request(req.headers_mut(), false) {
+            deadline::note(req);
+        }
         if self.shop.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());

@@ -40,6 +40,7 @@ mod capture;
 mod carry;
 mod config;
 mod connections;
+mod deadline;
 mod destination;
 mod detect;
 mod discover;

@@ -2,6 +2,7 @@ use crate::{
     admit::{self, refuse},
     cache::{Cache, Entry},
     config::{Limits, Role},
+    deadline,
     destination::{self, Stack, Workshop},
     discover::Discover,
     headers,
@@ -83,10 +84,16 @@ impl Outbound {
         }
         // Errors from below become 502, 503 and 504.
         match self.admit(conn, role, &mut req) {
-            Ok(entry) => Either::Right(entry.call(req).map(move |result| match result {
-                Ok(rsp) => answered(rsp, asked),
-                Err(error) => respond::error(&error, asked),
-            })),
+            Ok(entry) => {
+                Either::Right(
+                    entry
+                        .call(req, deadline::until)
+                        .map(move |result| match result {
+                            Ok(rsp) => answered(rsp, asked),
+                            Err(error) => respond::error(&error, asked),
+                        }),
+                )
+            }
             Err(error) => Either::Left(ready(respond::error(&error, asked)).boxed()),
         }
     }
@@ -100,11 +107,10 @@ impl Outbound {
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         admit::size(req, &self.limits)?;
         admit::coding(req)?;
-        match role {
-            Role::Gateway(_) | Role::Forward => headers::strip_outside(req.headers_mut()),
-            _ => headers::strip_application(req.headers_mut()),
+        let outside = matches!(role, Role::Gateway(_) | Role::Forward);
+        if headers::strip_request(req.headers_mut(), outside) {
+            deadline::note(req);
         }
-        headers::strip_hop_by_hop(req.headers_mut());
         if self.workshop.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
@@ -333,7 +339,7 @@ fn answered<B>(mut rsp: Response<B>, asked: Asked) -> Response<ResponseBody<B>> 
         let close = HeaderValue::from_static("close");
         rsp.headers_mut().insert(CONNECTION, close);
     }
-    rsp.map(|body| ResponseBody::Stream { body })
+    respond::stream(rsp, asked)
 }
 
 async fn becomes_known(watch: &mut Watch<Destination>) -> Arc<Destination> {

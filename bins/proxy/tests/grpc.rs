@@ -8,7 +8,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use mesh_profile::ProfileSpec;
 use mesh_proxy::Role;
-use std::convert::Infallible;
+use mesh_timeout::parse_timeout;
+use std::{convert::Infallible, time::Duration};
 use support::*;
 
 /// What gRPC's own libraries take as one message, if nothing else is said.
@@ -73,17 +74,35 @@ async fn a_large_message_passes_both_ways() {
 }
 
 #[tokio::test]
-async fn the_deadline_of_a_call_reaches_the_server_as_it_was_set() {
+async fn the_server_learns_what_is_left_of_the_deadline_of_a_call() {
     let server = echo().await;
     let (_inbound, outbound) = sidecars(&server);
     let mut client = Client::http2(outbound.addr()).await;
-    for deadline in ["1H", "4999m", "99999999u", "not a deadline"] {
+    for deadline in ["1H", "49999m", "99999999u"] {
         let mut call = call(1);
         let value = HeaderValue::from_static(deadline);
         call.headers_mut().insert("grpc-timeout", value);
+        let begun = tokio::time::Instant::now();
         assert_eq!(client.send(call).await.unwrap().status, 200);
-        let seen = server.seen().pop().unwrap();
-        assert_eq!(seen.headers["grpc-timeout"], deadline);
-        assert_eq!(seen.headers.get_all("grpc-timeout").iter().count(), 1);
+        let seen = server.seen().pop().unwrap().headers;
+        assert_eq!(seen.get_all("grpc-timeout").iter().count(), 1);
+        assert!(!seen.contains_key("mesh-deadline"));
+        let left = parse_timeout(seen["grpc-timeout"].to_str().unwrap()).unwrap();
+        let stated = parse_timeout(deadline).unwrap();
+        // Eight digits hold what is left of an hour to the millisecond.
+        let least = stated - begun.elapsed() - Duration::from_millis(2);
+        assert!(least <= left && left < stated, "{left:?} of {deadline}");
     }
+}
+
+#[tokio::test]
+async fn a_deadline_that_says_nothing_is_passed_on_as_it_is() {
+    let server = echo().await;
+    let (_inbound, outbound) = sidecars(&server);
+    let mut client = Client::http2(outbound.addr()).await;
+    let mut call = call(1);
+    let value = HeaderValue::from_static("not a deadline");
+    call.headers_mut().insert("grpc-timeout", value.clone());
+    assert_eq!(client.send(call).await.unwrap().status, 200);
+    assert_eq!(server.seen()[0].headers["grpc-timeout"], value);
 }

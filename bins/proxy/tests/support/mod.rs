@@ -81,7 +81,7 @@ impl Running {
         Self::run(Proxy::bind(config).unwrap().with_discover(discover))
     }
 
-    fn run(proxy: Proxy) -> Self {
+    pub fn run(proxy: Proxy) -> Self {
         let (addrs, admin) = (proxy.addrs(), proxy.admin_addr());
         let (ask, shutdown) = Shutdown::channel();
         let own = ask.clone();
