@@ -9,6 +9,7 @@ mod libraries;
 mod packages;
 mod process;
 mod protocols;
+mod skips;
 mod soak;
 mod test;
 mod tool;

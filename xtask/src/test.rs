@@ -1,6 +1,6 @@
 //! What every change must pass, fastest first.
 
-use crate::{fuzz, instructions, libraries, packages, protocols, soak, tool};
+use crate::{fuzz, instructions, libraries, packages, protocols, skips, soak, tool};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
@@ -9,6 +9,14 @@ use std::{
 
 /// Runs all steps, or `only` one.
 pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
+    skips::forget()?;
+    let result = steps(only);
+    // Of a run that failed, too: what was skipped may be why.
+    skips::list();
+    result
+}
+
+fn steps(only: Option<&str>) -> anyhow::Result<()> {
     let mut took = Vec::new();
     let mut step = |name: &'static str, work: &dyn Fn() -> anyhow::Result<()>| {
         if only.is_some_and(|only| only != name) {
@@ -149,6 +157,7 @@ fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<
     let status = Command::new(env!("CARGO"))
         .args(arguments)
         .envs(environment.iter().copied())
+        .env(mesh_skips::FILE, skips::file())
         .status()?;
     if status.success() {
         Ok(())

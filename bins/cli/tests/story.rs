@@ -24,7 +24,7 @@ fn the_debugging_lab_holds_with_our_documents() {
 fn the_debugging_lab_holds_with_the_workshops_documents() {
     let shared = root().join("../shared/data/openapi");
     if !shared.is_dir() {
-        eprintln!("SKIPPED: {} is not there", shared.display());
+        mesh_skips::skip(format_args!("{} is not there", shared.display()));
         return;
     }
     tell(|service| shared.join(format!("booksapp-{service}.swagger.yaml")));

@@ -167,7 +167,7 @@ fn a_replaced_replica_gets_a_network_of_its_own_and_a_killed_mesh_leaves_none() 
 #[test]
 fn without_root_it_says_what_it_needs() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can become somebody else");
+        mesh_skips::skip("only root can become somebody else");
         return;
     }
     // In the program's folder, others might not be allowed to look.
@@ -217,14 +217,14 @@ fn families() -> Option<Vec<&'static str>> {
         status.is_ok_and(|status| status.success())
     };
     if !rustix::process::geteuid().is_root() || !can("iptables") {
-        eprintln!("SKIPPED: needs root, iptables and a kernel that translates addresses");
+        mesh_skips::skip("needs root, iptables and a kernel that translates addresses");
         return None;
     }
     let mut families = vec!["v4"];
     if fs::exists("/proc/net/if_inet6").unwrap_or(false) && can("ip6tables") {
         families.push("v6");
     } else {
-        eprintln!("SKIPPED: IPv6, which this machine does not redirect");
+        mesh_skips::skip("IPv6, which this machine does not redirect");
     }
     Some(families)
 }

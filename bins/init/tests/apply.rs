@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 /// Whether this machine can; says so if not.
+#[track_caller]
 fn can(iptables: &str) -> bool {
     let check = [
         iptables, "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-j", "REDIRECT",
@@ -10,7 +11,9 @@ fn can(iptables: &str) -> bool {
     let status = Command::new("unshare").arg("--net").args(check).output();
     let can = status.is_ok_and(|output| output.status.success());
     if !can {
-        eprintln!("SKIPPED: needs root, {iptables} and a kernel that translates addresses");
+        mesh_skips::skip(format_args!(
+            "needs root, {iptables} and a kernel that translates addresses"
+        ));
     }
     can
 }
@@ -71,7 +74,7 @@ fn applied_again_nothing_changes_and_other_rules_stay() {
 fn without_the_right_to_it_says_so() {
     let is_root = Command::new("id").arg("-u").output();
     if !is_root.is_ok_and(|output| output.stdout == b"0\n") {
-        eprintln!("SKIPPED: only root can give a right away");
+        mesh_skips::skip("only root can give a right away");
         return;
     }
     let output = Command::new("setpriv")

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 /// A real document beside the repository, if it is there.
+#[track_caller]
 pub(crate) fn shared(name: &str) -> Option<String> {
     let path: PathBuf = [
         env!("CARGO_MANIFEST_DIR"),
@@ -12,7 +13,7 @@ pub(crate) fn shared(name: &str) -> Option<String> {
     .iter()
     .collect();
     if !path.exists() {
-        eprintln!("SKIPPED: {} is not there", path.display());
+        mesh_skips::skip(format_args!("{} is not there", path.display()));
         return None;
     }
     if name.ends_with(".gz") {
