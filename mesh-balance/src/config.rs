@@ -1,3 +1,4 @@
+use crate::Observer;
 use std::time::Duration;
 
 /// The settings of a [`Balance`](crate::Balance); the default needs no change.
@@ -12,6 +13,8 @@ pub struct Config {
     pub max_waiting: usize,
     /// When an endpoint is left out for failing; `None` is never.
     pub ejection: Option<Ejection>,
+    /// Who is told of endpoints that are left out, and of those that serve again.
+    pub observer: Option<Observer>,
     /// How long an endpoint that joins others takes to reach its full share; zero is no time.
     /// Default 10 s.
     pub slow_start: Duration,
@@ -30,6 +33,7 @@ impl Default for Config {
             fail_fast: Duration::from_secs(3),
             max_waiting: 4_096,
             ejection: Some(Ejection::default()),
+            observer: None,
             slow_start: Duration::from_secs(10),
             subset: None,
             seed: None,

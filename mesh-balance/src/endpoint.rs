@@ -2,6 +2,7 @@ use crate::{
     config::Config,
     eject::Breaker,
     load::{Load, Nanos, START},
+    observer::Change,
     random::Random,
 };
 use mesh_core::{Class, Moment};
@@ -71,6 +72,12 @@ impl Core {
     fn nanos(&self, now: std::time::Instant) -> Nanos {
         let elapsed = now.saturating_duration_since(self.epoch);
         elapsed.as_secs() * 1_000_000_000 + Nanos::from(elapsed.subsec_nanos())
+    }
+
+    fn tell(&self, change: Change) {
+        if let Some(observer) = &self.config.observer {
+            observer.tell(change);
+        }
     }
 
     /// Takes one more endpoint out, unless it is the last that is in.
@@ -162,12 +169,17 @@ impl Record {
             return;
         };
         let mut breaker = self.breaker();
-        if breaker.success(ejection, probe) {
+        let readmitted = breaker.success(ejection, probe);
+        if readmitted {
             self.ejected.store(false, Relaxed);
             self.core.ejected.fetch_sub(1, SeqCst);
             self.load.forgive(self.core.now());
         }
         self.troubled.store(!breaker.is_clear(), Relaxed);
+        drop(breaker);
+        if readmitted {
+            self.core.tell(Change::Readmitted { addr: self.addr });
+        }
     }
 
     fn failure(&self, now: Nanos, probe: bool) {
@@ -179,9 +191,16 @@ impl Record {
         let mut breaker = self.breaker();
         self.troubled.store(true, Relaxed);
         let until = breaker.failure(now, ejection, jitter, probe, || self.core.may_eject());
-        if let Some(until) = until {
-            self.ejected.store(true, Relaxed);
-            self.core.next_probe.fetch_min(until, SeqCst);
+        let Some(until) = until else {
+            return;
+        };
+        let was_ejected = self.ejected.swap(true, Relaxed);
+        self.core.next_probe.fetch_min(until, SeqCst);
+        drop(breaker);
+        if !was_ejected {
+            let pause = Duration::from_nanos(until.saturating_sub(now));
+            let addr = self.addr;
+            self.core.tell(Change::Ejected { addr, pause });
         }
     }
 

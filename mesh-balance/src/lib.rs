@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 mod future;
 mod load;
+mod observer;
 mod pick;
 mod random;
 mod watch;
@@ -20,6 +21,7 @@ pub use self::{
     endpoint::EndpointStatus,
     error::NoEndpoint,
     future::ResponseFuture,
+    observer::{Change, Observer},
     watch::BalanceHandle,
 };
 pub use mesh_core::{Attempt, BoxError, Fault, Route};

@@ -3,8 +3,12 @@
 mod support;
 
 use http_body_util::BodyExt;
-use mesh_balance::{Attempt, Balance, Config, Ejection};
-use std::{net::SocketAddr, time::Duration};
+use mesh_balance::{Attempt, Balance, Change, Config, Ejection, Observer};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use support::{Does, Endpoint, World, addr, get, ok};
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
@@ -138,6 +142,33 @@ async fn endpoints_that_are_all_ejected_serve_until_one_recovers() {
     offer(&balance, 100, 10 * SECOND).await;
     let recovered = &balance.endpoints()[0];
     assert!(!recovered.ejected && recovered.failure_ratio < 0.01);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_once_of_each_that_goes_and_comes_back() {
+    let world = World::of([ok(1), Does::Refuses]);
+    let told = Arc::<Mutex<Vec<Change>>>::default();
+    let log = told.clone();
+    let observer = Observer::new(move |change| log.lock().unwrap().push(change));
+    let config = Config {
+        observer: Some(observer),
+        ..eager()
+    };
+    let balance = balance(&world, 2, &config);
+    // Long enough for some probes to fail.
+    offer(&balance, 200, 20 * SECOND).await;
+    assert!(world.take_calls(2)[1] > 2);
+    let all = std::mem::take(&mut *told.lock().unwrap());
+    let [Change::Ejected { addr: gone, pause }] = all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(gone, addr(1));
+    assert!((SECOND..SECOND * 3 / 2).contains(&pause), "{pause:?}");
+
+    world.tell(1, ok(1));
+    offer(&balance, 200, 10 * SECOND).await;
+    let all = std::mem::take(&mut *told.lock().unwrap());
+    assert_eq!(all, [Change::Readmitted { addr: addr(1) }]);
 }
 
 #[tokio::test(start_paused = true)]

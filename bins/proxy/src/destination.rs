@@ -1,6 +1,7 @@
 use crate::{
     again::Again,
     config::Limits,
+    ejections::Ejections,
     joint::Joint,
     pool::{Pool, Settings},
     registry::{Held, Registry, Statuses},
@@ -31,6 +32,7 @@ pub(crate) struct Workshop {
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,
     pub(crate) connections: Arc<Settings>,
+    pub(crate) ejections: Ejections,
     pub(crate) limits: Limits,
     /// Whether endpoints of the mesh have a proxy of ours, which wants to know the destination.
     pub(crate) announces: bool,
@@ -182,7 +184,10 @@ impl Handles {
             .leaves
             .entry(leaf.authority.clone())
             .or_insert_with(|| {
-                let balance = Balance::<ToEndpoint>::with(workshop.balance());
+                let balance = Balance::<ToEndpoint>::with(mesh_balance::Config {
+                    observer: Some(workshop.ejections.of(&leaf.authority)),
+                    ..workshop.balance()
+                });
                 let asked = balance.clone();
                 let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
                 workshop.registry.leaf(&leaf.authority, &statuses);
@@ -285,6 +290,7 @@ mod tests {
             registry: registry.clone(),
             tap: Tap::new(),
             connections: Arc::new(Settings::new(&limits, meter)),
+            ejections: Ejections::new(0),
             limits,
             announces: false,
         }

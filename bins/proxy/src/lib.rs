@@ -45,6 +45,7 @@ mod destination;
 mod detect;
 mod discover;
 mod drain;
+mod ejections;
 mod entrance;
 mod headers;
 mod inbound;
