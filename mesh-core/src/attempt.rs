@@ -1,3 +1,4 @@
+use crate::KeptHead;
 use http::Request;
 use std::{
     fmt,
@@ -11,10 +12,19 @@ use std::{
 /// again. A balancer notes the endpoint it chose and avoids those already tried. Clones share
 /// what they remember, so the retry layer learns it even from an attempt that failed, and whoever
 /// watched the last attempt learns why no other followed.
+///
+/// The head of the original request that the retry layer keeps goes along, too: a connection pool
+/// that sends once more what provably never arrived need not keep another.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     number: u32,
-    tried: Arc<Mutex<Tried>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    tried: Mutex<Tried>,
+    head: Option<KeptHead>,
 }
 
 /// Endpoints, oldest first. Most requests are sent once, and one address needs no list.
@@ -31,9 +41,19 @@ impl Attempt {
 
     /// The original request: the first attempt.
     pub fn first() -> Self {
+        Self::with(None)
+    }
+
+    /// The first attempt of a request whose head is kept for further ones.
+    pub fn keeping(head: KeptHead) -> Self {
+        Self::with(Some(head))
+    }
+
+    fn with(head: Option<KeptHead>) -> Self {
+        let tried = Mutex::default();
         Self {
             number: 1,
-            tried: Arc::default(),
+            shared: Arc::new(Shared { tried, head }),
         }
     }
 
@@ -42,7 +62,7 @@ impl Attempt {
     pub fn next(&self) -> Self {
         Self {
             number: self.number.saturating_add(1),
-            tried: self.tried.clone(),
+            shared: self.shared.clone(),
         }
     }
 
@@ -59,6 +79,12 @@ impl Attempt {
     /// Whether this is not the original request.
     pub fn is_retry(&self) -> bool {
         self.number > 1
+    }
+
+    /// The head that is kept: that of the original request, as it left the retry layer. What layers
+    /// in between have changed is not in it, nor what a retry says of itself.
+    pub fn kept(&self) -> Option<&KeptHead> {
+        self.shared.head.as_ref()
     }
 
     /// Notes that this attempt went to `endpoint`.
@@ -93,7 +119,10 @@ impl Attempt {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tried> {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .tried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

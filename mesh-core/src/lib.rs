@@ -6,6 +6,7 @@ mod budget;
 mod class;
 mod conn;
 mod fault;
+mod kept;
 mod moment;
 mod route;
 
@@ -15,6 +16,7 @@ pub use self::{
     class::{Class, Classify, DefaultClassify, End, Head},
     conn::{Conn, Direction},
     fault::{BoxError, Fault},
+    kept::KeptHead,
     moment::Moment,
     route::{Backoff, Retries, Route, Timeouts},
 };

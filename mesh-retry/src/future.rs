@@ -1,14 +1,13 @@
 use crate::{
     Inspect, PeekBody, ReplayBody,
     backoff::{Ask, MESH_ATTEMPT, MESH_NO_RETRY},
-    head::Kept,
     inspect::is_retryable,
     layer::Config,
     peek::First,
     replay::Original,
     verdict::Verdict,
 };
-use http::{HeaderValue, Request, Response};
+use http::{Extensions, HeaderValue, Request, Response};
 use http_body::Body;
 use mesh_core::{Attempt, Class, Classify, DefaultClassify, End, Fault, Head, RetrySkipped, Route};
 use pin_project_lite::pin_project;
@@ -59,8 +58,8 @@ pub(crate) struct Exchange<S, I, B, RB: Body> {
     /// Attempts made by somebody above, before this request came here.
     pub(crate) earlier: u32,
     pub(crate) retries_left: Option<u32>,
-    /// `None` once it is certain that no further attempt is made.
-    pub(crate) head: Option<Kept>,
+    /// What further attempts get beside their route.
+    pub(crate) extensions: Extensions,
     pub(crate) original: Original<B>,
     pub(crate) step: Step<RB>,
 }
@@ -266,12 +265,10 @@ where
     fn next_request(&mut self) -> Request<ReplayBody<B>> {
         self.attempt = self.attempt.next();
         self.retries_left = self.retries_left.map(|left| left.saturating_sub(1));
-        let head = self.head.as_ref().map(Kept::to_parts);
-        let head = head.expect("a request without its head is never granted a retry");
-        if self.retries_left == Some(0) {
-            self.head = None;
-        }
-        let mut req = Request::from_parts(head, self.original.replay());
+        let kept = self.attempt.kept();
+        let kept = kept.expect("a request without its head is never granted a retry");
+        let mut req = kept.to_request().map(|()| self.original.replay());
+        *req.extensions_mut() = self.extensions.clone();
         let number = self.earlier.saturating_add(self.attempt.number());
         // There is no room only in a head that is as large as can be.
         let _ = req.headers_mut().try_insert(MESH_ATTEMPT, number.into());

@@ -1,7 +1,7 @@
 //! What a retry layer looks at in a request's head, and what it keeps of it.
 
 use crate::backoff::MESH_ATTEMPT_NAME;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
+use http::{Extensions, HeaderMap};
 use mesh_core::Route;
 
 /// What a request's headers say of retries, found in one pass over all of them: to look up each
@@ -46,97 +46,32 @@ impl Said {
     }
 }
 
-/// A request's head, as a list: it is kept for every request that may be retried, and made a
-/// head again for the few that are. The index of a [`HeaderMap`] is not worth a copy until then.
-pub(crate) struct Kept {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    extensions: Extensions,
-}
-
-impl Kept {
-    /// A copy of `parts`, without the route if that is the one extension.
-    ///
-    /// A copy of extensions is three allocations or more, and the route is known apart: the next
-    /// attempt gets it back. A profile's requests carry nothing else as a rule.
-    pub(crate) fn of(parts: &request::Parts) -> Self {
-        let only_route = parts.extensions.len() == 1 && parts.extensions.get::<Route>().is_some();
-        let mut headers = Vec::with_capacity(parts.headers.len());
-        headers.extend(parts.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
-        Self {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            version: parts.version,
-            headers,
-            extensions: if only_route {
-                Extensions::new()
-            } else {
-                parts.extensions.clone()
-            },
-        }
-    }
-
-    /// The head again; the values of one name in the order they had.
-    pub(crate) fn to_parts(&self) -> request::Parts {
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = self.method.clone();
-        parts.uri = self.uri.clone();
-        parts.version = self.version;
-        // Room for one more, which says that it is a retry. There were as many in a map before,
-        // so they fit; only the room for all of them as names may not, where many share one.
-        let _ = parts.headers.try_reserve(self.headers.len() + 1);
-        for (name, value) in &self.headers {
-            let _ = parts.headers.try_append(name.clone(), value.clone());
-        }
-        parts.extensions = self.extensions.clone();
-        parts
+/// What further attempts get of the extensions of the first: a copy, but of the route if that is
+/// the only one.
+///
+/// A copy of extensions is three allocations or more, and the route is known apart: the next
+/// attempt gets it back. A profile's requests carry nothing else as a rule.
+pub(crate) fn kept_extensions(extensions: &Extensions) -> Extensions {
+    match extensions.len() == 1 && extensions.get::<Route>().is_some() {
+        true => Extensions::new(),
+        false => extensions.clone(),
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use http::Request;
-
-    #[test]
-    fn a_head_that_was_kept_is_the_same_again() {
-        let req = Request::put("http://host/path?query")
-            .version(Version::HTTP_2)
-            .header("a", "1")
-            .header("cookie", "x")
-            .header("b", "2")
-            .header("cookie", "y")
-            .extension(Route::new("r"))
-            .extension(7_u8);
-        let (parts, ()) = req.body(()).unwrap().into_parts();
-        let again = Kept::of(&parts).to_parts();
-        assert_eq!(again.method, parts.method);
-        assert_eq!(again.uri, parts.uri);
-        assert_eq!(again.version, parts.version);
-        assert_eq!(again.headers, parts.headers);
-        let cookies: Vec<_> = again.headers.get_all("cookie").iter().collect();
-        assert_eq!(cookies, ["x", "y"]);
-        assert_eq!(again.extensions.get(), Some(&7_u8));
-        assert!(again.extensions.get::<Route>().is_some());
-    }
-
-    #[test]
-    fn as_many_values_as_a_map_holds_are_kept() {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        for number in 0..30_000_u32 {
-            parts.headers.append("cookie", number.into());
-        }
-        assert_eq!(Kept::of(&parts).to_parts().headers, parts.headers);
-    }
+    use http::HeaderValue;
 
     #[test]
     fn the_route_alone_is_not_kept() {
-        let mut req = Request::new(());
-        req.extensions_mut().insert(Route::new("r"));
-        let (parts, ()) = req.into_parts();
-        assert!(Kept::of(&parts).to_parts().extensions.is_empty());
+        let mut extensions = Extensions::new();
+        extensions.insert(Route::new("r"));
+        assert!(kept_extensions(&extensions).is_empty());
+        extensions.insert(7_u8);
+        let kept = kept_extensions(&extensions);
+        assert_eq!(kept.get(), Some(&7_u8));
+        assert!(kept.get::<Route>().is_some());
     }
 
     #[test]

@@ -1,13 +1,13 @@
 use crate::{
     DefaultInspect, Inspect, PeekBody, ReplayBody, ResponseFuture,
     future::{Exchange, Step},
-    head::{Kept, Said},
+    head::{Said, kept_extensions},
     layer::Config,
     replay::Original,
 };
-use http::{HeaderMap, Method, Request, Response, header::CONTENT_LENGTH};
+use http::{Extensions, HeaderMap, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
-use mesh_core::{Attempt, Moment, Route};
+use mesh_core::{Attempt, KeptHead, Moment, Route};
 use std::{
     mem,
     sync::Arc,
@@ -89,11 +89,15 @@ where
             let length = || content_length(&parts.headers);
             ReplayBody::keep(body, length, config.max_body, config.max_memory)
         };
-        let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
-        let kept = (!is_final).then(|| Kept::of(&parts));
-
-        let attempt = Attempt::first();
         let mut req = Request::from_parts(parts, body);
+        let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
+        let (attempt, extensions) = match is_final {
+            true => (Attempt::first(), Extensions::new()),
+            false => (
+                Attempt::keeping(KeptHead::of(&req)),
+                kept_extensions(req.extensions()),
+            ),
+        };
         req.extensions_mut().insert(attempt.clone());
 
         // The service that was polled is called; its clone waits for the next attempt.
@@ -110,7 +114,7 @@ where
             attempt,
             earlier,
             retries_left,
-            head: kept,
+            extensions,
             original,
             step: Step::Call,
         };

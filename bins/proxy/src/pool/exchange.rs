@@ -87,6 +87,7 @@ where
     // A proxy at the other end may say that nobody has seen the request.
     let spare = (uploaded.was_empty() && (idempotent || pool.canonical.is_some()))
         .then(|| Spare::of(&mut req));
+    pool.prepare(&mut req);
     Exchange {
         answer: conn.send(req),
         sent: Some(Sent {

@@ -60,8 +60,7 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn send_http1(self: Arc<Self>, mut req: Request<B>) -> Sending<B> {
-        to_origin_form(&mut req);
+    pub(super) fn send_http1(self: Arc<Self>, req: Request<B>) -> Sending<B> {
         if req.headers().contains_key(UPGRADE) {
             return Box::pin(self.send_upgrade(req).map_err(Into::into));
         }
@@ -121,6 +120,7 @@ where
         mut req: Request<B>,
     ) -> Result<Response<Body<B>>, SendError> {
         let caller = hyper::upgrade::on(&mut req);
+        self.prepare(&mut req);
         let mut conn = self.open(true).await?;
         conn.detach();
         let (parts, body) = req.into_parts();
@@ -142,6 +142,12 @@ where
         }
         let lease = Lease { conn, pool: self };
         Ok(rsp.map(|body| Body::new(body, Some(lease))))
+    }
+
+    /// Makes of the request as it came what is sent.
+    pub(super) fn prepare<B2>(&self, req: &mut Request<B2>) {
+        self.announce(req);
+        to_origin_form(req);
     }
 
     async fn open(&self, upgrades: bool) -> Result<Conn<B>, SendError> {

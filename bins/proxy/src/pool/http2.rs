@@ -26,7 +26,6 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn send_http2(self: Arc<Self>, mut req: Request<B>) -> Sending<B> {
-        self.to_absolute_form(&mut req);
         let idempotent = is_idempotent(req.method());
         // A retry layer looks after these.
         let retryable = Route::of(&req).is_some_and(Route::is_retryable);
@@ -51,6 +50,8 @@ where
                     Upload::kept(body, &mut parts.extensions, self.settings.kept_bytes);
                 let mut sent = Request::from_parts(parts, body);
                 let spare = Spare::of(&mut sent);
+                self.announce(&mut sent);
+                self.to_absolute_form(&mut sent);
                 let mut error = match sender.try_send_request(sent).await {
                     Ok(rsp) => {
                         let mut rsp = rsp.map(|body| Body::new(body, None));

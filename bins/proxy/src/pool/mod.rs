@@ -126,6 +126,13 @@ impl<B> Inner<B> {
             .map(TokioIo::new)
     }
 
+    /// Tells the peer's proxy which destination the request is for.
+    fn announce<B2>(&self, req: &mut Request<B2>) {
+        if let Some(canonical) = &self.canonical {
+            req.headers_mut().insert(CANONICAL, canonical.clone());
+        }
+    }
+
     /// Whether the peer's proxy says that its application cannot be reached, so that nobody has
     /// seen the request, or that the request was lost there, and may be sent again. It is believed
     /// because a proxy lets no application say so.
@@ -149,7 +156,7 @@ impl<B> Inner<B> {
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     {
         let lost = refusal == Fault::Reset;
-        if lost && !(is_idempotent(&spare.method) && uploaded.was_empty()) {
+        if lost && !(is_idempotent(spare.method()) && uploaded.was_empty()) {
             return;
         }
         if let Some(req) = uploaded.unsent(spare.into_request(Upload::empty())) {
@@ -189,11 +196,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut req: Request<B>) -> Self::Future {
+    fn call(&mut self, req: Request<B>) -> Self::Future {
         let pool = self.0.clone();
-        if let Some(canonical) = &pool.canonical {
-            req.headers_mut().insert(CANONICAL, canonical.clone());
-        }
         match req.version() {
             Version::HTTP_2 => pool.send_http2(req),
             _ => pool.send_http1(req),

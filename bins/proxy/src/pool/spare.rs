@@ -1,39 +1,58 @@
 //! Requests that can be sent again: what is kept of one until it has arrived, and what comes back.
 
-use http::{Method, Request, Response, Version};
+use http::{Extensions, Method, Request, Response};
+use mesh_core::{Attempt, KeptHead};
+use mesh_timeout::Deadline;
 use std::{
+    mem,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The head of a request without a body, kept until it is known to have arrived.
+/// A request without a body as it came to the pool, kept until it is known to have arrived.
 pub(super) struct Spare {
-    pub(super) method: Method,
-    uri: http::Uri,
-    version: Version,
-    headers: http::HeaderMap,
-    extensions: http::Extensions,
+    /// Its head, unless a retry layer keeps that: it then is with the attempt in the extensions.
+    own: Option<Box<KeptHead>>,
+    extensions: Extensions,
+}
+
+/// The head of a request with these extensions that a retry layer keeps.
+///
+/// It is of use only while what is sent is what was kept: a retry says in its head that it is one,
+/// and where there is a deadline, a layer in between states what is left of it.
+fn lent(extensions: &Extensions) -> Option<&KeptHead> {
+    let attempt = extensions.get::<Attempt>()?;
+    let is_changed = attempt.is_retry() || extensions.get::<Deadline>().is_some();
+    attempt.kept().filter(|_| !is_changed)
 }
 
 impl Spare {
     /// Takes the extensions along: they mean nothing to hyper.
     pub(super) fn of<B>(req: &mut Request<B>) -> Self {
+        let lent = lent(req.extensions());
+        debug_assert!(
+            lent.is_none_or(|head| *head == KeptHead::of(req)),
+            "a head was changed"
+        );
+        let own = lent.is_none().then(|| Box::new(KeptHead::of(req)));
         Self {
-            method: req.method().clone(),
-            uri: req.uri().clone(),
-            version: req.version(),
-            headers: req.headers().clone(),
-            extensions: std::mem::take(req.extensions_mut()),
+            own,
+            extensions: mem::take(req.extensions_mut()),
         }
+    }
+
+    fn head(&self) -> &KeptHead {
+        let head = self.own.as_deref().or_else(|| lent(&self.extensions));
+        head.expect("what is not lent is our own")
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        self.head().method()
     }
 
     /// The request again, with the body that hyper did not need to read.
     pub(super) fn into_request<B>(self, body: B) -> Request<B> {
-        let mut req = Request::new(body);
-        *req.method_mut() = self.method;
-        *req.uri_mut() = self.uri;
-        *req.version_mut() = self.version;
-        *req.headers_mut() = self.headers;
+        let mut req = self.head().to_request().map(|()| body);
         *req.extensions_mut() = self.extensions;
         req
     }

@@ -25,7 +25,8 @@ impl Recorder {
         Self::answering(|_| OK.to_vec()).await
     }
 
-    /// `answer` is given the number of the request, from 0.
+    /// `answer` is given the number of the request, from 0. An empty one is the end of the
+    /// connection.
     pub(crate) async fn answering(
         answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
@@ -109,7 +110,11 @@ async fn converse(
     loop {
         while let Some(length) = whole(&unread) {
             unread.drain(..length);
-            socket.write_all(&answer()).await?;
+            let answer = answer();
+            if answer.is_empty() {
+                return Ok(());
+            }
+            socket.write_all(&answer).await?;
         }
         let before = unread.len();
         if socket.read_buf(&mut unread).await? == 0 {
