@@ -278,7 +278,7 @@ fn tap_labels(endpoint: &Endpoint) -> Arc<[(String, String)]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::Peer;
+    use crate::{registry::Peer, transport::Turn};
     use std::time::Duration;
     use tokio::time::Instant;
 
@@ -289,7 +289,7 @@ mod tests {
             worker: 0,
             registry: registry.clone(),
             tap: Tap::new(),
-            connections: Arc::new(Settings::new(&limits, meter)),
+            connections: Arc::new(Settings::new(&limits, meter, Turn::start())),
             ejections: Ejections::new(0),
             limits,
             announces: false,

@@ -18,7 +18,7 @@ use crate::{
     serve::Server,
     silence::First,
     tls::Tls,
-    transport::{Io, Meter},
+    transport::{Io, Meter, Turn},
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -68,6 +68,8 @@ pub(crate) struct Worker {
     outer: [Arc<Meter>; 2],
     connections: Arc<Connections>,
     server: Server,
+    /// When responses are written, and requests.
+    turn: Arc<Turn>,
     pub(crate) opaque_ports: Arc<[u16]>,
     pub(crate) silence: Duration,
     pub(crate) detect: Duration,
@@ -156,11 +158,13 @@ impl Worker {
         let Common {
             limits, registry, ..
         } = common;
+        let turn = Turn::start();
         let settings = |direction| {
             let meter = registry.meter(direction, Peer::Destination);
+            let turn = turn.clone();
             let settings = Arc::new(match direction {
-                Direction::Inbound => Settings::inbound(limits, meter),
-                _ => Settings::new(limits, meter),
+                Direction::Inbound => Settings::inbound(limits, meter, turn),
+                _ => Settings::new(limits, meter, turn),
             });
             let counted = settings.clone();
             registry.counter(Counter {
@@ -206,6 +210,7 @@ impl Worker {
                 .map(|direction| registry.meter(direction, Peer::Source)),
             connections: common.connections.clone(),
             server: Server::new(limits),
+            turn: turn.clone(),
             opaque_ports: common.opaque_ports.clone(),
             silence: limits.silence,
             detect: limits.detect,
@@ -225,6 +230,7 @@ impl Worker {
         let Some((io, conn, protocol)) = met else {
             return Ok(());
         };
+        let io = io.in_turns(&self.turn);
         if let Some(inbound) = way.inbound {
             let handle = move |req| inbound.handle(&conn, req);
             self.server.serve(io, protocol, handle, draining).await;

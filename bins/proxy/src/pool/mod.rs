@@ -123,7 +123,7 @@ impl<B> Inner<B> {
     async fn connect(&self) -> Result<TokioIo<Io>, SendError> {
         opaque::connect(self.addr, &self.settings)
             .await
-            .map(TokioIo::new)
+            .map(|io| TokioIo::new(io.in_turns(&self.settings.turn)))
     }
 
     /// Tells the peer's proxy which destination the request is for.

@@ -1,4 +1,7 @@
-use crate::{config::Limits, transport::Meter};
+use crate::{
+    config::Limits,
+    transport::{Meter, Turn},
+};
 use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -27,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) kept_bytes: usize,
     /// Counts bytes and connections.
     pub(crate) meter: Arc<Meter>,
+    /// When requests are written.
+    pub(crate) turn: Arc<Turn>,
     /// Counts requests sent again because they never left.
     pub(crate) resent: AtomicU64,
 }
@@ -39,14 +44,14 @@ const APPLICATION: u32 = 3;
 
 impl Settings {
     /// For connections to the local application.
-    pub(crate) fn inbound(limits: &Limits, meter: Arc<Meter>) -> Self {
+    pub(crate) fn inbound(limits: &Limits, meter: Arc<Meter>, turn: Arc<Turn>) -> Self {
         Self {
             connect: limits.connect.saturating_mul(APPLICATION),
-            ..Self::new(limits, meter)
+            ..Self::new(limits, meter, turn)
         }
     }
 
-    pub(crate) fn new(limits: &Limits, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(limits: &Limits, meter: Arc<Meter>, turn: Arc<Turn>) -> Self {
         Self {
             connect: limits.connect,
             idle: limits.pool_idle,
@@ -58,6 +63,7 @@ impl Settings {
             buffer_bytes: limits.buffer_bytes,
             kept_bytes: limits.retry_memory_bytes,
             meter,
+            turn,
             resent: AtomicU64::new(0),
         }
     }

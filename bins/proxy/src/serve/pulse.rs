@@ -111,6 +111,11 @@ impl Pulse {
         }
     }
 
+    /// What was written has left, or waits because the socket takes no more.
+    pub(super) fn flushed(&self, blocked: bool) {
+        self.blocked.store(blocked, Relaxed);
+    }
+
     /// Whether what is written now can only come from hyper itself.
     pub(super) fn is_between_requests(&self) -> bool {
         self.open.load(Relaxed) == 0 && !self.answering.load(Relaxed)

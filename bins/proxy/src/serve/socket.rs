@@ -171,11 +171,44 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_pending(cx))?;
-        self.io().poll_flush(cx)
+        let flushed = self.io().poll_flush(cx);
+        self.pulse.flushed(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_pending(cx))?;
-        self.io().poll_shutdown(cx)
+        let shut = self.io().poll_shutdown(cx);
+        self.pulse.flushed(shut.is_pending());
+        shut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Limits,
+        serve::pulse::Phase,
+        transport::{
+            Turn,
+            tests::{connected, fill},
+        },
+    };
+    use futures_util::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn a_client_that_leaves_a_rest_unread_stalls_the_connection() {
+        let (mut io, mut client, _) = connected(&Turn::start()).await;
+        let taken = fill(&mut io).await;
+        let pulse = Arc::<Pulse>::default();
+        let texts = Arc::new(Texts::new(&Limits::default()));
+        let mut socket = Socket::new(io, pulse.clone(), texts, false);
+        assert!(socket.flush().now_or_never().is_none());
+        assert_eq!(pulse.phase(false).0, Phase::Stalled);
+        client.read_exact(&mut vec![0; taken]).await.unwrap();
+        socket.flush().await.unwrap();
+        assert_eq!(pulse.phase(false).0, Phase::Idle);
     }
 }

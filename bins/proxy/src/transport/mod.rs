@@ -1,0 +1,181 @@
+//! Sockets: counted, and written to at the end of a turn.
+
+mod meter;
+mod outbox;
+#[cfg(test)]
+pub(crate) mod tests;
+mod turn;
+
+pub(crate) use self::{
+    meter::{Meter, Reading},
+    turn::Turn,
+};
+
+use self::outbox::Outbox;
+use bytes::{Buf, Bytes};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, tcp::OwnedReadHalf},
+};
+
+/// A socket whose bytes are counted, and whose first bytes may have been read already.
+#[derive(Debug)]
+pub(crate) struct Io {
+    socket: Socket,
+    /// Read while detecting the protocol; handed out before anything else.
+    prefix: Bytes,
+    open: Open,
+}
+
+#[derive(Debug)]
+enum Socket {
+    /// Written to at once.
+    Whole(TcpStream),
+    /// Written to at the end of a turn.
+    Split(Split),
+}
+
+#[derive(Debug)]
+struct Split {
+    read: OwnedReadHalf,
+    outbox: Arc<Outbox>,
+}
+
+/// A connection that counts as open.
+#[derive(Debug)]
+struct Open(Arc<Meter>);
+
+impl Io {
+    pub(crate) fn new(socket: TcpStream, meter: Arc<Meter>) -> Self {
+        meter.open();
+        Self {
+            socket: Socket::Whole(socket),
+            prefix: Bytes::new(),
+            open: Open(meter),
+        }
+    }
+
+    /// Writes what is small at the end of each turn.
+    pub(crate) fn in_turns(self, turn: &Arc<Turn>) -> Self {
+        let socket = match self.socket {
+            Socket::Whole(socket) => {
+                let (read, write) = socket.into_split();
+                let outbox = Outbox::new(write, turn.clone(), self.open.0.clone());
+                Socket::Split(Split { read, outbox })
+            }
+            split => split,
+        };
+        Self { socket, ..self }
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.socket().peer_addr()
+    }
+
+    /// Waits until the other side has said something; `false` if that is the end.
+    pub(crate) async fn speaks(&self) -> io::Result<bool> {
+        // Of readiness there are false alarms.
+        Ok(self.socket().peek(&mut [0]).await? > 0)
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match &self.socket {
+            Socket::Whole(socket) => socket,
+            Socket::Split(split) => split.read.as_ref(),
+        }
+    }
+
+    /// Puts back what was read from it.
+    pub(crate) fn unread(&mut self, prefix: Bytes) {
+        debug_assert!(self.prefix.is_empty(), "read while bytes were put back");
+        self.prefix = prefix;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Drop for Split {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let take = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix[..take]);
+            self.prefix.advance(take);
+            if self.prefix.is_empty() {
+                // Even an empty rest holds on to all of the memory.
+                self.prefix = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(match &mut self.socket {
+            Socket::Whole(socket) => Pin::new(socket).poll_read(cx, buf),
+            Socket::Split(split) => Pin::new(&mut split.read).poll_read(cx, buf),
+        })?;
+        let read = buf.filled().len() - before;
+        self.open.0.add_read(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Whole(socket) => {
+                let written = ready!(Pin::new(socket).poll_write_vectored(cx, bufs))?;
+                self.open.0.add_written(written);
+                Poll::Ready(Ok(written))
+            }
+            Socket::Split(split) => split.outbox.poll_write(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Whole(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Split(split) => split.outbox.poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Whole(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Split(split) => split.outbox.poll_shutdown(cx),
+        }
+    }
+}

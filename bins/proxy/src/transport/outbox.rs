@@ -1,0 +1,220 @@
+use super::{Meter, turn::Turn};
+use std::{
+    io::{self, ErrorKind, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
+};
+use tokio::{io::AsyncWrite as _, net::tcp::OwnedWriteHalf, runtime::Handle, task::AbortHandle};
+
+/// The writing half of a socket whose small writes wait for the end of the turn.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    turn: Arc<Turn>,
+    meter: Arc<Meter>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Absent once the socket is closed.
+    half: Option<OwnedWriteHalf>,
+    /// Taken from the writer and not yet by the socket. If there are any, then either the turn
+    /// knows of them or `rest` does.
+    bytes: Vec<u8>,
+    /// The turn knows that there are bytes.
+    queued: bool,
+    /// The socket took no more: a task waits until it does.
+    rest: Option<AbortHandle>,
+    /// Who waits for that task.
+    waiting: Option<Waker>,
+    /// What the socket said when the writer was not there to hear it.
+    failed: Option<io::Error>,
+}
+
+/// Bytes that wait at most. More than that is worth a system call of its own.
+pub(super) const MOST: usize = 16 * 1024;
+
+impl Outbox {
+    pub(super) fn new(half: OwnedWriteHalf, turn: Arc<Turn>, meter: Arc<Meter>) -> Arc<Self> {
+        let state = State {
+            half: Some(half),
+            bytes: Vec::new(),
+            queued: false,
+            rest: None,
+            waiting: None,
+            failed: None,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            turn,
+            meter,
+        })
+    }
+
+    /// Takes all of `bufs`, for the end of the turn, or writes what the socket takes of them.
+    pub(super) fn poll_write(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        ready!(state.poll_clear(cx))?;
+        let more: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if state.bytes.len() + more > MOST {
+            ready!(self.poll_out(&mut state, cx))?;
+        }
+        if more > MOST {
+            let half = state.half()?;
+            let written = ready!(Pin::new(half).poll_write_vectored(cx, bufs))?;
+            self.meter.add_written(written);
+            return Poll::Ready(Ok(written));
+        }
+        if state.bytes.capacity() == 0 {
+            state.bytes = self.turn.buffer();
+        }
+        for buf in bufs {
+            state.bytes.extend_from_slice(buf);
+        }
+        if !state.queued {
+            state.queued = true;
+            self.turn.end_with(self.clone());
+        }
+        Poll::Ready(Ok(more))
+    }
+
+    /// Ready while whatever was taken is certain to be written without any doing of the writer.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state().poll_clear(cx)
+    }
+
+    pub(super) fn poll_shutdown(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        ready!(state.poll_clear(cx))?;
+        ready!(self.poll_out(&mut state, cx))?;
+        Pin::new(state.half()?).poll_shutdown(cx)
+    }
+
+    /// The end of a turn; the buffer, if it is not needed any more.
+    pub(super) fn flush(self: &Arc<Self>) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        state.queued = false;
+        if state.rest.is_some() {
+            return None;
+        }
+        self.write(&mut state);
+        state
+            .bytes
+            .is_empty()
+            .then(|| std::mem::take(&mut state.bytes))
+    }
+
+    /// Closes the socket. What it does not take at once is lost.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        if let Some(rest) = state.rest.take() {
+            rest.abort();
+        }
+        let Some(half) = state.half.take() else {
+            return;
+        };
+        if !state.bytes.is_empty()
+            && let Ok(written) = half.try_write(&state.bytes)
+        {
+            self.meter.add_written(written);
+        }
+        state.bytes = Vec::new();
+        // Closing says enough.
+        half.forget();
+    }
+
+    /// Ready when nothing waits any more.
+    fn poll_out(self: &Arc<Self>, state: &mut State, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write(state);
+        state.poll_clear(cx)
+    }
+
+    /// Writes what waits; the socket may leave a rest of it to a task.
+    fn write(self: &Arc<Self>, state: &mut State) {
+        while let Some(half) = &state.half
+            && !state.bytes.is_empty()
+        {
+            match half.try_write(&state.bytes) {
+                Ok(written) => {
+                    self.meter.add_written(written);
+                    state.took(written);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.leave_rest(state);
+                }
+                Err(error) => state.fail(error),
+            }
+        }
+    }
+
+    /// Has a task write the rest, as the writer need not come again.
+    fn leave_rest(self: &Arc<Self>, state: &mut State) {
+        let Ok(runtime) = Handle::try_current() else {
+            // The worker ends.
+            return state.fail(ErrorKind::ConnectionAborted.into());
+        };
+        let outbox = self.clone();
+        let rest = std::future::poll_fn(move |cx| outbox.poll_rest(cx));
+        state.rest = Some(runtime.spawn(rest).abort_handle());
+    }
+
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        let state = &mut *state;
+        while let Some(half) = &mut state.half
+            && !state.bytes.is_empty()
+        {
+            match ready!(Pin::new(half).poll_write(cx, &state.bytes)) {
+                Ok(written) => {
+                    self.meter.add_written(written);
+                    state.took(written);
+                }
+                Err(error) => state.fail(error),
+            }
+        }
+        state.rest = None;
+        if let Some(waiting) = state.waiting.take() {
+            waiting.wake();
+        }
+        Poll::Ready(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ready unless a task is still writing a rest.
+    fn poll_clear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.rest.is_some() {
+            self.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn took(&mut self, written: usize) {
+        match written == self.bytes.len() {
+            true => self.bytes.clear(),
+            false => drop(self.bytes.drain(..written)),
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.bytes.clear();
+        self.failed = Some(error);
+    }
+
+    fn half(&mut self) -> io::Result<&mut OwnedWriteHalf> {
+        self.half.as_mut().ok_or(ErrorKind::NotConnected.into())
+    }
+}

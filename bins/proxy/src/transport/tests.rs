@@ -1,0 +1,147 @@
+use super::*;
+use futures_util::FutureExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    runtime::Handle,
+    task::yield_now,
+};
+
+/// A socket that is written to in turns, its peer, and what was really written.
+pub(crate) async fn connected(turn: &Arc<Turn>) -> (Io, TcpStream, Arc<Meter>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (peer, accepted) = tokio::join!(TcpStream::connect(addr), listener.accept());
+    let (socket, _) = accepted.unwrap();
+    socket.writable().await.unwrap();
+    let meter = Arc::<Meter>::default();
+    (
+        Io::new(socket, meter.clone()).in_turns(turn),
+        peer.unwrap(),
+        meter,
+    )
+}
+
+/// Writes until neither the socket nor what is before it takes any more; how much that was.
+pub(crate) async fn fill(io: &mut Io) -> usize {
+    let mut sum = 0;
+    while let Some(written) = io.write(&[7; 1000]).now_or_never() {
+        sum += written.unwrap();
+        yield_now().await;
+    }
+    sum
+}
+
+#[tokio::test]
+async fn small_writes_leave_together_at_the_end_of_the_turn() {
+    let (mut io, mut peer, meter) = connected(&Turn::start()).await;
+    for piece in [&b"one "[..], b"two ", b"three"] {
+        assert_eq!(
+            io.write(piece).now_or_never().unwrap().unwrap(),
+            piece.len()
+        );
+        io.flush().now_or_never().unwrap().unwrap();
+    }
+    assert_eq!(meter.read().written, 0);
+    yield_now().await;
+    assert_eq!(meter.read().written, 13);
+    let mut bytes = [0; 13];
+    peer.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"one two three");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_stops_the_writer_and_gets_everything_later() {
+    let (mut io, mut peer, meter) = connected(&Turn::start()).await;
+    let taken = fill(&mut io).await;
+    let kept = taken - usize::try_from(meter.read().written).unwrap();
+    assert!(kept > 0 && kept <= outbox::MOST, "{kept}");
+    assert!(io.flush().now_or_never().is_none());
+    // Nobody polls the writer from here on.
+    let mut bytes = vec![0; taken];
+    peer.read_exact(&mut bytes).await.unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 7));
+    io.flush().await.unwrap();
+    assert_eq!(meter.read().written, taken as u64);
+}
+
+#[tokio::test]
+async fn the_end_comes_after_the_last_byte() {
+    let (mut io, mut peer, _) = connected(&Turn::start()).await;
+    let taken = fill(&mut io).await;
+    let mut bytes = Vec::new();
+    let (shut, read) = tokio::join!(io.shutdown(), peer.read_to_end(&mut bytes));
+    shut.unwrap();
+    assert_eq!(read.unwrap(), taken);
+}
+
+#[tokio::test]
+async fn pieces_of_all_sizes_arrive_in_order() {
+    let (mut io, mut peer, _) = connected(&Turn::start()).await;
+    let most = outbox::MOST;
+    let sizes = [1, most, 3, most + 1, most - 1, 2, 10 * most, 7, 100, most];
+    let mut counter = 0_u8;
+    let pieces: Vec<Vec<u8>> = sizes
+        .iter()
+        .cycle()
+        .take(50)
+        .map(|size| {
+            let next = |_| {
+                counter = counter.wrapping_mul(5).wrapping_add(1);
+                counter
+            };
+            (0..*size).map(next).collect()
+        })
+        .collect();
+    let sent = pieces.concat();
+    let write = async {
+        for (n, piece) in pieces.iter().enumerate() {
+            io.write_all(piece).await.unwrap();
+            if n % 3 == 0 {
+                yield_now().await;
+            }
+        }
+        io.shutdown().await.unwrap();
+    };
+    let mut bytes = Vec::new();
+    let (_, read) = tokio::join!(write, peer.read_to_end(&mut bytes));
+    read.unwrap();
+    assert!(bytes == sent);
+}
+
+#[tokio::test]
+async fn what_waits_when_a_connection_is_dropped_is_still_sent() {
+    let turn = Turn::start();
+    let (mut io, mut peer, meter) = connected(&turn).await;
+    io.write_all(b"last words").await.unwrap();
+    drop(io);
+    let mut text = String::new();
+    peer.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "last words");
+    assert_eq!((meter.read().written, meter.read().closed), (10, 1));
+}
+
+#[tokio::test]
+async fn what_the_socket_refused_is_told_to_the_writer() {
+    let (mut io, peer, _) = connected(&Turn::start()).await;
+    peer.set_zero_linger().unwrap();
+    drop(peer);
+    let mut told = false;
+    for _ in 0..100 {
+        told |= io.write(b"to nobody").await.is_err();
+        yield_now().await;
+    }
+    assert!(told);
+}
+
+#[tokio::test]
+async fn no_task_outlives_the_connections() {
+    let turn = Turn::start();
+    let (mut io, peer, _) = connected(&turn).await;
+    fill(&mut io).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 2);
+    drop((io, turn));
+    yield_now().await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+    drop(peer);
+}

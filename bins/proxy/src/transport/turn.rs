@@ -1,0 +1,111 @@
+use super::outbox::Outbox;
+use std::{
+    fmt,
+    future::poll_fn,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Poll, Waker},
+};
+
+/// Gathers what the connections of one worker write while its tasks have their turns, and hands
+/// all of it to the kernel when each of them had one.
+///
+/// A connection that writes in small pieces, as HTTP/2 does, then needs one system call for all of
+/// them. And the peers are woken one after the other, not each between two requests that are still
+/// to be read: waking a sleeping process is a good part of what a write costs.
+pub(crate) struct Turn(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    outboxes: Vec<Arc<Outbox>>,
+    /// Emptied buffers, for the next ones to write.
+    buffers: Vec<Vec<u8>>,
+    flusher: Option<Waker>,
+}
+
+/// Emptied buffers that are kept.
+const BUFFERS: usize = 64;
+
+impl Turn {
+    /// Starts on the current runtime what writes at the end of a turn. It ends with the last
+    /// reference to what this returns.
+    ///
+    /// A current-thread runtime runs its tasks in the order in which they were woken, so that the
+    /// end of a turn comes when everything has run that was ready when the first one wrote.
+    pub(crate) fn start() -> Arc<Self> {
+        let turn = Arc::new(Self(Mutex::default()));
+        tokio::spawn(flush(Arc::downgrade(&turn)));
+        turn
+    }
+
+    /// Has `outbox` flushed at the end of the turn.
+    pub(super) fn end_with(&self, outbox: Arc<Outbox>) {
+        let mut queue = self.queue();
+        queue.outboxes.push(outbox);
+        if queue.outboxes.len() == 1
+            && let Some(flusher) = &queue.flusher
+        {
+            flusher.wake_by_ref();
+        }
+    }
+
+    /// An empty buffer.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.queue().buffers.pop().unwrap_or_default()
+    }
+
+    /// Takes back a buffer.
+    fn reuse(&self, mut buffer: Vec<u8>) {
+        let mut queue = self.queue();
+        if queue.buffers.len() < BUFFERS {
+            buffer.clear();
+            queue.buffers.push(buffer);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Flushes at the end of each turn, as long as there is a `turn`.
+async fn flush(turn: Weak<Turn>) {
+    let mut outboxes = Vec::new();
+    poll_fn(|cx| {
+        let Some(turn) = turn.upgrade() else {
+            return Poll::Ready(());
+        };
+        {
+            let mut queue = turn.queue();
+            mem::swap(&mut queue.outboxes, &mut outboxes);
+            if !queue
+                .flusher
+                .as_ref()
+                .is_some_and(|w| w.will_wake(cx.waker()))
+            {
+                queue.flusher = Some(cx.waker().clone());
+            }
+        }
+        for outbox in outboxes.drain(..) {
+            if let Some(buffer) = outbox.flush() {
+                turn.reuse(buffer);
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(flusher) = self.queue().flusher.take() {
+            flusher.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
