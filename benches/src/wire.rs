@@ -25,6 +25,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 with prior knowledge, one stream after the other.
     H2c,
+    /// The same with gRPC calls of one message each way: bodies in both directions, and trailers.
+    Grpc,
 }
 
 /// A client's connection to a running sidecar.
@@ -38,7 +40,7 @@ pub struct Wire {
     _proxy: Box<dyn Any>,
 }
 
-/// Of a response's body, in bytes.
+/// Of a body, in bytes.
 const BODY: usize = 1_024;
 
 /// Routes of the profile, all retryable and all with a timeout.
@@ -56,8 +58,11 @@ const HEADERS: [(&str, &str); 8] = [
     ("cache-control", "no-cache"),
 ];
 
-/// Matches the last route but three.
+/// Matches the last route.
 const PATH: &str = "/books/42.json";
+
+/// Of gRPC; the last route, too.
+const METHOD_PATH: &str = "/books.Books/Read";
 
 impl Wire {
     /// Starts everything and sends requests until connections are open and buffers are grown.
@@ -72,7 +77,7 @@ impl Wire {
             .expect("a runtime");
         let profile =
             env::temp_dir().join(format!("mesh-benches-{}-{protocol:?}.yaml", process::id()));
-        fs::write(&profile, routes()).expect("a temporary file");
+        fs::write(&profile, routes(protocol)).expect("a temporary file");
         let (client, proxy) = runtime.block_on(async {
             let mut forward = Vec::new();
             for _ in 0..3 {
@@ -83,7 +88,7 @@ impl Wire {
             let proxy = proxy.serve_here().await.expect("a proxy that serves");
             let mut client = TcpStream::connect(addr).await.expect("a connection");
             client.set_nodelay(true).expect("a socket option");
-            if protocol == Protocol::H2c {
+            if protocol != Protocol::Http1 {
                 client
                     .write_all(frames::HELLO)
                     .await
@@ -137,11 +142,13 @@ impl Wire {
                     }
                 });
             }
-            Protocol::H2c => runtime.block_on(async {
+            protocol => runtime.block_on(async {
+                let mut request = frames::request(protocol);
                 for _ in 0..times {
                     let id = 2 * *streams + 1;
                     *streams += 1;
-                    frames::ask(client, buffer, id).await.expect("a response");
+                    let answered = frames::ask(client, buffer, &mut request, id);
+                    answered.await.expect("a response");
                 }
             }),
         }
@@ -195,7 +202,7 @@ async fn endpoint(protocol: Protocol) -> SocketAddr {
             let _ = socket.set_nodelay(true);
             match protocol {
                 Protocol::Http1 => tokio::spawn(answer(socket)),
-                Protocol::H2c => tokio::spawn(frames::answer(socket)),
+                _ => tokio::spawn(frames::answer(socket, protocol)),
             };
         }
     });
@@ -239,12 +246,16 @@ fn config(forward: Vec<String>, profile: &Path) -> Config {
     }
 }
 
-fn routes() -> String {
+fn routes(protocol: Protocol) -> String {
     let mut text = "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\nmetadata: {name: books.default.svc.cluster.local, namespace: default}\nspec:\n  routes:\n".to_owned();
-    let others = (0..ROUTES - 1).map(|n| format!("/things/{n}/[^/]*/parts"));
-    for path in others.chain([r"/books/[^/]*\.json".to_owned()]) {
+    let others = (0..ROUTES - 1).map(|n| ("GET", format!("/things/{n}/[^/]*/parts")));
+    let last = match protocol {
+        Protocol::Grpc => ("POST", METHOD_PATH.replace('.', r"\.")),
+        _ => ("GET", r"/books/[^/]*\.json".to_owned()),
+    };
+    for (method, path) in others.chain([last]) {
         text += &format!(
-            "  - {{name: {path:?}, condition: {{method: GET, pathRegex: '{path}'}}, isRetryable: true, timeout: 10s}}\n"
+            "  - {{name: {path:?}, condition: {{method: {method}, pathRegex: '{path}'}}, isRetryable: true, timeout: 10s}}\n"
         );
     }
     text

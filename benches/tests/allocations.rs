@@ -98,7 +98,11 @@ fn a_long_upload_is_not_kept_for_a_second_try() {
 /// hyper, tokio and buffers that are shared by several requests included: hence no exact number.
 #[test]
 fn a_proxied_request_asks_for_memory_a_limited_number_of_times() {
-    for (protocol, most) in [(Protocol::Http1, 24), (Protocol::H2c, 60)] {
+    for (protocol, most) in [
+        (Protocol::Http1, 24),
+        (Protocol::H2c, 60),
+        (Protocol::Grpc, 90),
+    ] {
         let mut wire = Wire::new(protocol);
         let each = measure(|| wire.exchange(100)).count_total as f64 / 100.0;
         assert!(

@@ -70,6 +70,7 @@ const SCENARIOS: &[Scenario] = &[
     ("stack-retryable", 1_000, |n| stack(n, true)),
     ("proxy-http1", 1_000, |n| proxied(n, Protocol::Http1)),
     ("proxy-h2c", 1_000, |n| proxied(n, Protocol::H2c)),
+    ("proxy-grpc", 1_000, |n| proxied(n, Protocol::Grpc)),
     ("openapi-json", 10, |n| {
         let json = documents::made(50).json;
         measured(&mut || (0..n).for_each(|_| openapi(&json)));

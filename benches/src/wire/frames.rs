@@ -1,7 +1,7 @@
 //! HTTP/2 by hand (RFC 9113), as far as one request at a time takes it: every field is a literal
 //! that is not indexed, so that there is no state.
 
-use super::{BODY, HEADERS, PATH};
+use super::{BODY, HEADERS, METHOD_PATH, PATH, Protocol};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -25,6 +25,14 @@ const ACK: u8 = 1;
 /// Of a frame's head.
 const LEN: usize = 9;
 
+/// `:status: 200`, from the static table.
+const OK: u8 = 0x88;
+
+const GRPC: &str = "application/grpc";
+
+/// Of a gRPC message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
 struct Frame {
     kind: u8,
     flags: u8,
@@ -33,10 +41,10 @@ struct Frame {
     payload: std::ops::Range<usize>,
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// One of the connection, until it is said of which stream it is.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let len = (payload.len() as u32).to_be_bytes();
-    let head = [&len[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
+    [&len[1..], &[kind, flags], &[0; 4], payload].concat()
 }
 
 /// A literal field without indexing (RFC 7541, 6.2.2) whose name and value are short.
@@ -53,69 +61,137 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-/// Sends one request and reads its response.
-pub(super) async fn ask(socket: &mut TcpStream, buffer: &mut [u8], stream: u32) -> Option<()> {
+/// The frames of one stream, made once and sent again and again.
+pub(super) struct Message {
+    bytes: Vec<u8>,
+    frames: Vec<usize>,
+}
+
+impl Message {
+    fn new(frames: &[Vec<u8>]) -> Self {
+        let starts = frames.iter().scan(0, |start, frame| {
+            *start += frame.len();
+            Some(*start - frame.len())
+        });
+        Self {
+            frames: starts.collect(),
+            bytes: frames.concat(),
+        }
+    }
+
+    /// The frames as those of `stream`.
+    fn of(&mut self, stream: u32) -> &[u8] {
+        for start in &self.frames {
+            self.bytes[start + 5..start + LEN].copy_from_slice(&stream.to_be_bytes());
+        }
+        &self.bytes
+    }
+}
+
+/// A request.
+pub(super) fn request(protocol: Protocol) -> Message {
+    let grpc = protocol == Protocol::Grpc;
     let mut head = Vec::with_capacity(512);
+    let (method, path) = match grpc {
+        true => ("POST", METHOD_PATH),
+        false => ("GET", PATH),
+    };
     for (name, value) in [
-        (":method", "GET"),
+        (":method", method),
         (":scheme", "http"),
         (":authority", "books"),
-        (":path", PATH),
+        (":path", path),
     ] {
         field(&mut head, name, value);
     }
-    for (name, value) in &HEADERS[1..] {
+    let own = [("te", "trailers"), ("content-type", GRPC)];
+    let own = own.iter().filter(|_| grpc);
+    for (name, value) in HEADERS[1..].iter().chain(own) {
         field(&mut head, name, value);
     }
-    let request = frame(HEAD, END_HEADERS | END_STREAM, stream, &head);
-    socket.write_all(&request).await.ok()?;
-    let mut body = 0;
+    if !grpc {
+        return Message::new(&[frame(HEAD, END_HEADERS | END_STREAM, &head)]);
+    }
+    let head = frame(HEAD, END_HEADERS, &head);
+    Message::new(&[head, frame(DATA, END_STREAM, &prefixed())])
+}
+
+/// Its response.
+fn response(protocol: Protocol) -> Message {
+    let mut head = vec![OK];
+    if protocol != Protocol::Grpc {
+        field(&mut head, "content-type", "application/json");
+        let head = frame(HEAD, END_HEADERS, &head);
+        return Message::new(&[head, frame(DATA, END_STREAM, &[b'x'; BODY])]);
+    }
+    field(&mut head, "content-type", GRPC);
+    let mut trailers = Vec::new();
+    field(&mut trailers, "grpc-status", "0");
+    Message::new(&[
+        frame(HEAD, END_HEADERS, &head),
+        frame(DATA, 0, &prefixed()),
+        frame(HEAD, END_HEADERS | END_STREAM, &trailers),
+    ])
+}
+
+/// A message of gRPC with its prefix.
+fn prefixed() -> [u8; BODY] {
+    let mut message = [b'x'; BODY];
+    let len = (BODY - PREFIX) as u32;
+    message[0] = 0;
+    message[1..PREFIX].copy_from_slice(&len.to_be_bytes());
+    message
+}
+
+/// Sends one request and reads its response.
+pub(super) async fn ask(
+    socket: &mut TcpStream,
+    buffer: &mut [u8],
+    request: &mut Message,
+    stream: u32,
+) -> Option<()> {
+    socket.write_all(request.of(stream)).await.ok()?;
+    let (mut heads, mut body) = (0, 0);
     let mut held = 0..0;
     loop {
         let frame = next(socket, buffer, &mut held).await?;
         if frame.kind == HEAD {
-            // `:status: 200`, from the static table.
-            assert_eq!(
-                buffer[frame.payload.start], 0x88,
-                "a status that is not 200"
-            );
+            heads += 1;
+            if heads == 1 {
+                let status = buffer[frame.payload.start];
+                assert_eq!(status, OK, "a status that is not 200");
+            }
         }
         if frame.kind == DATA {
             body += frame.payload.len();
         }
         if frame.stream == stream && frame.flags & END_STREAM != 0 {
-            assert_eq!(body, BODY);
+            // Trailers are a head, too.
+            let trailers = frame.kind == HEAD;
+            assert_eq!((heads, body), (1 + u32::from(trailers), BODY));
             return Some(());
         }
     }
 }
 
 /// Answers requests until the connection ends.
-pub(super) async fn answer(mut socket: TcpStream) {
+pub(super) async fn answer(mut socket: TcpStream, protocol: Protocol) {
     let mut buffer = vec![0; 16 << 10];
     if socket.read_exact(&mut buffer[..24]).await.is_err() {
         return;
     }
-    let mut head = vec![0x88];
-    field(&mut head, "content-type", "application/json");
+    let mut response = response(protocol);
     let mut held = 0..0;
     let settings = HELLO[24..].to_vec();
     if socket.write_all(&settings).await.is_err() {
         return;
     }
-    while let Some(Frame {
-        kind,
-        flags,
-        stream,
-        ..
-    }) = next(&mut socket, &mut buffer, &mut held).await
-    {
-        if kind == HEAD && flags & END_STREAM != 0 {
-            let mut response = frame(HEAD, END_HEADERS, stream, &head);
-            response.extend(frame(DATA, END_STREAM, stream, &[b'x'; BODY]));
-            if socket.write_all(&response).await.is_err() {
-                return;
-            }
+    while let Some(frame) = next(&mut socket, &mut buffer, &mut held).await {
+        if matches!(frame.kind, HEAD | DATA)
+            && frame.flags & END_STREAM != 0
+            && socket.write_all(response.of(frame.stream)).await.is_err()
+        {
+            return;
         }
     }
 }
@@ -141,8 +217,8 @@ async fn next(
                 };
                 held.start = start + len;
                 let answer = match (frame.kind, frame.flags & ACK) {
-                    (SETTINGS, 0) => self::frame(SETTINGS, ACK, 0, &[]),
-                    (PING, 0) => self::frame(PING, ACK, 0, &buffer[frame.payload.clone()]),
+                    (SETTINGS, 0) => self::frame(SETTINGS, ACK, &[]),
+                    (PING, 0) => self::frame(PING, ACK, &buffer[frame.payload.clone()]),
                     (SETTINGS | PING | WINDOW_UPDATE, _) => continue,
                     _ => return Some(frame),
                 };
