@@ -101,7 +101,7 @@ fn a_proxied_request_asks_for_memory_a_limited_number_of_times() {
     for (protocol, most) in [
         (Protocol::Http1, 24),
         (Protocol::H2c, 60),
-        (Protocol::Grpc, 90),
+        (Protocol::Grpc, 66),
     ] {
         let mut wire = Wire::new(protocol);
         let each = measure(|| wire.exchange(100)).count_total as f64 / 100.0;

@@ -1,5 +1,6 @@
-use super::http1::Lease;
+use super::{http1::Lease, stream::Download};
 use bytes::Bytes;
+use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use mesh_core::BoxError;
@@ -9,9 +10,24 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// A response body. It reads its HTTP/1 connection itself, with no task between, and gives it
-/// back to the pool at its end; dropped before, it closes it, unless the rest is here already.
-pub(crate) struct Body<B>
+/// A response body.
+pub(crate) struct Body<B>(Source<B>)
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>;
+
+enum Source<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    Http1(Leased<B>),
+    Http2(Download),
+}
+
+/// It reads its HTTP/1 connection itself, with no task between, and gives it back to the pool at
+/// its end; dropped before, it closes it, unless the rest is here already.
+struct Leased<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -25,18 +41,59 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(incoming: Incoming, lease: Option<Lease<B>>) -> Self {
-        let mut body = Self { incoming, lease };
+    pub(super) fn http1(incoming: Incoming, lease: Option<Lease<B>>) -> Self {
+        let mut body = Leased { incoming, lease };
         body.release_at_end();
-        body
+        Self(Source::Http1(body))
     }
 
+    pub(super) fn http2(stream: RecvStream) -> Self {
+        Self(Source::Http2(Download::new(stream)))
+    }
+}
+
+impl<B> Leased<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     fn release_at_end(&mut self) {
         if self.incoming.is_end_stream()
             && let Some(lease) = self.lease.take()
         {
             lease.give_back();
         }
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = match &mut self.lease {
+            Some(lease) if lease.is_driven_here() => {
+                // Only driving the connection makes the body ready, so that the body need not
+                // wake this task for what it is just about to look at.
+                let mut quiet = Context::from_waker(Waker::noop());
+                let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
+                if polled.is_pending() {
+                    lease.drive(cx);
+                    polled = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
+                }
+                polled
+            }
+            _ => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(_))) => self.release_at_end(),
+            Poll::Ready(Some(Err(_))) => self.lease = None,
+            Poll::Ready(None) => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+            }
+        }
+        polled
     }
 }
 
@@ -52,50 +109,28 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        let polled = match &mut this.lease {
-            Some(lease) if lease.is_driven_here() => {
-                // Only driving the connection makes the body ready, so that the body need not
-                // wake this task for what it is just about to look at.
-                let mut quiet = Context::from_waker(Waker::noop());
-                let mut polled = Pin::new(&mut this.incoming).poll_frame(&mut quiet);
-                if polled.is_pending() {
-                    lease.drive(cx);
-                    polled = Pin::new(&mut this.incoming).poll_frame(&mut quiet);
-                }
-                polled
-            }
-            _ => Pin::new(&mut this.incoming).poll_frame(cx),
-        };
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => {
-                this.release_at_end();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.lease = None;
-                Poll::Ready(Some(Err(error.into())))
-            }
-            Poll::Ready(None) => {
-                if let Some(lease) = this.lease.take() {
-                    lease.give_back();
-                }
-                Poll::Ready(None)
-            }
+        match &mut self.0 {
+            Source::Http1(body) => body.poll_frame(cx).map_err(Into::into),
+            Source::Http2(body) => body.poll_frame(cx).map_err(Into::into),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Source::Http1(body) => body.incoming.is_end_stream(),
+            Source::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Source::Http1(body) => body.incoming.size_hint(),
+            Source::Http2(body) => body.size_hint(),
+        }
     }
 }
 
-impl<B> Drop for Body<B>
+impl<B> Drop for Leased<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -108,7 +143,7 @@ where
             if self.lease.is_none() {
                 return;
             }
-            if Pin::new(&mut *self).poll_frame(&mut quiet).is_pending() {
+            if self.poll_frame(&mut quiet).is_pending() {
                 return;
             }
         }
@@ -124,6 +159,6 @@ where
     B::Error: Into<BoxError>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Body").field(&self.incoming).finish()
+        f.debug_tuple("Body").finish_non_exhaustive()
     }
 }

@@ -70,6 +70,15 @@ impl SendError {
         self.fault == Fault::Reset && self.refusal.is_none()
     }
 
+    /// The same over HTTP/2.
+    pub(super) fn broken_stream(error: h2::Error, endpoint: SocketAddr, safe: bool) -> Self {
+        let fault = match safe {
+            true => Fault::Reset,
+            false => Fault::MaybeProcessed,
+        };
+        Self::new(fault, endpoint, error)
+    }
+
     /// An exchange that broke before any answer. `safe` says whether the request may be sent
     /// twice.
     pub(super) fn broken(error: &hyper::Error, endpoint: SocketAddr, safe: bool) -> Self {
@@ -154,32 +163,26 @@ impl Error for SendError {
 }
 
 /// Whether the peer, or the network, broke the exchange off.
-pub(super) fn is_reset(error: &hyper::Error) -> bool {
+fn is_reset(error: &hyper::Error) -> bool {
     error.is_incomplete_message()
         || error.is_canceled()
         || error.is_closed()
         || error.is_body_write_aborted()
         || source::<io::Error>(error).is_some()
-        || source::<h2::Error>(error).is_some()
 }
 
 /// Whether it was the connection of HTTP/2 that broke, rather than that a peer which is there reset
 /// the stream or asks for less.
-pub(super) fn is_broken_connection(error: &hyper::Error) -> bool {
-    let on_purpose = source::<h2::Error>(error).is_some_and(|error| {
-        error.is_reset() || error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
-    });
-    is_reset(error) && !on_purpose
+pub(super) fn is_broken_connection(error: &h2::Error) -> bool {
+    !error.is_reset() && error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 /// Whether HTTP/2 says that the peer did nothing with the request (RFC 9113, 8.7).
-pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
-    source::<h2::Error>(error).is_some_and(|error| {
-        let reason = error.reason();
-        reason == Some(h2::Reason::REFUSED_STREAM)
-            // A graceful GOAWAY fails only the streams that the peer will not look at.
-            || error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR)
-    })
+pub(super) fn is_unprocessed(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    reason == Some(h2::Reason::REFUSED_STREAM)
+        // A graceful GOAWAY fails only the streams that the peer will not look at.
+        || error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR)
 }
 
 fn source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {

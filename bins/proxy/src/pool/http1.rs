@@ -111,7 +111,7 @@ where
             conn,
             pool: self.clone(),
         };
-        rsp.map(|body| Body::new(body, Some(lease)))
+        rsp.map(|body| Body::http1(body, Some(lease)))
     }
 
     /// Sends on a connection of its own, which becomes a tunnel if the answer is 101.
@@ -138,10 +138,10 @@ where
                     let _ = tokio::io::copy_bidirectional(&mut caller, &mut endpoint).await;
                 }
             });
-            return Ok(rsp.map(|body| Body::new(body, None)));
+            return Ok(rsp.map(|body| Body::http1(body, None)));
         }
         let lease = Lease { conn, pool: self };
-        Ok(rsp.map(|body| Body::new(body, Some(lease))))
+        Ok(rsp.map(|body| Body::http1(body, Some(lease))))
     }
 
     /// Makes of the request as it came what is sent.

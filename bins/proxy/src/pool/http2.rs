@@ -1,24 +1,36 @@
 use super::{
-    Inner, SendError, Sending, Spare,
+    Inner, Returned, SendError, Sending, Spare,
     body::Body,
     error::{is_broken_connection, is_unprocessed},
-    is_idempotent, sending,
-    upload::Upload,
+    is_idempotent,
+    kept::Kept,
+    sending,
+    stream::Stream,
 };
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use h2::{RecvStream, client::SendRequest};
 use http::{
-    HeaderValue, Request, Uri,
+    HeaderValue, Request, Response, Uri,
     header::HOST,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as HttpBody;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use mesh_core::{BoxError, Fault, Route};
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 /// A peer that refuses every stream must not be asked for ever.
 const MAX_RESENDS: u32 = 3;
+
+/// What a peer may send of one response before any of it is read.
+const STREAM_WINDOW: u32 = 2 << 20;
+
+/// And of all.
+const CONNECTION_WINDOW: u32 = 5 << 20;
 
 impl<B> Inner<B>
 where
@@ -35,53 +47,63 @@ where
         let mut sent_at = sending();
         Box::pin(async move {
             loop {
+                let turn = match self.opening.try_lock() {
+                    Ok(turn) => turn,
+                    Err(_) => {
+                        let turn = self.opening.lock().await;
+                        sent_at = sending();
+                        turn
+                    }
+                };
                 let (mut sender, reused) = match self.open_sender() {
                     Some(sender) => (sender, true),
                     None => match Box::pin(self.connected()).await {
                         Ok(sender) => {
                             sent_at = sending();
-                            sender
+                            (sender, false)
                         }
                         Err(error) => return Err(error.with_unsent(Some(req)).into()),
                     },
                 };
                 let (mut parts, body) = req.into_parts();
-                let (body, uploaded) =
-                    Upload::kept(body, &mut parts.extensions, self.settings.kept_bytes);
-                let mut sent = Request::from_parts(parts, body);
-                let spare = Spare::of(&mut sent);
-                self.announce(&mut sent);
-                self.to_absolute_form(&mut sent);
-                let mut error = match sender.try_send_request(sent).await {
-                    Ok(rsp) => {
-                        let mut rsp = rsp.map(|body| Body::new(body, None));
-                        match self.refusal(&rsp) {
-                            Some(refusal) => self.give_back(&mut rsp, refusal, spare, uploaded),
-                            None => uploaded.arrived(),
+                let body = Kept::new(body, &mut parts.extensions, self.settings.kept_bytes);
+                let was_empty = body.is_end_stream();
+                let mut head = Request::from_parts(parts, ());
+                let spare = Spare::of(&mut head);
+                self.announce(&mut head);
+                self.to_absolute_form(&mut head);
+                let (error, body, unsent) = match sender.send_request(head, was_empty) {
+                    Ok((answer, out)) => {
+                        let mut stream = Stream::new(answer, out, body);
+                        // Pending only while the peer takes no more streams: whoever comes next
+                        // waits before anything of it is sent.
+                        let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
+                        drop((sender, turn));
+                        match stream.answer().await {
+                            Ok(rsp) => {
+                                let may_be_lost = idempotent && was_empty && !retryable;
+                                return Ok(self.answered_stream(rsp, stream, spare, may_be_lost));
+                            }
+                            Err(error) => (error, stream.into_body(), false),
                         }
-                        return Ok(rsp);
                     }
-                    Err(error) => error,
+                    Err(error) => (error, body, true),
                 };
-                let unsent = error.take_message();
-                let error = error.into_error();
-                let unprocessed = unsent.is_some() || is_unprocessed(&error);
+                let unprocessed = unsent || is_unprocessed(&error);
                 // As over HTTP/1, a connection that the peer was closing is survived once.
                 let again = reused
                     && idempotent
                     && resends == 0
-                    && uploaded.was_empty()
+                    && was_empty
                     && is_broken_connection(&error)
                     && self.is_soon(sent_at);
+                let unsent = body.take_back(spare.into_request(()));
                 if !unprocessed && !again {
-                    let broken = SendError::broken(&error, self.addr, safe);
-                    let lost = idempotent && !retryable && uploaded.was_empty() && broken.is_lost();
-                    let lost = lost.then(|| spare.into_request(Upload::empty()));
-                    return Err(broken
-                        .with_lost(lost.and_then(|req| uploaded.unsent(req)))
-                        .into());
+                    let broken = SendError::broken_stream(error, self.addr, safe);
+                    let lost = idempotent && !retryable && was_empty;
+                    return Err(broken.with_lost(unsent.filter(|_| lost)).into());
                 }
-                req = match uploaded.unsent(spare.into_request(Upload::empty())) {
+                req = match unsent {
                     Some(req) => req,
                     // Too much of its body is gone; a retry layer may have kept it.
                     None => return Err(SendError::new(Fault::NeverSent, self.addr, error).into()),
@@ -96,28 +118,61 @@ where
         })
     }
 
-    /// The connection that all requests share, opened if there is still none, and whether there is.
-    async fn connected(&self) -> Result<(SendRequest<Upload<B>>, bool), SendError> {
-        let _opening = self.opening.lock().await;
-        if let Some(sender) = self.open_sender() {
-            return Ok((sender, true));
+    /// The response as the caller gets it, or as it goes to whoever asks another endpoint.
+    /// `may_be_lost` says whether that is safe when somebody may have seen the request.
+    fn answered_stream(
+        &self,
+        rsp: Response<RecvStream>,
+        stream: Stream<B>,
+        spare: Spare,
+        may_be_lost: bool,
+    ) -> Response<Body<B>> {
+        let mut rsp = rsp.map(Body::http2);
+        let lost = |refusal| refusal == Fault::Reset;
+        match self.refusal(&rsp) {
+            Some(refusal) if stream.is_whole() && (may_be_lost || !lost(refusal)) => {
+                if let Some(req) = stream.into_body().take_back(spare.into_request(())) {
+                    let returned = Returned {
+                        req,
+                        from: self.addr,
+                        lost: lost(refusal),
+                    };
+                    returned.go_with(&mut rsp);
+                }
+            }
+            _ => stream.arrived(),
         }
-        let io = self.connect().await?;
-        let (sender, conn) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
+        rsp
+    }
+
+    /// A new connection, which requests share from now on.
+    async fn connected(&self) -> Result<SendRequest<Bytes>, SendError> {
+        let io = self.connect().await?.into_inner();
+        let (sender, conn) = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(self.settings.head_bytes).unwrap_or(u32::MAX))
-            .max_send_buf_size(self.settings.buffer_bytes.min(u32::MAX as usize))
+            .max_send_buffer_size(self.settings.buffer_bytes.min(u32::MAX as usize))
             .handshake(io)
             .await
             .map_err(|error| SendError::new(Fault::Protocol, self.addr, error))?;
-        tokio::spawn(conn);
+        tokio::spawn(conn.map(|result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "connection to an endpoint ended");
+            }
+        }));
         *self.shared() = Some(sender.clone());
-        Ok((sender, false))
+        Ok(sender)
     }
 
-    fn open_sender(&self) -> Option<SendRequest<Upload<B>>> {
+    /// The connection, if there is one that takes requests.
+    fn open_sender(&self) -> Option<SendRequest<Bytes>> {
         let mut shared = self.shared();
-        if shared.as_ref().is_some_and(SendRequest::is_closed) {
+        let sender = shared.as_mut()?;
+        // Nobody waits with this one for a stream to be opened: it is ready, or of no more use.
+        let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(Err(_)) = ready {
             *shared = None;
         }
         shared.clone()

@@ -19,6 +19,7 @@ mod kept;
 mod memory;
 mod settings;
 mod spare;
+mod stream;
 mod upload;
 
 pub(crate) use self::{
@@ -84,8 +85,8 @@ struct Inner<B> {
     /// Whether a task watches `idle`.
     reaping: AtomicBool,
     /// The HTTP/2 connection, which requests share.
-    shared: Mutex<Option<hyper::client::conn::http2::SendRequest<Upload<B>>>>,
-    /// Held while it is being opened, so that only one is.
+    shared: Mutex<Option<h2::client::SendRequest<Bytes>>>,
+    /// Held while it, or a stream of it, is being opened: one after the other.
     opening: tokio::sync::Mutex<()>,
 }
 
@@ -116,7 +117,7 @@ impl<B> Inner<B> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shared(&self) -> MutexGuard<'_, Option<hyper::client::conn::http2::SendRequest<Upload<B>>>> {
+    fn shared(&self) -> MutexGuard<'_, Option<h2::client::SendRequest<Bytes>>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

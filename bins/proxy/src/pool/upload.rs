@@ -1,7 +1,6 @@
-use super::kept::Kept;
 use crate::respond::Refusal;
 use bytes::Bytes;
-use http::{Extensions, Request, StatusCode};
+use http::{Request, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use mesh_core::BoxError;
 use std::{
@@ -16,10 +15,9 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A request body on its way out, or the absence of one.
+/// A request body on its way out over HTTP/1, or the absence of one.
 pub(super) struct Upload<B> {
     inner: Option<B>,
-    kept: Option<Kept<B>>,
     sending: Option<Sending>,
     gap: Option<Gap>,
 }
@@ -37,37 +35,12 @@ struct Gap {
 pub(super) enum Uploaded<B> {
     /// Nothing; the empty body waits here, should the request have to go elsewhere.
     Nothing(B),
-    /// Something, which can be had back while it is short.
-    Kept(Kept<B>),
     /// Something, which has ended, one way or another, when this is set.
     Body(Arc<AtomicBool>),
 }
 
 /// Sets the flag when dropped.
 struct Sending(Arc<AtomicBool>);
-
-impl<B> Upload<B>
-where
-    B: HttpBody<Data = Bytes> + Unpin + 'static,
-{
-    /// A body whose beginning is kept, should nobody look at it, while all that are kept are
-    /// within `ceiling` bytes.
-    pub(super) fn kept(
-        body: B,
-        extensions: &mut Extensions,
-        ceiling: usize,
-    ) -> (Self, Uploaded<B>) {
-        if body.is_end_stream() && !Kept::<B>::is_in(extensions) {
-            return (Self::empty(), Uploaded::Nothing(body));
-        }
-        let kept = Kept::new(body, extensions, ceiling);
-        let upload = Self {
-            kept: Some(kept.clone()),
-            ..Self::empty()
-        };
-        (upload, Uploaded::Kept(kept))
-    }
-}
 
 impl<B: HttpBody> Upload<B> {
     /// `gap` is how long the caller may be silent in the middle of it.
@@ -78,7 +51,6 @@ impl<B: HttpBody> Upload<B> {
         let flag = Arc::new(AtomicBool::new(false));
         let upload = Self {
             inner: Some(body),
-            kept: None,
             sending: Some(Sending(flag.clone())),
             gap: gap.map(|limit| Gap {
                 limit,
@@ -92,7 +64,6 @@ impl<B: HttpBody> Upload<B> {
     pub(super) fn empty() -> Self {
         Self {
             inner: None,
-            kept: None,
             sending: None,
             gap: None,
         }
@@ -106,7 +77,6 @@ where
     pub(super) fn is_done(&self) -> bool {
         match self {
             Self::Nothing(_) => true,
-            Self::Kept(kept) => kept.is_end_stream(),
             Self::Body(flag) => flag.load(Relaxed),
         }
     }
@@ -116,19 +86,11 @@ where
         matches!(self, Self::Nothing(_))
     }
 
-    /// Says that the peer has looked at it.
-    pub(super) fn arrived(&self) {
-        if let Self::Kept(kept) = self {
-            kept.arrived();
-        }
-    }
-
-    /// `req` as it came, if none of its body was read, or all that was is kept.
+    /// `req` as it came, if none of its body was read.
     pub(super) fn unsent(self, req: Request<Upload<B>>) -> Option<Request<B>> {
-        let (mut parts, upload) = req.into_parts();
+        let (parts, upload) = req.into_parts();
         let body = match self {
             Self::Nothing(body) => body,
-            Self::Kept(kept) => kept.take_back(&mut parts.extensions)?,
             Self::Body(_) => upload.inner?,
         };
         Some(Request::from_parts(parts, body))
@@ -195,9 +157,6 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if let Some(kept) = &this.kept {
-            return kept.poll_frame(cx);
-        }
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
@@ -223,16 +182,10 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        if let Some(kept) = &self.kept {
-            return kept.is_end_stream();
-        }
         self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        if let Some(kept) = &self.kept {
-            return kept.size_hint();
-        }
         self.inner
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)

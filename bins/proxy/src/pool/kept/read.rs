@@ -41,12 +41,6 @@ impl Read {
         (part == self.frames.len()).then(|| Frame::trailers(trailers.clone()))
     }
 
-    /// Bytes of data from this part on.
-    pub(super) fn bytes_from(&self, part: usize) -> u64 {
-        let rest = self.frames.get(part..).unwrap_or_default();
-        rest.iter().map(|data| data.len() as u64).sum()
-    }
-
     /// Keeps one more; false if that is too much for one body, or for the process.
     pub(super) fn keep(&mut self, frame: &Frame<Bytes>, ceiling: usize) -> bool {
         if let Some(data) = frame.data_ref() {
