@@ -1,4 +1,4 @@
-use super::{http1::Lease, stream::Download};
+use super::{http1::Lease, stream::Download, wakeup::Wakeup};
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -74,10 +74,12 @@ where
                 // Only driving the connection makes the body ready, so that the body need not
                 // wake this task for what it is just about to look at.
                 let mut quiet = Context::from_waker(Waker::noop());
-                let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
+                let mut incoming = Pin::new(&mut self.incoming);
+                let mut poll = || Wakeup::quietly(|| incoming.as_mut().poll_frame(&mut quiet));
+                let mut polled = poll();
                 if polled.is_pending() {
                     lease.drive(cx);
-                    polled = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
+                    polled = poll();
                 }
                 polled
             }

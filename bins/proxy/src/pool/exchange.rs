@@ -57,7 +57,7 @@ pin_project! {
 /// What is left of a request that was handed to hyper.
 struct Sent<B> {
     pool: Arc<Inner<B>>,
-    conn: Conn<B>,
+    conn: Box<Conn<B>>,
     /// When it was sent, if the connection was used before.
     reused: Option<Instant>,
     spare: Option<Spare>,
@@ -69,7 +69,7 @@ struct Sent<B> {
 /// Sends over `conn`.
 pub(super) fn begin<B>(
     pool: Arc<Inner<B>>,
-    mut conn: Conn<B>,
+    mut conn: Box<Conn<B>>,
     reused: bool,
     unsettled: Unsettled<B>,
 ) -> impl Future<Output = Result<Response<Body<B>>, BoxError>> + Send

@@ -4,6 +4,7 @@ use super::{
     exchange::{self, Unsettled},
     is_idempotent,
     upload::{Upload, Uploaded},
+    wakeup::Wakeup,
 };
 use crate::headers::KEEP_ALIVE;
 use bytes::Bytes;
@@ -31,16 +32,17 @@ use tokio::{runtime::Handle, time::Instant};
 
 /// A connection between requests.
 pub(super) struct Idle<B> {
-    conn: Conn<B>,
+    conn: Box<Conn<B>>,
     since: Instant,
 }
 
-/// One HTTP/1 connection.
+/// One HTTP/1 connection. It goes from hand to hand in a box of its own.
 pub(super) struct Conn<B> {
     sender: http1::SendRequest<Upload<B>>,
     /// What reads and writes. Polled by the request that has the connection, so that no other
     /// task must wake up for it; absent when it runs as a task of its own.
     driver: Option<Driver>,
+    wakeup: Wakeup,
     /// The peer's own `Keep-Alive: timeout`, less a second.
     peer_limit: Option<Duration>,
 }
@@ -49,7 +51,7 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// A connection that a response body is still read from.
 pub(super) struct Lease<B> {
-    conn: Conn<B>,
+    conn: Box<Conn<B>>,
     pool: Arc<Inner<B>>,
 }
 
@@ -98,7 +100,7 @@ where
     pub(super) fn answered(
         self: &Arc<Self>,
         rsp: Response<Incoming>,
-        mut conn: Conn<B>,
+        mut conn: Box<Conn<B>>,
         uploaded: &Uploaded<B>,
     ) -> Response<Body<B>> {
         conn.peer_limit = keep_alive_timeout(rsp.headers()).or(conn.peer_limit);
@@ -150,7 +152,7 @@ where
         to_origin_form(req);
     }
 
-    async fn open(&self, upgrades: bool) -> Result<Conn<B>, SendError> {
+    async fn open(&self, upgrades: bool) -> Result<Box<Conn<B>>, SendError> {
         let io = self.connect().await?;
         let mut builder = http1::Builder::new();
         builder
@@ -167,19 +169,20 @@ where
             .handshake(io)
             .await
             .map_err(|error| SendError::new(Fault::Unexpected, self.addr, error))?;
-        Ok(Conn {
+        Ok(Box::new(Conn {
             sender,
             driver: Some(if upgrades {
                 Box::pin(conn.with_upgrades())
             } else {
                 Box::pin(conn)
             }),
+            wakeup: Wakeup::new(),
             peer_limit: None,
-        })
+        }))
     }
 
     /// The connection used last: the others may then grow old.
-    fn take_idle(&self) -> Option<Conn<B>> {
+    fn take_idle(&self) -> Option<Box<Conn<B>>> {
         let mut idle = self.idle();
         while let Some(Idle { conn, since }) = idle.pop() {
             // The clock is read only where the peer may be about to close it; our own limit is
@@ -194,7 +197,7 @@ where
         None
     }
 
-    fn put_idle(self: &Arc<Self>, conn: Conn<B>) {
+    fn put_idle(self: &Arc<Self>, conn: Box<Conn<B>>) {
         let mut idle = self.idle();
         if idle.len() >= self.settings.size {
             return;
@@ -260,13 +263,13 @@ where
         &mut self,
         req: Request<Upload<B>>,
     ) -> impl Future<Output = Answer<B>> + Send + use<B> {
-        self.sender.try_send_request(req)
+        Wakeup::quietly(|| self.sender.try_send_request(req))
     }
 
     /// Reads and writes what can be read and written; false if a task does.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         let is_here = self.driver.is_some();
-        drive(&mut self.driver, cx);
+        self.wakeup.poll(cx, |cx| drive(&mut self.driver, cx));
         is_here
     }
 
@@ -309,7 +312,7 @@ where
     }
 
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.conn.driver, cx);
+        self.conn.drive(cx);
     }
 
     /// After the last byte of the response.

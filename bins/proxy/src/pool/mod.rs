@@ -21,6 +21,7 @@ mod settings;
 mod spare;
 mod stream;
 mod upload;
+mod wakeup;
 
 pub(crate) use self::{
     body::Body,
