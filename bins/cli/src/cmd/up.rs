@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::{Client, STATE_DIR},
-    up::{self, ApplyRequest, Problem, Status, config::Config},
+    up::{self, ApplyRequest, FAILURES, Problem, Status, config::Config},
 };
 use anyhow::{Context, Result, bail};
 use mesh_controller::StateDir;
@@ -18,8 +18,6 @@ use tokio::time::{Instant, sleep};
 
 /// How long a mesh may take until everything in it is ready.
 const READY: Duration = Duration::from_secs(120);
-/// A replica that ended this often before it was ready is a failure.
-const FAILURES: u32 = 3;
 const TICK: Duration = Duration::from_millis(25);
 
 /// Start the workloads of a mesh.yaml, each with its sidecar

@@ -23,6 +23,7 @@ mod program;
 mod ready;
 pub(crate) mod record;
 mod replica;
+mod rollout;
 pub(crate) mod shim;
 mod supervisor;
 mod transparent;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     network::check as check_network,
     preflight::{build, check},
     process::{own_program, pid_of, without_huge_pages},
+    replica::FAILURES,
 };
 
 use self::{

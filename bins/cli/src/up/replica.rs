@@ -54,6 +54,9 @@ impl Pace {
     };
 }
 
+/// A replica whose program ended this often, before it was ready, is a failure.
+pub(crate) const FAILURES: u32 = 3;
+
 /// A running replica. Dropping it ends its processes, without care.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -131,6 +134,12 @@ impl Running {
             link,
             network,
         }
+    }
+
+    /// Waits until the program has ended so often that there is no use in waiting for it.
+    pub(crate) async fn keeps_ending(&self) {
+        let mut program = self.program.status();
+        let _ = program.wait_for(|it| it.restarts >= FAILURES).await;
     }
 
     /// Stops so that nobody loses a request: no new ones, finish those there are, then end.

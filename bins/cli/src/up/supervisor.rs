@@ -3,20 +3,20 @@
 use super::{
     adhoc::{AdHoc, RunRequest, RunTicket},
     board::Board,
-    config::{Config, Workload},
+    config::Config,
     gateway::Gateway,
     keep::{Job, Kept},
     logs::Logs,
     manifests,
     network::Network,
     order,
-    plan::{self, ReplicaPorts, Surroundings},
+    plan::{self, Surroundings},
     ports::{self, Ports},
-    preflight, program,
+    preflight,
     ready::Probe,
     record::Record,
-    replica::{Context, Pace, Running},
-    transparent,
+    replica::{Context, Pace},
+    rollout::Deployed,
 };
 use crate::client::Client;
 use anyhow::{Result, bail};
@@ -24,8 +24,6 @@ use mesh_controller::StateDir;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 
-/// How long a replaced replica may take to become ready before a rolling restart gives up.
-const REPLACEMENT: Duration = Duration::from_secs(30);
 /// How long the controller may take to serve.
 const CONTROLLER: Duration = Duration::from_secs(20);
 /// What the gateway and the controller get to finish when everything ends.
@@ -39,22 +37,14 @@ pub(crate) struct Supervisor {
     pub(crate) ports: Ports,
     pub(crate) adhoc: BTreeMap<String, AdHoc>,
     state: StateDir,
-    config: Config,
-    workloads: BTreeMap<String, Deployed>,
+    pub(super) config: Config,
+    pub(super) workloads: BTreeMap<String, Deployed>,
     pub(super) gateway: Option<Gateway>,
     /// Which services have no port on the host, and why.
     notes: Vec<String>,
     controller: Kept,
     /// What replicas are wired with, if each has a network of its own.
-    network: Option<Network>,
-}
-
-/// A workload of the file, and its replicas.
-#[derive(Debug)]
-struct Deployed {
-    workload: Workload,
-    build: Option<(u64, u64, i64, i64)>,
-    replicas: Vec<Running>,
+    pub(super) network: Option<Network>,
 }
 
 impl Supervisor {
@@ -219,143 +209,6 @@ impl Supervisor {
         Ok(())
     }
 
-    fn deploy(&mut self, name: &str, workload: Workload) -> Result<()> {
-        let mut deployed = Deployed {
-            build: build_of(&workload),
-            replicas: Vec::new(),
-            workload,
-        };
-        let Workload { service, port, .. } = &deployed.workload;
-        self.context.board.declare(name, service, *port);
-        self.address(name, service, *port)?;
-        for index in 0..deployed.workload.replicas {
-            let running = self.launch(name, &deployed.workload, index)?;
-            deployed.replicas.push(running);
-        }
-        self.workloads.insert(name.to_owned(), deployed);
-        Ok(())
-    }
-
-    fn launch(&mut self, name: &str, workload: &Workload, index: u32) -> Result<Running> {
-        let depends_on = workload.depends_on.clone();
-        let (plan, pod) = match &mut self.network {
-            Some(network) => {
-                let pod = network.pod()?;
-                let plan = transparent::replica(&self.around, name, workload, index, &pod);
-                (plan, Some(pod))
-            }
-            None => {
-                let ports = ReplicaPorts::choose(workload, || self.ports.next())?;
-                let plan = plan::replica(&self.around, name, workload, index, ports);
-                (plan, None)
-            }
-        };
-        Ok(Running::start(plan, pod, depends_on, &self.context))
-    }
-
-    /// Gives a service addresses of its own, where programs call it by address.
-    fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
-        if let (Some(network), Some(_)) = (&mut self.network, port) {
-            let addresses = network.service(service, &self.config.namespace)?;
-            self.context.board.address(name, addresses);
-        }
-        Ok(())
-    }
-
-    /// Takes back what a replica had of this machine.
-    fn release(&mut self, running: &Running) {
-        self.ports.release(running.plan.ports.all());
-        if let (Some(network), Some(pod)) = (&mut self.network, &running.network) {
-            network.release(pod);
-        }
-    }
-
-    async fn remove(&mut self, name: &str) {
-        let Some(deployed) = self.workloads.remove(name) else {
-            return;
-        };
-        let mut stopping = JoinSet::new();
-        for running in deployed.replicas {
-            self.release(&running);
-            let context = self.context.clone();
-            stopping.spawn(async move { running.stop(Pace::CAREFUL, &context).await });
-        }
-        stopping.join_all().await;
-        self.context.board.forget(name);
-    }
-
-    /// Changes a running workload into `workload`, with as little as that needs.
-    async fn update(&mut self, name: &str, workload: Workload) -> Result<Option<String>> {
-        let Some(deployed) = self.workloads.get_mut(name) else {
-            return Ok(None);
-        };
-        let restart = plan::must_restart(&deployed.workload, &workload)
-            || deployed.build != build_of(&workload);
-        let (before, after) = (deployed.workload.replicas, workload.replicas);
-        deployed.workload = workload.clone();
-        deployed.build = build_of(&workload);
-        let surplus = deployed
-            .replicas
-            .split_off(deployed.replicas.len().min(after as usize));
-        for running in surplus {
-            self.release(&running);
-            running.stop(Pace::CAREFUL, &self.context).await;
-        }
-        self.context
-            .board
-            .declare(name, &workload.service, workload.port);
-        self.address(name, &workload.service, workload.port)?;
-        if restart {
-            self.restart(name).await?;
-        }
-        for index in before..after {
-            let running = self.launch(name, &workload, index)?;
-            if let Some(deployed) = self.workloads.get_mut(name) {
-                deployed.replicas.push(running);
-            }
-        }
-        Ok(match (restart, before == after) {
-            (true, _) => Some(format!("{name} restarted")),
-            (false, false) => Some(format!("{name} scaled from {before} to {after}")),
-            (false, true) => None,
-        })
-    }
-
-    /// Replaces the replicas of `name` one after the other.
-    pub(crate) async fn restart(&mut self, name: &str) -> Result<()> {
-        let count = match self.workloads.get(name) {
-            Some(deployed) => deployed.replicas.len(),
-            None if self.adhoc.contains_key(name) => {
-                bail!("`{name}` was started by `mesh run`; restart it there")
-            }
-            None => {
-                let hint = super::config::did_you_mean(name, self.workloads.keys());
-                bail!("there is no workload `{name}`{hint}");
-            }
-        };
-        for _ in 0..count {
-            let Some(deployed) = self.workloads.get_mut(name) else {
-                return Ok(());
-            };
-            let workload = deployed.workload.clone();
-            let old = deployed.replicas.remove(0);
-            let index = old.plan.index;
-            self.release(&old);
-            old.stop(Pace::CAREFUL, &self.context).await;
-            let running = self.launch(name, &workload, index)?;
-            let pod = running.plan.pod.clone();
-            if let Some(deployed) = self.workloads.get_mut(name) {
-                deployed.replicas.push(running);
-            }
-            let ready = self.context.board.ready_pod(name, &pod);
-            if timeout(REPLACEMENT, ready).await.is_err() {
-                let tail = self.context.logs.tail(&pod).join("; ");
-                bail!("{pod} does not become ready, the others were left alone: {tail}");
-            }
-        }
-        Ok(())
-    }
-
     /// Gives a program that somebody else starts a sidecar and a place in the mesh.
     pub(crate) fn run(&mut self, request: RunRequest) -> Result<RunTicket> {
         if self.workloads.contains_key(&request.name) {
@@ -459,10 +312,4 @@ fn in_order(config: &Config) -> Vec<String> {
     let sorted =
         order::sort(&edges.collect()).map(|names| names.into_iter().map(str::to_owned).collect());
     sorted.unwrap_or_default()
-}
-
-fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
-    let path = std::env::var_os("PATH");
-    let program = workload.command.first()?;
-    program::fingerprint(&program::find(program, &workload.dir, path.as_deref())?)
 }

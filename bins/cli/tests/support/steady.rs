@@ -1,13 +1,14 @@
 //! A load at a fixed rate, however long answers take, that checks each answer and counts each
 //! failure with its cause.
 
+use super::{Mesh, cargo_build, free_port, wait_for};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -29,6 +30,8 @@ const POST_EVERY: u64 = 5;
 const BODY: &str = "a book, a review of it, and the address to send it to";
 /// No answer takes this long, unless it is lost.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Until programs that were just built have started.
+const STARTING: Duration = Duration::from_secs(60);
 /// Whoever waits for so many answers does not hold its rate any more.
 const MOST_IN_FLIGHT: usize = 4096;
 /// Causes that are remembered.
@@ -360,4 +363,46 @@ fn judged(is_success: bool, head: &str, body: String) -> Result<String, String> 
         true => Ok(body),
         false => Err(format!("{head} {body:.200}")),
     }
+}
+
+/// A service of so many replicas, and four ways to it.
+pub fn answering(replicas: u64) -> (Mesh, [Target; 4]) {
+    let programs = cargo_build(&["--package", "mesh-cli", "--example", "answer"]);
+    let gateway = free_port();
+    let mesh = Mesh::up(&format!(
+        r#"
+namespace: shop
+workloads:
+  answer:
+    command: exec {}
+    port: 8080
+    host_port: {gateway}
+    replicas: {replicas}
+  caller:
+    command: echo "$ANSWER $http_proxy" > ports.tmp; mv ports.tmp ports; exec sleep 100000
+    upstreams: {{ ANSWER: {{ to: "answer:8080", as: hostport }} }}
+    depends_on: [answer]
+"#,
+        programs.join("examples/answer").display()
+    ));
+    wait_for(
+        "everything is ready",
+        STARTING,
+        || mesh.log(),
+        |log| log.contains("everything is ready"),
+    );
+    let ports = fs::read_to_string(mesh.folder().join("ports")).expect("the caller wrote it");
+    let (upstream, proxy) = ports.trim().split_once(' ').expect("two addresses");
+    let addr = |text: &str| -> SocketAddr {
+        let text = text.trim_start_matches("http://");
+        text.parse().expect("an address")
+    };
+    let gateway = SocketAddr::from(([127, 0, 0, 1], gateway));
+    let targets = [
+        (gateway, Form::Origin),
+        (gateway, Form::Http2),
+        (addr(upstream), Form::Origin),
+        (addr(proxy), Form::Absolute),
+    ];
+    (mesh, targets.map(|(addr, form)| Target { addr, form }))
 }

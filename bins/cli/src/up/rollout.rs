@@ -1,0 +1,230 @@
+//! How a workload gets from what runs of it to what is wanted: started, changed, restarted, ended.
+
+use super::{
+    config::Workload,
+    plan::{self, ReplicaPorts},
+    program,
+    replica::{Pace, Running},
+    supervisor::Supervisor,
+    transparent,
+};
+use anyhow::{Result, bail};
+use std::time::Duration;
+use tokio::{task::JoinSet, time::timeout};
+
+/// How long a new replica may take to become ready before a rolling restart gives up.
+const REPLACEMENT: Duration = Duration::from_secs(30);
+
+/// A workload of the file, and its replicas.
+#[derive(Debug)]
+pub(super) struct Deployed {
+    workload: Workload,
+    build: Option<(u64, u64, i64, i64)>,
+    pub(super) replicas: Vec<Running>,
+}
+
+impl Deployed {
+    /// The lowest number that no replica has. (A restart may have left a gap.)
+    fn free_index(&self) -> u32 {
+        let mut free = 0;
+        while self.replicas.iter().any(|it| it.plan.index == free) {
+            free += 1;
+        }
+        free
+    }
+}
+
+impl Supervisor {
+    /// Starts a workload.
+    pub(super) fn deploy(&mut self, name: &str, workload: Workload) -> Result<()> {
+        let mut deployed = Deployed {
+            build: build_of(&workload),
+            replicas: Vec::new(),
+            workload,
+        };
+        let Workload { service, port, .. } = &deployed.workload;
+        self.context.board.declare(name, service, *port);
+        self.address(name, service, *port)?;
+        for _ in 0..deployed.workload.replicas {
+            let index = deployed.free_index();
+            let running = self.launch(name, &deployed.workload, index)?;
+            deployed.replicas.push(running);
+        }
+        self.workloads.insert(name.to_owned(), deployed);
+        Ok(())
+    }
+
+    fn launch(&mut self, name: &str, workload: &Workload, index: u32) -> Result<Running> {
+        let depends_on = workload.depends_on.clone();
+        let (plan, pod) = match &mut self.network {
+            Some(network) => {
+                let pod = network.pod()?;
+                let plan = transparent::replica(&self.around, name, workload, index, &pod);
+                (plan, Some(pod))
+            }
+            None => {
+                let ports = ReplicaPorts::choose(workload, || self.ports.next())?;
+                let plan = plan::replica(&self.around, name, workload, index, ports);
+                (plan, None)
+            }
+        };
+        Ok(Running::start(plan, pod, depends_on, &self.context))
+    }
+
+    /// Gives a service addresses of its own, where programs call it by address.
+    fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
+        if let (Some(network), Some(_)) = (&mut self.network, port) {
+            let addresses = network.service(service, &self.config.namespace)?;
+            self.context.board.address(name, addresses);
+        }
+        Ok(())
+    }
+
+    /// Takes back what a replica had of this machine.
+    fn release(&mut self, running: &Running) {
+        self.ports.release(running.plan.ports.all());
+        if let (Some(network), Some(pod)) = (&mut self.network, &running.network) {
+            network.release(pod);
+        }
+    }
+
+    /// Ends a workload.
+    pub(super) async fn remove(&mut self, name: &str) {
+        let Some(deployed) = self.workloads.remove(name) else {
+            return;
+        };
+        let mut stopping = JoinSet::new();
+        for running in deployed.replicas {
+            self.release(&running);
+            let context = self.context.clone();
+            stopping.spawn(async move { running.stop(Pace::CAREFUL, &context).await });
+        }
+        stopping.join_all().await;
+        self.context.board.forget(name);
+    }
+
+    /// Changes a running workload into `workload`, with as little as that needs.
+    pub(super) async fn update(
+        &mut self,
+        name: &str,
+        workload: Workload,
+    ) -> Result<Option<String>> {
+        let Some(deployed) = self.workloads.get_mut(name) else {
+            return Ok(None);
+        };
+        let restart = plan::must_restart(&deployed.workload, &workload)
+            || deployed.build != build_of(&workload);
+        let (before, after) = (deployed.workload.replicas, workload.replicas);
+        deployed.workload = workload.clone();
+        deployed.build = build_of(&workload);
+        let surplus = deployed
+            .replicas
+            .split_off(deployed.replicas.len().min(after as usize));
+        for running in surplus {
+            self.release(&running);
+            running.stop(Pace::CAREFUL, &self.context).await;
+        }
+        self.context
+            .board
+            .declare(name, &workload.service, workload.port);
+        self.address(name, &workload.service, workload.port)?;
+        if restart {
+            self.restart(name).await?;
+        }
+        for _ in before..after {
+            let index = self.workloads.get(name).map(Deployed::free_index);
+            let running = self.launch(name, &workload, index.unwrap_or_default())?;
+            if let Some(deployed) = self.workloads.get_mut(name) {
+                deployed.replicas.push(running);
+            }
+        }
+        Ok(match (restart, before == after) {
+            (true, _) => Some(format!("{name} restarted")),
+            (false, false) => Some(format!("{name} scaled from {before} to {after}")),
+            (false, true) => None,
+        })
+    }
+
+    /// Replaces the replicas of `name` one after the other.
+    pub(crate) async fn restart(&mut self, name: &str) -> Result<()> {
+        let count = match self.workloads.get(name) {
+            Some(deployed) if self.can_overlap(deployed) => return self.succeed(name).await,
+            Some(deployed) => deployed.replicas.len(),
+            None if self.adhoc.contains_key(name) => {
+                bail!("`{name}` was started by `mesh run`; restart it there")
+            }
+            None => {
+                let hint = super::config::did_you_mean(name, self.workloads.keys());
+                bail!("there is no workload `{name}`{hint}");
+            }
+        };
+        for _ in 0..count {
+            let Some(deployed) = self.workloads.get_mut(name) else {
+                return Ok(());
+            };
+            let workload = deployed.workload.clone();
+            let old = deployed.replicas.remove(0);
+            let index = old.plan.index;
+            self.release(&old);
+            old.stop(Pace::CAREFUL, &self.context).await;
+            let running = self.launch(name, &workload, index)?;
+            let pod = running.plan.pod.clone();
+            if let Some(deployed) = self.workloads.get_mut(name) {
+                deployed.replicas.push(running);
+            }
+            let ready = self.context.board.ready_pod(name, &pod);
+            if timeout(REPLACEMENT, ready).await.is_err() {
+                let tail = self.context.logs.tail(&pod).join("; ");
+                bail!("{pod} does not become ready, the others were left alone: {tail}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `deployed` is better replaced by starting the new replica first: there is no other
+    /// to answer in its place. It must not be in the way: not on a port that both would want, and not
+    /// by what it does without being called.
+    fn can_overlap(&self, deployed: &Deployed) -> bool {
+        let Deployed {
+            workload, replicas, ..
+        } = deployed;
+        let has_port_of_its_own = workload.listen.is_none() || self.network.is_some();
+        replicas.len() == 1 && workload.port.is_some() && has_port_of_its_own
+    }
+
+    /// Replaces the only replica of `name` by one that is ready before it ends.
+    async fn succeed(&mut self, name: &str) -> Result<()> {
+        let Some(deployed) = self.workloads.get(name) else {
+            return Ok(());
+        };
+        let (workload, index) = (deployed.workload.clone(), deployed.free_index());
+        let heir = self.launch(name, &workload, index)?;
+        let pod = heir.plan.pod.clone();
+        let ready = timeout(REPLACEMENT, self.context.board.ready_pod(name, &pod));
+        let is_ready = tokio::select! {
+            ready = ready => ready.is_ok(),
+            () = heir.keeps_ending() => false,
+        };
+        if !is_ready {
+            let tail = self.context.logs.tail(&pod).join("; ");
+            self.release(&heir);
+            heir.stop(Pace::ALL, &self.context).await;
+            bail!("{pod} does not become ready, its predecessor was left alone: {tail}");
+        }
+        if let Some(deployed) = self.workloads.get_mut(name) {
+            let gone: Vec<_> = deployed.replicas.drain(..).collect();
+            deployed.replicas.push(heir);
+            for old in gone {
+                self.release(&old);
+                old.stop(Pace::CAREFUL, &self.context).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
+    let path = std::env::var_os("PATH");
+    let program = workload.command.first()?;
+    program::fingerprint(&program::find(program, &workload.dir, path.as_deref())?)
+}
