@@ -1,5 +1,9 @@
 use super::*;
-use crate::source::workloads::Replica;
+use crate::{
+    resource::Body,
+    source::workloads::{Replica, Workload},
+};
+use mesh_discover::ProfileSpec;
 use mesh_profile::RouteSpec;
 
 fn workload(name: &str, port: Option<u16>, ready: &[bool]) -> Workload {
