@@ -1,10 +1,12 @@
+mod policy;
+mod responses;
+mod servers;
+
+use self::{responses::Responses, servers::server};
 use super::{
     diagnostic::{Diagnostics, Place, Refused},
-    document::{
-        Document, Failures, Key, METHODS, Operation, PathItem, Paths, Policy, Response, Scalar,
-        Server,
-    },
-    object::{FirstOf, Members, Object, ScalarSeed},
+    document::{Document, Failures, Key, METHODS, Operation, PathItem, Paths, Scalar},
+    object::{Members, Object, ScalarSeed},
     parse::parse,
 };
 use crate::yaml;
@@ -112,23 +114,6 @@ impl<'t> Members<'t> for Components<'t> {
     }
 }
 
-impl<'t> Members<'t> for Failures<'t> {
-    const WHAT: &'static str = "`responses`";
-
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: Key<'t>,
-        map: &mut A,
-        diagnostics: &Diagnostics<'t>,
-    ) -> Result<(), A::Error> {
-        let response = Object::<Response<'_>>::new(key.place, diagnostics);
-        let response = map.next_value_seed(response)?.unwrap_or_default();
-        self.0
-            .extend(response.failure.map(|failure| (key.text, failure)));
-        Ok(())
-    }
-}
-
 impl<'t> Members<'t> for Paths<'t> {
     const WHAT: &'static str = "`paths`";
 
@@ -208,154 +193,6 @@ impl<'t> Members<'t> for Operation<'t> {
     }
 }
 
-#[derive(Default)]
-struct Responses<'t>(Vec<(Key<'t>, Response<'t>)>);
-
-impl<'t> Members<'t> for Responses<'t> {
-    const WHAT: &'static str = "`responses`";
-
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: Key<'t>,
-        map: &mut A,
-        diagnostics: &Diagnostics<'t>,
-    ) -> Result<(), A::Error> {
-        if is_extension(&key) || key.text == "default" {
-            return skip(map);
-        }
-        let response = map.next_value_seed(Object::new(key.place, diagnostics))?;
-        // The status counts even if what is said of it is broken.
-        self.0.push((key, response.unwrap_or_default()));
-        Ok(())
-    }
-}
-
-impl<'t> Members<'t> for Response<'t> {
-    const WHAT: &'static str = "the response";
-
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: Key<'t>,
-        map: &mut A,
-        diagnostics: &Diagnostics<'t>,
-    ) -> Result<(), A::Error> {
-        if key.text == "$ref" {
-            self.reference = reference(&key, map, diagnostics)?;
-        } else if key.text.eq_ignore_ascii_case("x-linkerd-failure") {
-            self.failure = boolean(&key, map, diagnostics)?;
-        } else {
-            skip(map)?;
-        }
-        Ok(())
-    }
-}
-
-impl<'t> Members<'t> for Server<'t> {
-    const WHAT: &'static str = "the server";
-
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: Key<'t>,
-        map: &mut A,
-        diagnostics: &Diagnostics<'t>,
-    ) -> Result<(), A::Error> {
-        match &*key.text {
-            "url" => {
-                self.place = key.place;
-                self.url = map.next_value_seed(ScalarSeed)?.into_text();
-            }
-            "variables" => {
-                let variables = Object::<Variables<'_>>::new(key.place, diagnostics);
-                let variables = map.next_value_seed(variables)?;
-                self.variables = variables.unwrap_or_default().0;
-            }
-            _ => skip(map)?,
-        }
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Variables<'t>(Vec<(Cow<'t, str>, Cow<'t, str>)>);
-
-impl<'t> Members<'t> for Variables<'t> {
-    const WHAT: &'static str = "`variables`";
-
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: Key<'t>,
-        map: &mut A,
-        diagnostics: &Diagnostics<'t>,
-    ) -> Result<(), A::Error> {
-        let variable = Object::<Variable<'_>>::new(key.place, diagnostics);
-        let default = map.next_value_seed(variable)?.and_then(|v| v.default);
-        self.0.extend(default.map(|default| (key.text, default)));
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Variable<'t> {
-    default: Option<Cow<'t, str>>,
-}
-
-impl<'t> Members<'t> for Variable<'t> {
-    const WHAT: &'static str = "the variable";
-
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: Key<'t>,
-        map: &mut A,
-        _: &Diagnostics<'t>,
-    ) -> Result<(), A::Error> {
-        match &*key.text {
-            "default" => self.default = map.next_value_seed(ScalarSeed)?.into_text(),
-            _ => skip(map)?,
-        }
-        Ok(())
-    }
-}
-
-impl<'t> Policy<'t> {
-    /// Takes the member if it is one of ours.
-    fn member<A: MapAccess<'t>>(
-        &mut self,
-        key: &Key<'t>,
-        map: &mut A,
-        diagnostics: &Diagnostics<'t>,
-    ) -> Result<bool, A::Error> {
-        if !key
-            .text
-            .get(..10)
-            .is_some_and(|start| start.eq_ignore_ascii_case("x-linkerd-"))
-        {
-            return Ok(false);
-        }
-        match &*key.text {
-            "x-linkerd-retryable" => self.retryable = boolean(key, map, diagnostics)?,
-            "x-linkerd-timeout" => match map.next_value_seed(ScalarSeed)? {
-                Scalar::Text(timeout) => self.timeout = Some((key.place, timeout)),
-                _ => diagnostics.warn(
-                    key.place,
-                    format!("`{}` is no text like 300ms and was left out", key.text),
-                ),
-            },
-            other => {
-                let meant = yaml::did_you_mean(&other[10..], &["retryable", "timeout"]);
-                let meant = meant.map_or(String::new(), |m| {
-                    format!(", did you mean `x-linkerd-{m}`?")
-                });
-                diagnostics.warn(
-                    key.place,
-                    format!("unknown extension `{}`{meant}", key.text),
-                );
-                skip(map)?;
-            }
-        }
-        Ok(true)
-    }
-}
-
 fn boolean<'t, A: MapAccess<'t>>(
     key: &Key<'t>,
     map: &mut A,
@@ -383,14 +220,6 @@ fn reference<'t, A: MapAccess<'t>>(
             Ok(None)
         }
     }
-}
-
-fn server<'t, A: MapAccess<'t>>(
-    key: &Key<'t>,
-    map: &mut A,
-    diagnostics: &Diagnostics<'t>,
-) -> Result<Option<Server<'t>>, A::Error> {
-    map.next_value_seed(FirstOf(Object::new(key.place, diagnostics)))
 }
 
 /// The members that matter of those a document may begin with.
