@@ -9,7 +9,7 @@ use http_body_util::{
 };
 use mesh_timeout::{
     BodyTimeoutLayer, BoxError, Deadline, Elapsed, Fault, Phase, ProgressBody, Route, TimedBody,
-    Timeouts,
+    TimeoutLayer, Timeouts,
 };
 use std::{convert::Infallible, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -195,6 +195,41 @@ async fn the_exchange_includes_the_wait_for_the_head() {
     let call = svc.call(Request::new(Channel::new(1).1));
     let (result, _held) = tokio::join!(call, handle.next_request());
     assert_eq!(phase(&result.unwrap_err()), Phase::Exchange);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_layer_obeys_the_limit_of_the_head_and_the_callers_deadline() {
+    let layer = BodyTimeoutLayer::per_route().with_head(TimeoutLayer::new(50 * MS));
+    for (left, expected, is_sent) in [
+        (60, Phase::Head, true),
+        (40, Phase::Deadline, true),
+        (0, Phase::Deadline, false),
+    ] {
+        let (mut svc, mut handle) = mock::spawn_layer::<Req, Response<Live>, _>(layer);
+        assert_ready_ok!(svc.poll_ready());
+        let mut req = Request::new(Channel::new(1).1);
+        let begun = Instant::now();
+        let deadline = Deadline::default().with_exchange(begun.into_std() + left * MS);
+        req.extensions_mut().insert(deadline);
+        let mut call = Box::pin(svc.call(req));
+        let mut sent = task::spawn(handle.next_request());
+        let held = sent.poll();
+        assert_eq!(held.is_ready(), is_sent);
+        let error = (&mut call).await.unwrap_err();
+        assert_eq!(phase(&error), expected);
+        assert!(begun.elapsed().abs_diff(left.min(50) * MS) <= MS);
+    }
+
+    // Past the head only the deadline counts.
+    let begun = Instant::now();
+    let deadline = Deadline::default().with_exchange(begun.into_std() + 400 * MS);
+    let mut it = begin(layer, |req| {
+        req.extensions_mut().insert(deadline);
+    })
+    .await;
+    let error = it.body.frame().await.unwrap().unwrap_err();
+    assert_eq!(phase(&error), Phase::Deadline);
+    assert!(begun.elapsed().abs_diff(400 * MS) <= MS);
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,7 @@ async fn limits_on_bodies_keep_the_contract() {
         BodyTimeoutLayer::per_route()
             .with_idle(LIMIT)
             .with_exchange(LIMIT),
+        BodyTimeoutLayer::per_route().with_head(TimeoutLayer::new(LIMIT)),
     ] {
         for prepare in [nothing as fn(&mut Parts), route_with_limits, deadline] {
             Conformance::new(|inner| layer.layer(inner))
@@ -68,10 +69,12 @@ async fn limits_on_bodies_keep_the_contract() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_obeys_deadlines_keeps_the_contract() {
-    for prepare in [nothing as fn(&mut Parts), header, deadline] {
-        Conformance::new(|inner| AcceptDeadlineLayer::new().layer(inner))
-            .prepare(prepare)
-            .check();
+    for layer in [AcceptDeadlineLayer::new(), AcceptDeadlineLayer::again()] {
+        for prepare in [nothing as fn(&mut Parts), header, deadline] {
+            Conformance::new(|inner| layer.layer(inner))
+                .prepare(prepare)
+                .check();
+        }
     }
 }
 

@@ -155,7 +155,7 @@ async fn time_spent_in_a_queue_counts() {
         handle.next_request().await.unwrap().0
     };
     advance(100 * MS).await;
-    let (mut svc, _handle) = mock::spawn_layer::<Req, (), _>(AcceptDeadlineLayer::new());
+    let (mut svc, _handle) = mock::spawn_layer::<Req, (), _>(AcceptDeadlineLayer::again());
     assert_ready_ok!(svc.poll_ready());
     assert_ready_err!(task::spawn(svc.call(stamped)).poll());
 }
