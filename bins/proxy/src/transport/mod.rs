@@ -20,8 +20,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, tcp::OwnedReadHalf},
+    task::coop,
 };
 
 /// A socket whose bytes are counted, and whose first bytes may have been read already.
@@ -30,6 +31,8 @@ pub(crate) struct Io {
     socket: Socket,
     /// Read while detecting the protocol; handed out before anything else.
     prefix: Bytes,
+    /// Who is woken when there is something to read.
+    reader: Option<WakerId>,
     open: Open,
 }
 
@@ -47,6 +50,24 @@ struct Split {
     outbox: Arc<Outbox>,
 }
 
+/// The waker that the socket was last left with.
+///
+/// hyper asks for more to read several times for each request, mostly in vain, and leaving a waker
+/// takes a lock each time. That waker stays until the socket is ready, so that one which looks the
+/// same is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct WakerId(usize, usize);
+
+impl WakerId {
+    fn of(cx: &Context<'_>) -> Self {
+        let waker = cx.waker();
+        Self(
+            waker.data().addr(),
+            std::ptr::from_ref(waker.vtable()).addr(),
+        )
+    }
+}
+
 /// A connection that counts as open.
 #[derive(Debug)]
 struct Open(Arc<Meter>);
@@ -57,6 +78,7 @@ impl Io {
         Self {
             socket: Socket::Whole(socket),
             prefix: Bytes::new(),
+            reader: None,
             open: Open(meter),
         }
     }
@@ -82,6 +104,12 @@ impl Io {
     pub(crate) async fn speaks(&self) -> io::Result<bool> {
         // Of readiness there are false alarms.
         Ok(self.socket().peek(&mut [0]).await? > 0)
+    }
+
+    /// Whether there may be something to read; costs less than trying it.
+    fn may_be_read(&self) -> bool {
+        let asked = self.socket().try_io(Interest::READABLE, || Ok(()));
+        !matches!(asked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     fn socket(&self) -> &TcpStream {
@@ -126,11 +154,18 @@ impl AsyncRead for Io {
             }
             return Poll::Ready(Ok(()));
         }
+        if self.reader == Some(WakerId::of(cx)) && !self.may_be_read() {
+            return Poll::Pending;
+        }
+        // A task that has had its share is told to come again, and leaves no waker.
+        let has_share = coop::has_budget_remaining();
         let before = buf.filled().len();
-        ready!(match &mut self.socket {
+        let polled = match &mut self.socket {
             Socket::Whole(socket) => Pin::new(socket).poll_read(cx, buf),
             Socket::Split(split) => Pin::new(&mut split.read).poll_read(cx, buf),
-        })?;
+        };
+        self.reader = (polled.is_pending() && has_share).then(|| WakerId::of(cx));
+        ready!(polled)?;
         let read = buf.filled().len() - before;
         self.open.0.add_read(read);
         Poll::Ready(Ok(()))

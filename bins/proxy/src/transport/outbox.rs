@@ -2,7 +2,10 @@ use super::{Meter, turn::Turn};
 use std::{
     io::{self, ErrorKind, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker, ready},
 };
 use tokio::{io::AsyncWrite as _, net::tcp::OwnedWriteHalf, runtime::Handle, task::AbortHandle};
@@ -11,6 +14,8 @@ use tokio::{io::AsyncWrite as _, net::tcp::OwnedWriteHalf, runtime::Handle, task
 #[derive(Debug)]
 pub(super) struct Outbox {
     state: Mutex<State>,
+    /// There is a `rest`, or something `failed`: asked more often than it is so.
+    is_held_up: AtomicBool,
     turn: Arc<Turn>,
     meter: Arc<Meter>,
 }
@@ -47,6 +52,7 @@ impl Outbox {
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            is_held_up: AtomicBool::new(false),
             turn,
             meter,
         })
@@ -70,22 +76,25 @@ impl Outbox {
             self.meter.add_written(written);
             return Poll::Ready(Ok(written));
         }
-        if state.bytes.capacity() == 0 {
-            state.bytes = self.turn.buffer();
+        if !state.queued {
+            state.queued = true;
+            state.bytes = self.turn.end_with(self.clone());
         }
         for buf in bufs {
             state.bytes.extend_from_slice(buf);
-        }
-        if !state.queued {
-            state.queued = true;
-            self.turn.end_with(self.clone());
         }
         Poll::Ready(Ok(more))
     }
 
     /// Ready while whatever was taken is certain to be written without any doing of the writer.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state().poll_clear(cx)
+        if !self.is_held_up.load(Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.state();
+        let flushed = state.poll_clear(cx);
+        self.is_held_up.store(flushed.is_pending(), Relaxed);
+        flushed
     }
 
     pub(super) fn poll_shutdown(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -147,7 +156,7 @@ impl Outbox {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return self.leave_rest(state);
                 }
-                Err(error) => state.fail(error),
+                Err(error) => self.fail(state, error),
             }
         }
     }
@@ -156,11 +165,18 @@ impl Outbox {
     fn leave_rest(self: &Arc<Self>, state: &mut State) {
         let Ok(runtime) = Handle::try_current() else {
             // The worker ends.
-            return state.fail(ErrorKind::ConnectionAborted.into());
+            return self.fail(state, ErrorKind::ConnectionAborted.into());
         };
         let outbox = self.clone();
         let rest = std::future::poll_fn(move |cx| outbox.poll_rest(cx));
         state.rest = Some(runtime.spawn(rest).abort_handle());
+        self.is_held_up.store(true, Relaxed);
+    }
+
+    fn fail(&self, state: &mut State, error: io::Error) {
+        state.bytes.clear();
+        state.failed = Some(error);
+        self.is_held_up.store(true, Relaxed);
     }
 
     fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -174,10 +190,11 @@ impl Outbox {
                     self.meter.add_written(written);
                     state.took(written);
                 }
-                Err(error) => state.fail(error),
+                Err(error) => self.fail(state, error),
             }
         }
         state.rest = None;
+        state.bytes = Vec::new();
         if let Some(waiting) = state.waiting.take() {
             waiting.wake();
         }
@@ -207,11 +224,6 @@ impl State {
             true => self.bytes.clear(),
             false => drop(self.bytes.drain(..written)),
         }
-    }
-
-    fn fail(&mut self, error: io::Error) {
-        self.bytes.clear();
-        self.failed = Some(error);
     }
 
     fn half(&mut self) -> io::Result<&mut OwnedWriteHalf> {

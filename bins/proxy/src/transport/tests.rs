@@ -135,6 +135,46 @@ async fn what_the_socket_refused_is_told_to_the_writer() {
 }
 
 #[tokio::test]
+async fn a_reader_that_had_its_share_is_woken_all_the_same() {
+    let (mut io, mut peer, _) = connected(&Turn::start()).await;
+    // Of readiness there are false alarms; after one there is none, but another waker.
+    assert!(io.read_u8().now_or_never().is_none());
+    let mut bytes = [0; 1];
+    let mut first = true;
+    let read = tokio::spawn(std::future::poll_fn(move |cx| {
+        if std::mem::take(&mut first) {
+            while let Poll::Ready(share) = coop::poll_proceed(cx) {
+                share.made_progress();
+            }
+        }
+        Pin::new(&mut io)
+            .poll_read(cx, &mut ReadBuf::new(&mut bytes))
+            .map(|read| read.unwrap())
+    }));
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    peer.write_all(b"x").await.unwrap();
+    let limit = std::time::Duration::from_secs(10);
+    tokio::time::timeout(limit, read).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn readers_that_change_are_woken_one_after_the_other() {
+    let (mut io, mut peer, _) = connected(&Turn::start()).await;
+    for byte in 0..3 {
+        // Another waker, which is left and not woken.
+        assert!(io.read_u8().now_or_never().is_none());
+        let read = tokio::spawn(async move { (io.read_u8().await.unwrap(), io) });
+        yield_now().await;
+        peer.write_all(&[byte]).await.unwrap();
+        let (read, whole) = read.await.unwrap();
+        assert_eq!(read, byte);
+        io = whole;
+    }
+}
+
+#[tokio::test]
 async fn no_task_outlives_the_connections() {
     let turn = Turn::start();
     let (mut io, peer, _) = connected(&turn).await;

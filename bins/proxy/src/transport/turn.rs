@@ -38,8 +38,8 @@ impl Turn {
         turn
     }
 
-    /// Has `outbox` flushed at the end of the turn.
-    pub(super) fn end_with(&self, outbox: Arc<Outbox>) {
+    /// Has `outbox` flushed at the end of the turn; an empty buffer for what it is to write then.
+    pub(super) fn end_with(&self, outbox: Arc<Outbox>) -> Vec<u8> {
         let mut queue = self.queue();
         queue.outboxes.push(outbox);
         if queue.outboxes.len() == 1
@@ -47,20 +47,7 @@ impl Turn {
         {
             flusher.wake_by_ref();
         }
-    }
-
-    /// An empty buffer.
-    pub(super) fn buffer(&self) -> Vec<u8> {
-        self.queue().buffers.pop().unwrap_or_default()
-    }
-
-    /// Takes back a buffer.
-    fn reuse(&self, mut buffer: Vec<u8>) {
-        let mut queue = self.queue();
-        if queue.buffers.len() < BUFFERS {
-            buffer.clear();
-            queue.buffers.push(buffer);
-        }
+        queue.buffers.pop().unwrap_or_default()
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -70,7 +57,7 @@ impl Turn {
 
 /// Flushes at the end of each turn, as long as there is a `turn`.
 async fn flush(turn: Weak<Turn>) {
-    let mut outboxes = Vec::new();
+    let (mut outboxes, mut emptied) = (Vec::new(), Vec::new());
     poll_fn(|cx| {
         let Some(turn) = turn.upgrade() else {
             return Poll::Ready(());
@@ -87,10 +74,17 @@ async fn flush(turn: Weak<Turn>) {
             }
         }
         for outbox in outboxes.drain(..) {
-            if let Some(buffer) = outbox.flush() {
-                turn.reuse(buffer);
+            if let Some(mut buffer) = outbox.flush()
+                && emptied.len() < BUFFERS
+            {
+                buffer.clear();
+                emptied.push(buffer);
             }
         }
+        let mut queue = turn.queue();
+        let room = BUFFERS - queue.buffers.len();
+        emptied.truncate(room);
+        queue.buffers.append(&mut emptied);
         Poll::Pending
     })
     .await;
