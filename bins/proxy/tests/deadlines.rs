@@ -18,7 +18,7 @@ use support::*;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 const BOOKS: &str = "books.shop:7002";
@@ -238,7 +238,8 @@ async fn a_stream_both_ways_ends_in_both_directions() {
     let reply = reply.into_body().collect().await.unwrap();
     assert_eq!(reply.trailers().unwrap()["grpc-status"], "4");
     // The caller has not stopped; there is just nobody left to hear it.
-    assert_eq!(endings.recv().await, Some("broken off"));
+    let ending = timeout(Duration::from_secs(20), endings.recv()).await;
+    assert_eq!(ending, Ok(Some("broken off")));
     drop(send);
 }
 
