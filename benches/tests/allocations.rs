@@ -99,7 +99,7 @@ fn a_long_upload_is_not_kept_for_a_second_try() {
 #[test]
 fn a_proxied_request_asks_for_memory_a_limited_number_of_times() {
     for (protocol, most) in [
-        (Protocol::Http1, 24),
+        (Protocol::Http1, 16),
         (Protocol::H2c, 60),
         (Protocol::Grpc, 66),
     ] {

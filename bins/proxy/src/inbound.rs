@@ -4,6 +4,7 @@ use crate::{
     config::Limits,
     deadline,
     discover::Discover,
+    extensions,
     headers::{self, CANONICAL},
     pool::{Pool, Settings},
     registry::{Held, Registry},
@@ -132,6 +133,7 @@ impl Inbound {
         admit::size(req, &self.shop.limits)?;
         admit::coding(req)?;
         let named = admit::authority(req)?;
+        extensions::furnish(req);
         let canonical = req.headers_mut().remove(CANONICAL);
         if headers::strip_request(req.headers_mut(), false) {
             deadline::note(req);

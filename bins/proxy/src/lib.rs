@@ -47,6 +47,7 @@ mod discover;
 mod drain;
 mod ejections;
 mod entrance;
+mod extensions;
 mod headers;
 mod inbound;
 mod joint;

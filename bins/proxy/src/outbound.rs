@@ -5,7 +5,7 @@ use crate::{
     deadline,
     destination::{self, Stack, Workshop},
     discover::Discover,
-    headers,
+    extensions, headers,
     joint::Joints,
     opaque, resolve,
     respond::{self, Asked, Broken, ResponseBody},
@@ -107,6 +107,7 @@ impl Outbound {
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         admit::size(req, &self.limits)?;
         admit::coding(req)?;
+        extensions::furnish(req);
         let outside = matches!(role, Role::Gateway(_) | Role::Forward);
         if headers::strip_request(req.headers_mut(), outside) {
             deadline::note(req);

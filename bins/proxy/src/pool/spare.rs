@@ -1,5 +1,6 @@
 //! Requests that can be sent again: what is kept of one until it has arrived, and what comes back.
 
+use crate::extensions;
 use http::{Extensions, Method, Request, Response};
 use mesh_core::{Attempt, KeptHead};
 use mesh_timeout::Deadline;
@@ -51,10 +52,16 @@ impl Spare {
     }
 
     /// The request again, with the body that hyper did not need to read.
-    pub(super) fn into_request<B>(self, body: B) -> Request<B> {
+    pub(super) fn into_request<B>(mut self, body: B) -> Request<B> {
         let mut req = self.head().to_request().map(|()| body);
-        *req.extensions_mut() = self.extensions;
+        *req.extensions_mut() = mem::take(&mut self.extensions);
         req
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        extensions::reuse(mem::take(&mut self.extensions));
     }
 }
 
