@@ -95,18 +95,19 @@ where
         if timers.has_failed() {
             return Poll::Ready(None);
         }
-        // A frame that is there is delivered even if its time has passed; but a body that
-        // always has one more must not outlive the exchange, so the limit is asked each time.
-        let late = timers.poll_exchange(cx);
-        if let Poll::Ready(frame) = this.inner.poll_frame(cx)
-            && (late.is_pending() || frame.is_none())
-        {
-            timers.frame_passed();
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-        }
-        let error = match late {
-            Poll::Ready(error) => error,
-            Poll::Pending => ready!(timers.poll_idle(cx)),
+        let error = match this.inner.poll_frame(cx) {
+            Poll::Ready(frame) => match timers.passed() {
+                // A body that always has one more frame must not outlive the exchange.
+                Some(error) if frame.is_some() => error,
+                _ => {
+                    timers.frame_passed();
+                    return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+                }
+            },
+            Poll::Pending => match timers.poll_exchange(cx) {
+                Poll::Ready(error) => error,
+                Poll::Pending => ready!(timers.poll_idle(cx)),
+            },
         };
         timers.fail();
         Poll::Ready(Some(Err(error)))

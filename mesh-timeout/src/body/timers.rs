@@ -95,6 +95,12 @@ impl Timers {
         }
     }
 
+    /// What to say if the exchange has taken too long already. Needs no timer.
+    pub(super) fn passed(&self) -> Option<BoxError> {
+        let limit = self.limit.filter(|limit| limit.at <= Instant::now())?;
+        Some(limit.elapsed.into())
+    }
+
     /// Ready when the exchange has taken too long.
     pub(super) fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
         let Some(limit) = &self.limit else {
