@@ -115,7 +115,11 @@ impl DefaultClassify {
 
     /// The gRPC status in a response's headers or trailers.
     pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-        headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+        // A look at each name takes less than a search of a map this small.
+        let (_, status) = headers
+            .iter()
+            .find(|(name, _)| name.as_str() == "grpc-status")?;
+        status.to_str().ok()?.parse().ok()
     }
 
     fn status(status: StatusCode) -> Class {

@@ -69,7 +69,7 @@ pub(crate) enum Step<RB: Body> {
     /// The attempt's response head.
     Call,
     /// The response's first frame, which may be trailers, for so long.
-    Peek(Box<Response<PeekBody<RB>>>, Option<Pin<Box<Sleep>>>),
+    Peek(Box<Response<PeekBody<RB>>>, Pin<Box<Sleep>>),
     /// The end of a pause.
     Pause(Pin<Box<Sleep>>),
     /// The service, to be called again.
@@ -114,10 +114,14 @@ where
                     this.attempt.set(None);
                     match result {
                         Ok(rsp) => {
-                            let rsp = rsp.map(PeekBody::new);
+                            let mut rsp = rsp.map(PeekBody::new);
                             let next = match exchange.classify(&rsp, None) {
                                 Some(class) => exchange.decide(rsp, class, Ask::Nothing),
-                                None if exchange.is_grpc => Err(Step::Peek(Box::new(rsp), None)),
+                                // As a rule its first frame is here, too.
+                                None if exchange.is_grpc => match exchange.peek(&mut rsp, cx) {
+                                    Poll::Ready((class, ask)) => exchange.decide(rsp, class, ask),
+                                    Poll::Pending => Err(Step::peek(rsp)),
+                                },
                                 None => Ok(rsp),
                             };
                             match next {
@@ -174,38 +178,43 @@ where
         }
     }
 
+    /// What the first frame says, once it is here.
+    fn peek(&self, rsp: &mut Response<PeekBody<RB>>, cx: &mut Context<'_>) -> Poll<(Class, Ask)> {
+        let (class, ask) = match ready!(rsp.body_mut().poll_peek(cx)) {
+            First::Data => (Some(Class::Success), Ask::Nothing),
+            First::End => {
+                let end = End::Trailers(None);
+                (self.classify(rsp, Some(end)), Ask::Nothing)
+            }
+            First::Error => {
+                let end = End::Error(Fault::Reset);
+                (self.classify(rsp, Some(end)), Ask::Nothing)
+            }
+            First::Trailers(trailers) => {
+                let ask = Ask::of(trailers);
+                let trailers = trailers.clone();
+                let end = End::Trailers(Some(&trailers));
+                (self.classify(rsp, Some(end)), ask)
+            }
+        };
+        Poll::Ready((class.unwrap_or(Class::Success), ask))
+    }
+
     /// The response with its class, once its first frame has told it or has been waited for
     /// long enough.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<(Response<PeekBody<RB>>, Class, Ask)> {
         let Step::Peek(mut rsp, mut sleep) = std::mem::replace(&mut self.step, Step::Ready) else {
             unreachable!("only called while peeking")
         };
-        let (class, ask) = match rsp.body_mut().poll_peek(cx) {
-            Poll::Ready(First::Data) => (Some(Class::Success), Ask::Nothing),
-            Poll::Ready(First::End) => {
-                let end = End::Trailers(None);
-                (self.classify(&rsp, Some(end)), Ask::Nothing)
-            }
-            Poll::Ready(First::Error) => {
-                let end = End::Error(Fault::Reset);
-                (self.classify(&rsp, Some(end)), Ask::Nothing)
-            }
-            Poll::Ready(First::Trailers(trailers)) => {
-                let ask = Ask::of(trailers);
-                let trailers = trailers.clone();
-                let end = End::Trailers(Some(&trailers));
-                (self.classify(&rsp, Some(end)), ask)
-            }
+        let (class, ask) = match self.peek(&mut rsp, cx) {
+            Poll::Ready(told) => told,
+            Poll::Pending if sleep.as_mut().poll(cx).is_ready() => (Class::Success, Ask::Nothing),
             Poll::Pending => {
-                let timer = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(PEEK_LIMIT)));
-                if timer.as_mut().poll(cx).is_pending() {
-                    self.step = Step::Peek(rsp, sleep);
-                    return Poll::Pending;
-                }
-                (None, Ask::Nothing)
+                self.step = Step::Peek(rsp, sleep);
+                return Poll::Pending;
             }
         };
-        Poll::Ready((*rsp, class.unwrap_or(Class::Success), ask))
+        Poll::Ready((*rsp, class, ask))
     }
 
     /// The response to hand back, or the step to go on with.
@@ -286,6 +295,10 @@ fn is_exhausted(reason: RetrySkipped) -> bool {
 }
 
 impl<RB: Body> Step<RB> {
+    fn peek(rsp: Response<PeekBody<RB>>) -> Self {
+        Self::Peek(Box::new(rsp), Box::pin(tokio::time::sleep(PEEK_LIMIT)))
+    }
+
     fn after(pause: Duration) -> Self {
         if pause.is_zero() {
             Self::Ready

@@ -31,9 +31,9 @@ struct Found {
 impl Found {
     fn among(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
-        for name in headers.keys() {
+        for (name, value) in headers {
             match name.as_str() {
-                name if is_hop_by_hop(name) => found.hop_by_hop = true,
+                name if is_hop_by_hop(name, value) => found.hop_by_hop = true,
                 "grpc-timeout" => found.deadline = true,
                 name if name.starts_with(WITHIN_MESH) => {
                     found.within_mesh = true;
@@ -68,7 +68,8 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, outside: bool) -> bool {
 ///
 /// `Transfer-Encoding` goes, too: each connection frames messages for itself.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+    let mut all = headers.iter();
+    if all.any(|(name, value)| is_hop_by_hop(name.as_str(), value)) {
         strip_connection(headers);
     }
 }
@@ -101,11 +102,14 @@ fn strip_connection(headers: &mut HeaderMap) {
     }
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
-    )
+/// Whether it ends here, or has to be looked at.
+fn is_hop_by_hop(name: &str, value: &HeaderValue) -> bool {
+    match name {
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
+        // Every call of gRPC says that it takes trailers.
+        "te" => value != "trailers",
+        _ => false,
+    }
 }
 
 /// Removes what an application may not say.

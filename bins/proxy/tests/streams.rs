@@ -62,19 +62,28 @@ async fn settled(listener: &TcpListener, proxy: &Running, settings: &[u8]) -> Pe
     peer
 }
 
+/// A caller that sends these frames at once.
+async fn caller(proxy: SocketAddr, frames: &[Vec<u8>]) -> TcpStream {
+    let mut caller = TcpStream::connect(proxy).await.unwrap();
+    let hello = [
+        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+        &frame(SETTINGS, 0, 0, b""),
+    ];
+    let all = [hello.concat(), frames.concat()].concat();
+    caller.write_all(&all).await.unwrap();
+    caller
+}
+
 #[tokio::test]
 async fn a_short_request_is_one_write() {
     let listener = TcpListener::bind(any()).await.unwrap();
     let proxy = in_front_of(&listener);
     let mut peer = settled(&listener, &proxy, b"").await;
-    let mut caller = TcpStream::connect(proxy.addr()).await.unwrap();
     let request = [
-        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
-        &frame(SETTINGS, 0, 0, b""),
-        &frame(HEADERS, END_HEADERS, 1, POST),
-        &frame(DATA, LAST, 1, b"once upon a time"),
+        frame(HEADERS, END_HEADERS, 1, POST),
+        frame(DATA, LAST, 1, b"once upon a time"),
     ];
-    caller.write_all(&request.concat()).await.unwrap();
+    let _caller = caller(proxy.addr(), &request).await;
     loop {
         let bytes = peer.bytes().await;
         if bytes.ends_with(b"once upon a time") {
@@ -108,6 +117,28 @@ async fn a_caller_that_goes_away_cancels_its_stream() {
     assert_eq!(peer.begin().await, b"once ");
     rsp.abort();
     assert_eq!(peer.reset().await, (3, vec![0, 0, 0, 8]));
+}
+
+#[tokio::test]
+async fn a_peer_that_has_not_said_what_it_takes_gets_a_hundred_streams() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let proxy = in_front_of(&listener);
+    let post = |n: u32| frame(HEADERS, END_HEADERS | LAST, 2 * n + 1, POST);
+    let posts: Vec<_> = (0..60).map(post).collect();
+    let _callers = [
+        caller(proxy.addr(), &posts).await,
+        caller(proxy.addr(), &posts).await,
+    ];
+    let mut peer = Peer::silent(&listener).await;
+    for _ in 0..100 {
+        peer.read().await.unwrap();
+    }
+    let none = timeout(Duration::from_millis(50), peer.read()).await;
+    assert!(none.is_err(), "more than a hundred");
+    peer.write(SETTINGS, 0, 0, b"").await;
+    for _ in 0..20 {
+        peer.read().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use super::{Outcome, Status, held::Held, series::Series};
-use http::{HeaderMap, Response};
-use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Moment};
-use std::{any::Any, time::Instant};
+use http::{HeaderMap, Response, StatusCode};
+use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Moment, Route};
+use std::{any::Any, sync::Arc, time::Instant};
 
 /// Where in the stack something is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +79,9 @@ impl Exchange {
             return None;
         }
         Some(Stream {
-            // Only what the head left undecided needs the head again.
-            head: class.is_none().then(|| {
-                let mut head = Response::new(());
-                *head.status_mut() = status;
-                *head.headers_mut() = headers.clone();
-                Box::new(head)
+            undecided: class.is_none().then(|| Undecided {
+                status,
+                headers: self.own_classify().map(|_| Box::new(headers.clone())),
             }),
             outcome,
             over: false,
@@ -92,9 +89,13 @@ impl Exchange {
         })
     }
 
+    fn own_classify(&self) -> Option<&Arc<dyn Classify>> {
+        self.entry.route().and_then(Route::own_classify)
+    }
+
     fn classify(&self, head: &Head<'_>, end: Option<End<'_>>) -> Option<Class> {
-        match self.entry.route() {
-            Some(route) => route.classify().classify(head, end),
+        match self.own_classify() {
+            Some(classify) => classify.classify(head, end),
             None => DefaultClassify.classify(head, end),
         }
     }
@@ -141,12 +142,21 @@ struct Partial {
     class: Option<Class>,
 }
 
+/// What it takes to ask once more for a class that the head left open.
+#[derive(Debug)]
+struct Undecided {
+    status: StatusCode,
+    /// Only a route's own idea of what a failure is may want them: the default one has looked at
+    /// them already.
+    headers: Option<Box<HeaderMap>>,
+}
+
 /// A response whose end is still to come. Dropping it is an end, too.
 #[derive(Debug)]
 pub(super) struct Stream {
     exchange: Exchange,
     outcome: Partial,
-    head: Option<Box<Response<()>>>,
+    undecided: Option<Undecided>,
     over: bool,
 }
 
@@ -177,8 +187,9 @@ impl Stream {
 
     /// Asks for the class once more, if the head did not decide it.
     fn decide(&mut self, end: End<'_>) {
-        if let Some(head) = self.head.take() {
-            let head = Head::new(self.exchange.grpc, head.status(), head.headers());
+        if let Some(Undecided { status, headers }) = self.undecided.take() {
+            let headers = headers.unwrap_or_default();
+            let head = Head::new(self.exchange.grpc, status, &headers);
             self.outcome.class = self.exchange.classify(&head, Some(end));
         }
     }

@@ -26,6 +26,10 @@ use std::{
 /// A peer that refuses every stream must not be asked for ever.
 const MAX_RESENDS: u32 = 3;
 
+/// Streams that a peer gets before it has said how many it takes: no peer ought to take less
+/// (RFC 9113, 6.5.2).
+const FIRST_STREAMS: usize = 100;
+
 /// What a peer may send of one response before any of it is read.
 const STREAM_WINDOW: u32 = 2 << 20;
 
@@ -150,6 +154,7 @@ where
         let io = self.connect().await?.into_inner();
         let (sender, conn) = h2::client::Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(FIRST_STREAMS)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(self.settings.head_bytes).unwrap_or(u32::MAX))

@@ -167,11 +167,14 @@ pub(super) struct Download {
     stream: RecvStream,
     /// Only the trailers are left.
     data_over: bool,
+    /// Nothing is. Each of the layers asks after each frame, and to ask the stream takes a lock.
+    over: bool,
 }
 
 impl Download {
     pub(super) fn new(stream: RecvStream) -> Self {
         Self {
+            over: stream.is_end_stream(),
             stream,
             data_over: false,
         }
@@ -186,24 +189,27 @@ impl Download {
                 Some(Ok(data)) => {
                     // It fails where the stream is over, which needs no window.
                     let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.over = self.stream.is_end_stream();
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(broken(error)),
                 None => self.data_over = true,
             }
         }
-        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+        let trailers = ready!(self.stream.poll_trailers(cx));
+        self.over = true;
+        Poll::Ready(match trailers {
             Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
             Err(error) => broken(error),
         })
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.over
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        match self.is_end_stream() {
+        match self.over {
             true => SizeHint::with_exact(0),
             // What the head says goes with the head.
             false => SizeHint::default(),

@@ -38,12 +38,17 @@ pub struct Peer(TcpStream);
 
 impl Peer {
     pub async fn accept(listener: &TcpListener) -> Self {
+        let mut peer = Self::silent(listener).await;
+        peer.write(SETTINGS, 0, 0, b"").await;
+        peer
+    }
+
+    /// One that has yet to say what it takes.
+    pub async fn silent(listener: &TcpListener) -> Self {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut preface = [0; 24];
         socket.read_exact(&mut preface).await.unwrap();
-        let mut peer = Self(socket);
-        peer.write(SETTINGS, 0, 0, b"").await;
-        peer
+        Self(socket)
     }
 
     pub async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
