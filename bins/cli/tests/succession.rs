@@ -48,11 +48,10 @@ fn a_single_replica_is_replaced_before_it_ends_and_no_request_is_lost() {
 
 #[test]
 fn a_replica_whose_successor_does_not_become_ready_goes_on() {
-    let mesh = Mesh::up(
-        "workloads:\n  web:\n    \
+    let config = "workloads:\n  web:\n    \
          command: test -e broken && exit 3; exec python3 -m http.server --bind 127.0.0.1 $PORT\n    \
-         port: 80\n    host_port: false\n",
-    );
+         port: 80\n    host_port: false\n";
+    let mesh = Mesh::up(config);
     let ready = || replicas(&mesh, "web");
     wait_for("it serves", PATIENCE, ready, |web| *web == ["web-0"]);
     fs::write(mesh.folder().join("broken"), "").expect("it is written");
@@ -65,6 +64,16 @@ fn a_replica_whose_successor_does_not_become_ready_goes_on() {
     fs::remove_file(mesh.folder().join("broken")).expect("it was there");
     mesh.ok(&["restart", "web"]);
     assert_eq!(replicas(&mesh, "web"), ["web-1"]);
+
+    // Nor is a change forgotten that did not come into force.
+    fs::write(mesh.folder().join("broken"), "").expect("it is written");
+    let changed = config.replace("exit 3", "exit 4");
+    fs::write(mesh.folder().join("mesh.yaml"), changed).expect("it is written");
+    assert_eq!(mesh.run(&["up"]).status.code(), Some(1));
+    fs::remove_file(mesh.folder().join("broken")).expect("it was there");
+    let again = mesh.ok(&["up"]);
+    assert!(again.contains("web restarted"), "{again}");
+    assert!(mesh.ok(&["up"]).contains("nothing changed"));
     mesh.down();
 }
 

@@ -20,6 +20,8 @@ const REPLACEMENT: Duration = Duration::from_secs(30);
 pub(super) struct Deployed {
     workload: Workload,
     build: Option<(u64, u64, i64, i64)>,
+    /// What runs is not what was wanted last: replacing it failed.
+    outdated: bool,
     pub(super) replicas: Vec<Running>,
 }
 
@@ -39,6 +41,7 @@ impl Supervisor {
     pub(super) fn deploy(&mut self, name: &str, workload: Workload) -> Result<()> {
         let mut deployed = Deployed {
             build: build_of(&workload),
+            outdated: false,
             replicas: Vec::new(),
             workload,
         };
@@ -112,11 +115,13 @@ impl Supervisor {
         let Some(deployed) = self.workloads.get_mut(name) else {
             return Ok(None);
         };
-        let restart = plan::must_restart(&deployed.workload, &workload)
+        let restart = deployed.outdated
+            || plan::must_restart(&deployed.workload, &workload)
             || deployed.build != build_of(&workload);
         let (before, after) = (deployed.workload.replicas, workload.replicas);
         deployed.workload = workload.clone();
         deployed.build = build_of(&workload);
+        deployed.outdated = restart;
         let surplus = deployed
             .replicas
             .split_off(deployed.replicas.len().min(after as usize));
@@ -130,6 +135,9 @@ impl Supervisor {
         self.address(name, &workload.service, workload.port)?;
         if restart {
             self.restart(name).await?;
+            if let Some(deployed) = self.workloads.get_mut(name) {
+                deployed.outdated = false;
+            }
         }
         for _ in before..after {
             let index = self.workloads.get(name).map(Deployed::free_index);

@@ -54,7 +54,8 @@ struct Split {
 ///
 /// hyper asks for more to read several times for each request, mostly in vain, and leaving a waker
 /// takes a lock each time. That waker stays until the socket is ready, so that one which looks the
-/// same is the same.
+/// same is the same. This holds where sockets become ready on the thread of the task, which is so on
+/// current-thread runtimes, and workers have no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct WakerId(usize, usize);
 
@@ -157,13 +158,13 @@ impl AsyncRead for Io {
         if self.reader == Some(WakerId::of(cx)) && !self.may_be_read() {
             return Poll::Pending;
         }
-        // A task that has had its share is told to come again, and leaves no waker.
-        let has_share = coop::has_budget_remaining();
         let before = buf.filled().len();
         let polled = match &mut self.socket {
             Socket::Whole(socket) => Pin::new(socket).poll_read(cx, buf),
             Socket::Split(split) => Pin::new(&mut split.read).poll_read(cx, buf),
         };
+        // A task that has had its share, maybe just now, is told to come again, and leaves no waker.
+        let has_share = coop::has_budget_remaining();
         self.reader = (polled.is_pending() && has_share).then(|| WakerId::of(cx));
         ready!(polled)?;
         let read = buf.filled().len() - before;

@@ -31,7 +31,7 @@ struct State {
     queued: bool,
     /// The socket took no more: a task waits until it does.
     rest: Option<AbortHandle>,
-    /// Who waits for that task.
+    /// Who is to know when that task begins, and when it ends.
     waiting: Option<Waker>,
     /// What the socket said when the writer was not there to hear it.
     failed: Option<io::Error>,
@@ -78,6 +78,7 @@ impl Outbox {
         }
         if !state.queued {
             state.queued = true;
+            state.waiting = Some(cx.waker().clone());
             state.bytes = self.turn.end_with(self.clone());
         }
         for buf in bufs {
@@ -112,6 +113,9 @@ impl Outbox {
             return None;
         }
         self.write(&mut state);
+        if state.rest.is_none() {
+            state.waiting = None;
+        }
         state
             .bytes
             .is_empty()
@@ -171,6 +175,10 @@ impl Outbox {
         let rest = std::future::poll_fn(move |cx| outbox.poll_rest(cx));
         state.rest = Some(runtime.spawn(rest).abort_handle());
         self.is_held_up.store(true, Relaxed);
+        // It thinks that all is written: it may not want to wait for a peer that does not read.
+        if let Some(waiting) = state.waiting.take() {
+            waiting.wake();
+        }
     }
 
     fn fail(&self, state: &mut State, error: io::Error) {

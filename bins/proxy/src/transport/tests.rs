@@ -1,5 +1,9 @@
 use super::*;
 use futures_util::FutureExt as _;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    task::{Wake, Waker},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -135,28 +139,59 @@ async fn what_the_socket_refused_is_told_to_the_writer() {
 }
 
 #[tokio::test]
-async fn a_reader_that_had_its_share_is_woken_all_the_same() {
-    let (mut io, mut peer, _) = connected(&Turn::start()).await;
-    // Of readiness there are false alarms; after one there is none, but another waker.
-    assert!(io.read_u8().now_or_never().is_none());
-    let mut bytes = [0; 1];
-    let mut first = true;
-    let read = tokio::spawn(std::future::poll_fn(move |cx| {
-        if std::mem::take(&mut first) {
-            while let Poll::Ready(share) = coop::poll_proceed(cx) {
-                share.made_progress();
+async fn a_reader_is_woken_wherever_its_share_of_the_turn_ends() {
+    // A task has 128 units, and reading takes one or two.
+    for spent in 120..=130 {
+        let (mut io, mut peer, _) = connected(&Turn::start()).await;
+        // A buffer that is filled to the brim leaves a false alarm of readiness.
+        peer.write_all(&[1; 8]).await.unwrap();
+        io.read_exact(&mut [0; 8]).await.unwrap();
+        let mut left = spent;
+        let read = tokio::spawn(std::future::poll_fn(move |cx| {
+            while left > 0 {
+                left -= 1;
+                if let Poll::Ready(unit) = coop::poll_proceed(cx) {
+                    unit.made_progress();
+                }
             }
+            let mut bytes = [0; 8];
+            Pin::new(&mut io)
+                .poll_read(cx, &mut ReadBuf::new(&mut bytes))
+                .map(|read| read.unwrap())
+        }));
+        for _ in 0..10 {
+            yield_now().await;
         }
-        Pin::new(&mut io)
-            .poll_read(cx, &mut ReadBuf::new(&mut bytes))
-            .map(|read| read.unwrap())
-    }));
-    for _ in 0..10 {
+        peer.write_all(b"x").await.unwrap();
+        let limit = std::time::Duration::from_secs(10);
+        let woken = tokio::time::timeout(limit, read).await;
+        woken
+            .unwrap_or_else(|_| panic!("not after {spent} units"))
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_writer_learns_that_its_last_bytes_stay() {
+    #[derive(Default)]
+    struct Told(AtomicBool);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    let (mut io, _peer, _) = connected(&Turn::start()).await;
+    let told = Arc::<Told>::default();
+    let waker = Waker::from(told.clone());
+    let mut cx = Context::from_waker(&waker);
+    while !told.0.load(Relaxed) {
+        assert!(Pin::new(&mut io).poll_write(&mut cx, &[7; 1000]).is_ready());
+        assert!(Pin::new(&mut io).poll_flush(&mut cx).is_ready());
         yield_now().await;
     }
-    peer.write_all(b"x").await.unwrap();
-    let limit = std::time::Duration::from_secs(10);
-    tokio::time::timeout(limit, read).await.unwrap().unwrap();
+    assert!(Pin::new(&mut io).poll_flush(&mut cx).is_pending());
 }
 
 #[tokio::test]
