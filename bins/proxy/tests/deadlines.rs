@@ -270,14 +270,15 @@ async fn a_request_that_nobody_waits_for_does_not_reach_the_application() {
 }
 
 /// A controller that has not said a word yet.
-struct Mute(
-    Watch<Destination>,
-    #[allow(dead_code)] Publisher<Destination>,
-);
+struct Mute {
+    watch: Watch<Destination>,
+    /// Without one, the watch would end.
+    _publisher: Publisher<Destination>,
+}
 
 impl Discover for Mute {
     fn destination(&self, _: &str) -> Watch<Destination> {
-        self.0.clone()
+        self.watch.clone()
     }
 }
 
@@ -289,7 +290,11 @@ async fn the_wait_for_the_controller_is_part_of_a_callers_time() {
         let mut config = config([role]);
         config.limits.fail_fast = Duration::from_secs(60);
         let proxy = Proxy::bind(config).unwrap();
-        let proxy = proxy.with_discover(Arc::new(Mute(watch, publisher)));
+        let mute = Mute {
+            watch,
+            _publisher: publisher,
+        };
+        let proxy = proxy.with_discover(Arc::new(mute));
         let proxy = Running::run(proxy);
         let mut client = Client::http1(proxy.addr()).await;
         let req = request(&client, &[("mesh-deadline", "100m")]);
