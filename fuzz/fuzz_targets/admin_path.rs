@@ -4,7 +4,7 @@
 
 use http::{Method, Uri};
 use libfuzzer_sys::fuzz_target;
-use mesh_proxy::strangers::admin;
+use mesh_proxy::fuzzing::admin;
 
 fuzz_target!(|input: (u8, &str)| {
     let (method, target) = input;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mesh_proxy::strangers::first;
+use mesh_proxy::fuzzing::first;
 
 /// By then it is decided what a connection speaks.
 const DECIDED: usize = 32;

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mesh_proxy::strangers::captured;
+use mesh_proxy::fuzzing::captured;
 use socket2::{SockAddr, SockAddrStorage};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

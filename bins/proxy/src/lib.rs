@@ -3,66 +3,47 @@
 //! Outbound, a request goes down this line; each step is a file, or a crate.
 //!
 //! ```text
-//! accept       socket                               accept.rs, connections.rs, worker.rs
-//! capture      where a redirected one was going     capture.rs, entrance.rs
-//! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; silence.rs, carry.rs, tls.rs
+//! accept       socket                               listener/, worker.rs
+//! capture      where a redirected one was going     listener/capture.rs, listener/router.rs
+//! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; listener/server_first.rs, tcp/
 //! serve        hyper: connection -> requests        serve/
-//! respond      errors from below become responses   respond.rs
-//! admit        not what is ambiguous or too large   admit.rs
-//! find         authority -> destination, cached     outbound.rs, cache.rs
-//!   profile    match -> Route in extensions         destination.rs from here on
+//! respond      errors from below become responses   http/respond.rs
+//! admit        not what is ambiguous or too large   http/admit.rs
+//! find         authority -> destination, cached     http/outbound/, http/cache.rs
+//!   profile    match -> Route in extensions         http/outbound/stack.rs from here on
 //!   effective  count what the caller will see
 //!   timeout    one deadline, retries included
 //!   exchange   tap what no attempt below will show
 //!   retry      again, if the budget allows
 //!   actual     count each attempt
 //!   split      choose a leaf by weight
-//!     again    another endpoint, if the first could not be reached   again.rs
+//!     again    another endpoint, if the first could not be reached   http/outbound/again.rs
 //!     balance  choose an endpoint of the leaf
 //!       tap    show the attempt and its endpoint
 //!       stats  count it
 //!       send   connection, HTTP/1 or 2              pool/
 //! ```
 //!
-//! Inbound it is the same without choices: see `inbound.rs`.
+//! Inbound it is the same without choices: see `http/inbound.rs`.
 //!
 //! Each worker is a thread with a runtime, listeners, connections, stacks and counters of its
 //! own; a request never leaves it. Two things are shared, because they were made for it: a
 //! destination's retry budget and the ticket counter of its split. One more thread follows the
 //! controller and answers the admin port.
 
-mod accept;
 mod admin;
-mod admit;
-mod again;
-mod cache;
-mod capture;
-mod carry;
 mod config;
-mod connections;
-mod deadline;
-mod destination;
 mod detect;
 mod discover;
 mod drain;
-mod ejections;
-mod entrance;
-mod extensions;
-mod headers;
-mod inbound;
-mod joint;
-mod opaque;
-mod outbound;
+mod http;
+mod listener;
 mod pool;
 mod proxy;
 mod registry;
-mod resolve;
-mod respond;
 mod serve;
 mod signals;
-mod silence;
-mod standalone;
-mod tls;
+mod tcp;
 mod transport;
 mod worker;
 
@@ -74,7 +55,7 @@ pub use self::{
 };
 
 #[doc(hidden)]
-pub mod strangers;
+pub mod fuzzing;
 
 /// Log lines go to standard error, filtered by [`Config::log`].
 pub mod log {

@@ -1,14 +1,15 @@
 use crate::{
-    accept,
     admin::{self, Admin},
     config::{Config, Role},
-    connections::{self, Connections},
-    discover::Discover,
+    discover::{Discover, standalone},
     drain,
-    joint::Joints,
+    http::outbound::shared_state::Joints,
+    listener::{
+        accept,
+        connections::{self, Connections},
+    },
     registry::{Counter, Registry},
     signals::{self, Ask, Shutdown},
-    standalone,
     worker::{self, Common},
 };
 use anyhow::Context as _;

@@ -1,5 +1,5 @@
 use super::{Returned, upload::Silent};
-use crate::respond::Refusal;
+use crate::http::respond::Refusal;
 use http::{Request, StatusCode};
 use mesh_core::Fault;
 use std::{

@@ -1,7 +1,7 @@
 //! Responses over HTTP/1 that could be read in two ways.
 
 use super::SendError;
-use crate::admit;
+use crate::http::admit;
 use http::{
     Response, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},

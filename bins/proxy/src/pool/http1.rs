@@ -6,7 +6,7 @@ use super::{
     upload::{Upload, Uploaded},
     wakeup::Wakeup,
 };
-use crate::headers::KEEP_ALIVE;
+use crate::http::headers::KEEP_ALIVE;
 use bytes::Bytes;
 use futures_util::TryFutureExt as _;
 use http::{

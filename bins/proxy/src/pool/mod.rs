@@ -36,10 +36,12 @@ use self::{
     upload::{Upload, Uploaded},
 };
 use crate::{
-    headers::CANONICAL,
-    opaque,
+    http::{
+        headers::CANONICAL,
+        respond::{ERROR, REASON},
+    },
     registry::Held,
-    respond::{ERROR, REASON},
+    tcp::opaque,
     transport::Io,
 };
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Requests that can be sent again: what is kept of one until it has arrived, and what comes back.
 
-use crate::extensions;
+use crate::http::extensions;
 use http::{Extensions, Method, Request, Response};
 use mesh_core::{Attempt, KeptHead};
 use mesh_timeout::Deadline;

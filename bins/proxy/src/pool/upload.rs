@@ -1,4 +1,4 @@
-use crate::respond::Refusal;
+use crate::http::respond::Refusal;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};

@@ -15,7 +15,9 @@ use self::{
     socket::Socket,
     watchdog::Watchdog,
 };
-use crate::{config::Limits, detect::Protocol, drain::Draining, respond::Broken, transport::Io};
+use crate::{
+    config::Limits, detect::Protocol, drain::Draining, http::respond::Broken, transport::Io,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};

@@ -1,8 +1,8 @@
 //! TLS of the application: carried as it is, shown by the name of the server it asks for.
 
 use crate::{
-    destination::Workshop,
-    opaque,
+    http::outbound::stack::Workshop,
+    tcp::opaque,
     transport::{Io, Meter},
 };
 use bytes::{Bytes, BytesMut};

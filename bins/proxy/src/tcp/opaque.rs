@@ -1,7 +1,7 @@
 //! Connections that are carried as bytes.
 
 use crate::{
-    outbound::Outbound,
+    http::outbound::Outbound,
     pool::{SendError, Settings},
     transport::Io,
 };

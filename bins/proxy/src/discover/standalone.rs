@@ -1,6 +1,6 @@
 //! The one destination of `mesh-proxy --listen --forward`.
 
-use crate::{config::Standalone, resolve};
+use crate::{config::Standalone, discover::resolve};
 use mesh_discover::{Destination, Endpoint, FileSource, Leaf, Publisher, Watch};
 use std::sync::Arc;
 

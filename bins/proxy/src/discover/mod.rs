@@ -1,3 +1,8 @@
+//! Where destinations are learned from: a controller, DNS, or the command line.
+
+pub(crate) mod resolve;
+pub(crate) mod standalone;
+
 use mesh_discover::{Control, Destination, Watch};
 use std::time::Duration;
 

@@ -1,6 +1,11 @@
 //! Connections of a listener that are carried as bytes, and how that is known.
 
-use crate::{config::Role, opaque, tls::Tls, transport::Io, worker::Worker};
+use crate::{
+    config::Role,
+    tcp::{opaque, tls::Tls},
+    transport::Io,
+    worker::Worker,
+};
 use mesh_core::BoxError;
 use std::{io, net::SocketAddr};
 

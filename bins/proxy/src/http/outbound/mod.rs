@@ -1,14 +1,24 @@
+//! From the application to other services: which destination a request is for, and its stack.
+
+mod again;
+pub(crate) mod ejections;
+pub(crate) mod shared_state;
+pub(crate) mod stack;
+
 use crate::{
-    admit::{self, refuse},
-    cache::{Cache, Entry},
     config::{Limits, Role},
-    deadline,
-    destination::{self, Stack, Workshop},
-    discover::Discover,
-    extensions, headers,
-    joint::Joints,
-    opaque, resolve,
-    respond::{self, Asked, Broken, ResponseBody},
+    discover::{Discover, resolve},
+    http::{
+        admit::{self, refuse},
+        cache::{Cache, Entry},
+        deadline, extensions, headers,
+        outbound::{
+            shared_state::Joints,
+            stack::{Stack, Workshop},
+        },
+        respond::{self, Asked, Broken, ResponseBody},
+    },
+    tcp::opaque,
 };
 use bytes::Bytes;
 use futures_util::{
@@ -60,7 +70,7 @@ pub(crate) struct Outbound {
 const STANDALONE: &str = "";
 
 impl Outbound {
-    /// The line from `respond` to `find`; below it is [`destination::stack`].
+    /// The line from `respond` to `find`; below it is [`stack::stack`].
     ///
     /// No `async fn`: each of those holds its arguments twice, and a future is moved.
     pub(crate) fn handle(
@@ -277,7 +287,7 @@ impl Outbound {
     ) -> Arc<Destination> {
         let name = destination.name.clone().unwrap_or_default();
         let joint = self.joints.of(&name);
-        let (stack, mut handles) = destination::stack(self.workshop.clone(), joint, destination);
+        let (stack, mut handles) = stack::stack(self.workshop.clone(), joint, destination);
         entry.serve(stack);
         loop {
             match watch.changed().await {
@@ -291,7 +301,7 @@ impl Outbound {
 
     /// Passes a name through that the mesh does not know.
     async fn follow_dns(&self, authority: &Arc<str>, entry: &Entry<Stack>) -> Infallible {
-        let mut running: Option<destination::Handles> = None;
+        let mut running: Option<stack::Handles> = None;
         loop {
             let again = match self.resolve(authority).await {
                 Ok(endpoints) => {
@@ -302,8 +312,7 @@ impl Outbound {
                         None => {
                             let joint = self.joints.of(authority);
                             let workshop = self.workshop.clone();
-                            let (stack, handles) =
-                                destination::stack(workshop, joint, &destination);
+                            let (stack, handles) = stack::stack(workshop, joint, &destination);
                             entry.serve(stack);
                             running = Some(handles);
                         }

@@ -1,6 +1,6 @@
 //! Which requests are let in: those that say one thing only, and are not too large.
 
-use crate::{config::Limits, respond::Refusal};
+use crate::{config::Limits, http::respond::Refusal};
 use http::{
     HeaderMap, HeaderValue, Request, StatusCode, Version,
     header::{HOST, TRANSFER_ENCODING},

@@ -1,9 +1,9 @@
 //! What a listener leads to.
 
 use crate::{
-    capture::{self, Astray},
     config::Role,
-    inbound::{Inbound, Workshop},
+    http::inbound::{Inbound, Workshop},
+    listener::capture::{self, Astray},
 };
 use std::{
     collections::HashMap,

@@ -2,9 +2,9 @@
 
 use crate::{
     admin::Admin,
-    capture,
     config::Limits,
     detect::{self, Hello, Protocol},
+    listener::capture,
     registry::Registry,
     signals::Shutdown,
 };

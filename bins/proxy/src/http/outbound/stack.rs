@@ -1,8 +1,6 @@
 use crate::{
-    again::Again,
     config::Limits,
-    ejections::Ejections,
-    joint::Joint,
+    http::outbound::{again::Again, ejections::Ejections, shared_state::Joint},
     pool::{Pool, Settings},
     registry::{Held, Registry, Statuses},
 };

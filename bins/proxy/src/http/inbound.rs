@@ -1,14 +1,15 @@
 use crate::{
-    admit,
-    cache::{Cache, Entry},
     config::Limits,
-    deadline,
     discover::Discover,
-    extensions,
-    headers::{self, CANONICAL},
+    http::{
+        admit,
+        cache::{Cache, Entry},
+        deadline, extensions,
+        headers::{self, CANONICAL},
+        respond::{self, Asked, Broken, ResponseBody},
+    },
     pool::{Pool, Settings},
     registry::{Held, Registry},
-    respond::{self, Asked, Broken, ResponseBody},
 };
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};

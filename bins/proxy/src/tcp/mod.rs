@@ -1,0 +1,5 @@
+//! Connections that are carried as bytes.
+
+pub(crate) mod carry;
+pub(crate) mod opaque;
+pub(crate) mod tls;
