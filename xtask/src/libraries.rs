@@ -11,13 +11,14 @@ use std::{
 };
 
 /// The crates that people add to programs of their own, and how many crates each may bring along.
-const BILLS: [(&str, usize); 8] = [
+const BILLS: [(&str, usize); 9] = [
     ("mesh-split", 2 + 2),
     ("mesh-sdk-core", 3 + 2),
     ("mesh-conformance", 5 + 2),
     ("mesh-balance", 7 + 2),
     ("mesh-timeout", 8 + 2),
     ("mesh-tap", 8 + 2),
+    ("mesh-fault", 8 + 2),
     ("mesh-retry", 9 + 2),
     ("mesh-profile", 20 + 2),
 ];
@@ -57,12 +58,13 @@ const EXCEPTIONS: [(&str, &str); 10] = [
     ("mesh-discover/src/embedded/", "mesh_split"),
 ];
 
-const LIBRARIES: [&str; 9] = [
+const LIBRARIES: [&str; 10] = [
     "mesh-sdk-core",
     "mesh-profile",
     "mesh-retry",
     "mesh-timeout",
     "mesh-split",
+    "mesh-fault",
     "mesh-balance",
     "mesh-tap",
     "mesh-discover",

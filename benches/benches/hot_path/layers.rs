@@ -8,6 +8,7 @@ use crate::{
 use criterion::Criterion;
 use http::{Method, Request};
 use mesh_benches::{NoBody, Noop, Opaque, request, send};
+use mesh_fault::{Faults, Injection};
 use mesh_profile::{ProfileLayer, Route, stats::Stats};
 use mesh_retry::{Budget, RetryLayer};
 use mesh_tap::Tap;
@@ -98,6 +99,19 @@ pub(crate) fn layers(c: &mut Criterion<Processor>) {
         let mut tapped = Tap::new().layer().layer(Opaque);
         b.iter_custom(|n| above(&mut tapped, &mut Opaque, n, || routed(&plain)));
     });
+    bench!(
+        "fault on the opaque service, nothing injected",
+        &plain,
+        Faults::new().layer().layer(Opaque)
+    );
+    let faults = Faults::new();
+    let elsewhere = Injection::reset().with_route("GET /authors.json");
+    faults.add(elsewhere).expect("room for an injection");
+    bench!(
+        "fault on the opaque service, of another route",
+        &plain,
+        faults.layer().layer(Opaque)
+    );
     bench!(
         "stats, effective",
         &plain,
