@@ -12,8 +12,9 @@ use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use mesh_balance::Balance;
-use mesh_profile::{Profile, ProfileLayer, stats::Stats};
+use mesh_profile::{Profile, ProfileLayer};
 use mesh_retry::{Budget, ReplayBody, RetryLayer};
+use mesh_stats::Stats;
 use mesh_timeout::TimeoutLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 

@@ -7,11 +7,9 @@
 //! server: 20 calls, 50% succeeded
 //! ```
 
-use mesh_profile::{
-    Profile, ProfileLayer, proto,
-    stats::{Stats, View},
-};
+use mesh_profile::{Profile, ProfileLayer, proto};
 use mesh_retry::{Budget, RetryLayer};
+use mesh_stats::{Stats, View};
 use mesh_timeout::{AcceptDeadlineLayer, PropagateDeadlineLayer, TimeoutLayer};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio_stream::wrappers::TcpListenerStream;

@@ -24,10 +24,10 @@ use hyper_util::{
 use mesh_profile::{
     Profile, ProfileLayer,
     openapi::{Options, import},
-    stats::{
-        Stats,
-        prometheus::{Exposition, Labels},
-    },
+};
+use mesh_stats::{
+    Stats,
+    prometheus::{Exposition, Labels},
 };
 use mesh_tap::{Direction, Filter, Tap};
 use mesh_timeout::{AcceptDeadlineLayer, TimeoutLayer};

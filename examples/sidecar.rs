@@ -23,9 +23,10 @@ use hyper_util::{
 };
 use mesh_balance::Balance;
 use mesh_discover::{Destination, FileSource, Watch};
-use mesh_profile::{Profile, ProfileHandle, ProfileLayer, stats::Stats};
+use mesh_profile::{Profile, ProfileHandle, ProfileLayer};
 use mesh_retry::{Budget, ReplayBody, RetryLayer};
 use mesh_split::Split;
+use mesh_stats::Stats;
 use mesh_tap::{Direction, Fault, Filter, Tap};
 use mesh_timeout::TimeoutLayer;
 use tokio::net::TcpListener;

@@ -10,10 +10,8 @@ use self::clock::{Processor, processor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use granit_parser::Parser;
 use mesh_benches::documents;
-use mesh_profile::{
-    openapi::{Options, import},
-    yaml,
-};
+use mesh_profile::openapi::{Options, import};
+use mesh_yaml as yaml;
 use std::{hint::black_box, time::Duration};
 
 fn openapi(c: &mut Criterion<Processor>) {

@@ -3,8 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mesh_manifest::ServiceProfileManifest;
 use mesh_profile::{
-    Profile, ServiceProfileManifest,
+    Profile,
     openapi::{Options, import},
 };
 

@@ -4,7 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mesh_profile::{Profile, ProfileSpec, ServiceProfileManifest};
+use mesh_manifest::ServiceProfileManifest;
+use mesh_profile::{Profile, ProfileSpec};
 
 fuzz_target!(|text: &str| {
     if let Ok(manifests) = ServiceProfileManifest::read_all(text, "fuzz") {

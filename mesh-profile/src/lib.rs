@@ -8,11 +8,7 @@ mod layer;
 #[cfg(feature = "serde")]
 mod lenient;
 mod lint;
-#[cfg(feature = "yaml")]
-mod manifest;
 mod matcher;
-#[cfg(feature = "yaml")]
-pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 mod pattern;
@@ -22,12 +18,7 @@ pub mod proto;
 mod request;
 mod response;
 mod spec;
-pub mod stats;
-#[cfg(feature = "yaml")]
-mod template;
 mod weight;
-#[cfg(feature = "yaml")]
-pub mod yaml;
 
 pub use self::{
     explain::{Explanation, PassedOver},
@@ -40,10 +31,5 @@ pub use self::{
         RouteSpec, StatusRangeSpec, WeightedDst,
     },
     weight::{InvalidWeight, Weight},
-};
-#[cfg(feature = "yaml")]
-pub use self::{
-    manifest::{InvalidManifest, Metadata, ServiceProfileManifest},
-    template::template,
 };
 pub use mesh_core::{Class, Classify, RetryBudget, Route};

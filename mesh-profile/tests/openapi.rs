@@ -1,9 +1,10 @@
 //! Profiles from whole documents.
 
 use mesh_profile::{
-    Profile, ServiceProfileManifest,
+    Profile,
     openapi::{Error, Import, Options, Severity, import},
 };
+use serde_json::json;
 use support::shared;
 
 mod support;
@@ -43,7 +44,16 @@ fn golden(name: &str, actual: &str) {
 }
 
 fn manifest(service: &str, namespace: &str, import: Import) -> String {
-    ServiceProfileManifest::new(service, namespace, "cluster.local", import.spec).to_yaml()
+    let manifest = json!({
+        "apiVersion": "linkerd.io/v1alpha2",
+        "kind": "ServiceProfile",
+        "metadata": {
+            "name": format!("{service}.{namespace}.svc.cluster.local"),
+            "namespace": namespace,
+        },
+        "spec": import.spec,
+    });
+    mesh_yaml::to_string(&manifest).unwrap()
 }
 
 #[test]

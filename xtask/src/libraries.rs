@@ -20,6 +20,7 @@ const BILLS: [(&str, usize); 9] = [
     ("mesh-tap", 8 + 2),
     ("mesh-fault", 8 + 2),
     ("mesh-retry", 9 + 2),
+    ("mesh-stats", 8 + 2),
     ("mesh-profile", 20 + 2),
 ];
 
@@ -40,11 +41,13 @@ const FOREIGN: [&str; 11] = [
 ];
 
 /// What one library may name besides, in files that begin so, and why it must.
-const EXCEPTIONS: [(&str, &str); 10] = [
+const EXCEPTIONS: [(&str, &str); 12] = [
     // The macro's way to say when a future is `Unpin`: nobody can write that name.
     ("", "pin_project_lite::__private"),
     // The error of an input that is JSON.
-    ("mesh-profile/src/yaml/", "serde_json::error::Error"),
+    ("mesh-yaml/src/print/", "serde_json::error::Error"),
+    // The reader of manifests, re-exported, and its errors.
+    ("mesh-manifest/src/", "mesh_yaml"),
     // What the feature of that name is for.
     ("mesh-profile/src/openapi/", "openapiv3::openapi::OpenAPI"),
     // `wire` is for those who write controllers: messages, and a service for tonic's server.
@@ -56,11 +59,15 @@ const EXCEPTIONS: [(&str, &str); 10] = [
     ("mesh-discover/src/embedded/", "mesh_balance"),
     ("mesh-discover/src/embedded/", "mesh_retry"),
     ("mesh-discover/src/embedded/", "mesh_split"),
+    ("mesh-discover/src/embedded/", "mesh_stats"),
 ];
 
-const LIBRARIES: [&str; 10] = [
+const LIBRARIES: [&str; 13] = [
     "mesh-sdk-core",
     "mesh-profile",
+    "mesh-stats",
+    "mesh-yaml",
+    "mesh-manifest",
     "mesh-retry",
     "mesh-timeout",
     "mesh-split",

@@ -13,11 +13,10 @@ use mesh_benches::{
 use mesh_profile::{
     Route,
     openapi::{Options, import},
-    stats::Stats,
-    yaml,
 };
 use mesh_retry::{Budget, RetryLayer};
 use mesh_split::Split;
+use mesh_stats::Stats;
 use mesh_tap::Tap;
 use mesh_timeout::TimeoutLayer;
 use std::{
@@ -77,7 +76,7 @@ const SCENARIOS: &[Scenario] = &[
     }),
     ("openapi-yaml", 3, |n| {
         let tree: serde_json::Value = documents::made(50).json.parse().expect("JSON");
-        let yaml = yaml::to_string(&tree).expect("a tree is YAML");
+        let yaml = mesh_yaml::to_string(&tree).expect("a tree is YAML");
         measured(&mut || (0..n).for_each(|_| openapi(&yaml)));
     }),
 ];

@@ -2,7 +2,7 @@
 
 use crate::output::Refusal;
 use mesh_controller::web::api::{Kind, Resource};
-use mesh_profile::duration;
+use mesh_manifest::duration;
 use std::time::Duration;
 
 /// The parameters of a question to the mesh.

@@ -4,9 +4,9 @@
 //! same things in the same words.
 
 use crate::resource::{Body, Key, Kind, Rejection, Resource};
-use mesh_profile::{
-    ServiceProfileManifest, Step,
-    yaml::{self, Section},
+use mesh_manifest::{
+    ServiceProfileManifest,
+    yaml::{self, Section, Step},
 };
 use serde::Deserialize;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 use crate::StateDir;
-use mesh_profile::names::check_subdomain;
+use mesh_manifest::names::check_subdomain;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// The arguments of the controller, alone and as `mesh controller`.

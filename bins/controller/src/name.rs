@@ -1,5 +1,5 @@
 use mesh_discover::wire::split_port;
-use mesh_profile::names::check_namespace;
+use mesh_manifest::names::check_namespace;
 use std::{fmt, sync::Arc};
 
 /// A service, as host names name it.

@@ -1,6 +1,6 @@
 //! What people declare: kinds, names and manifests.
 
-use mesh_profile::{ProfileSpec, yaml};
+use mesh_manifest::{ProfileSpec, yaml};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

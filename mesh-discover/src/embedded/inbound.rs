@@ -3,10 +3,8 @@ use super::{
     metrics::{Metrics, Series},
 };
 use crate::{Destination, Watch};
-use mesh_profile::{
-    Profile, ProfileHandle, ProfileLayer, Profiled,
-    stats::{Counted, Stats},
-};
+use mesh_profile::{Profile, ProfileHandle, ProfileLayer, Profiled};
+use mesh_stats::{Counted, Stats};
 use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 

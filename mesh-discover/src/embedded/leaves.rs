@@ -1,8 +1,8 @@
 use super::metrics::{Metrics, Series};
 use crate::{Destination, Endpoint, Leaf};
 use mesh_balance::{Balance, BalanceHandle};
-use mesh_profile::stats::Counted;
 use mesh_split::{Split, SplitHandle};
+use mesh_stats::Counted;
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use tower_layer::Layer as _;
 

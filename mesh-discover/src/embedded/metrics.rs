@@ -1,5 +1,5 @@
 use crate::Endpoint;
-use mesh_profile::stats::{
+use mesh_stats::{
     Stats,
     prometheus::{Exposition, Labels},
 };

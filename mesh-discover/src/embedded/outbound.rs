@@ -5,12 +5,10 @@ use super::{
 };
 use crate::{Destination, Endpoint, Watch};
 use mesh_balance::Balance;
-use mesh_profile::{
-    Profile, ProfileHandle,
-    stats::{Counted, Stats},
-};
+use mesh_profile::{Profile, ProfileHandle};
 use mesh_retry::Budget;
 use mesh_split::Split;
+use mesh_stats::{Counted, Stats};
 use std::{
     fmt,
     sync::Arc,

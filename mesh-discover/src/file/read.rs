@@ -1,5 +1,5 @@
 use crate::{Endpoint, Leaf, ProfileSpec};
-use mesh_profile::{ServiceProfileManifest, Weight, yaml};
+use mesh_manifest::{ServiceProfileManifest, Weight, yaml};
 use serde::Deserialize;
 use std::{error::Error, fmt, fs, io, net::SocketAddr, path::Path, sync::Arc};
 

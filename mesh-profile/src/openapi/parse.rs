@@ -1,7 +1,6 @@
 use super::diagnostic::{Diagnostics, Refused};
-use crate::yaml;
+use mesh_yaml as yaml;
 use serde::de::DeserializeSeed;
-use serde_saphyr::with_deserializer_from_str_with_options;
 
 /// Reads `text` with a new `seed`. What begins with a brace and is no JSON may still be YAML.
 pub(super) fn parse<'t, S: DeserializeSeed<'t>>(
@@ -51,18 +50,15 @@ fn parse_yaml<'t, S: DeserializeSeed<'t>>(
         diagnostics.refuse(place, "a second document begins here; one was expected");
         return Err(None);
     }
-    let (text, line) = first.map_or((text, 1), |first| (first.text(), first.line()));
+    let document = first.unwrap_or_else(|| yaml::Section::whole(text));
     let before = diagnostics.count();
-    if let Ok(read) = yaml::plain::read(text, seed()) {
+    if let Ok(read) = yaml::plain::read(document.text(), seed()) {
         return Ok(read);
     }
     diagnostics.forget_since(before);
-    let read = with_deserializer_from_str_with_options(text, yaml::options(), |deserializer| {
-        seed().deserialize(deserializer)
-    });
-    read.map_err(|error| {
-        (!diagnostics.has_refused()).then(|| yaml::Error::of(&error, "", line - 1))
-    })
+    document
+        .parse_seed("", seed())
+        .map_err(|error| (!diagnostics.has_refused()).then_some(error))
 }
 
 /// The message without the place, which is told apart.

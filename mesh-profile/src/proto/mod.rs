@@ -7,20 +7,22 @@
 mod reader;
 mod token;
 
-use crate::{ProfileSpec, RequestMatchSpec, RouteSpec, yaml};
+use crate::{ProfileSpec, RequestMatchSpec, RouteSpec};
 use reader::{Method, Reader};
+use std::fmt;
 
 /// Makes a profile of `text`, which errors call `source`.
 ///
 /// # Errors
 ///
-/// [`yaml::Error`], which is no more than a message with a place, if the text is not protobuf.
-pub fn import(text: &str, source: &str) -> Result<ProfileSpec, yaml::Error> {
+/// [`InvalidProto`] with the place, if the text is not protobuf.
+pub fn import(text: &str, source: &str) -> Result<ProfileSpec, InvalidProto> {
     let file = token::tokens(text)
         .and_then(|tokens| Reader::new(&tokens, text.len()).file())
-        .map_err(|error| {
-            let message = format!("this is not protobuf: {}", error.message);
-            yaml::Error::new(source, Some(place(text, error.offset)), message)
+        .map_err(|error| InvalidProto {
+            source: source.to_owned(),
+            place: place(text, error.offset),
+            message: error.message,
         })?;
     let package = match file.package.as_str() {
         "" => String::new(),
@@ -46,7 +48,40 @@ pub fn import(text: &str, source: &str) -> Result<ProfileSpec, yaml::Error> {
     })
 }
 
-/// What is wrong, and where.
+/// A text that is not protobuf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidProto {
+    source: String,
+    place: (u64, u64),
+    message: String,
+}
+
+impl InvalidProto {
+    /// Line and column of the error, from one.
+    pub fn place(&self) -> (u64, u64) {
+        self.place
+    }
+
+    /// The reason, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for InvalidProto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, (line, column)) = (&self.source, self.place);
+        write!(
+            f,
+            "{source}:{line}:{column}: this is not protobuf: {}",
+            self.message
+        )
+    }
+}
+
+impl std::error::Error for InvalidProto {}
+
+/// An error of the reader, at an offset in bytes.
 #[derive(Debug)]
 struct Error {
     offset: usize,

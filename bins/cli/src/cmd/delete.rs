@@ -4,7 +4,7 @@ use super::{apply, get, manifest};
 use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Result, bail};
 use mesh_controller::resource::{Key, Kind};
-use mesh_profile::yaml;
+use mesh_manifest::yaml;
 use serde::Deserialize;
 use std::{
     collections::HashSet,

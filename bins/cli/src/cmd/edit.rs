@@ -3,7 +3,7 @@
 use super::{apply, get, manifest};
 use crate::{args::Global, client::Client};
 use anyhow::{Context, Result, bail};
-use mesh_profile::yaml;
+use mesh_manifest::yaml;
 use std::{
     ffi::OsString,
     fs,

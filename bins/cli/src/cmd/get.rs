@@ -5,7 +5,7 @@ use crate::{args::Global, client::Client, output::refuse};
 use anyhow::Result;
 use clap::ValueEnum;
 use mesh_controller::{resource::Kind, web::api::ResourceList};
-use mesh_profile::yaml;
+use mesh_manifest::yaml;
 use serde_json::Value;
 use std::{
     io::{self, Write},

@@ -2,7 +2,8 @@
 
 use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Context, Result, anyhow, ensure};
-use mesh_profile::{ServiceProfileManifest, names, openapi, proto, template};
+use mesh_manifest::{ServiceProfileManifest, names, template};
+use mesh_profile::{openapi, proto};
 use std::{
     fs,
     io::{self, Read, Write},

@@ -4,7 +4,7 @@ use crate::{
     stats::GATEWAY,
 };
 use mesh_discover::wire::mesh_v1;
-use mesh_profile::names::{check_namespace, check_service};
+use mesh_manifest::names::{check_namespace, check_service};
 use std::{fmt, net::SocketAddr};
 use tonic::Status;
 

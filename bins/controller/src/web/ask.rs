@@ -6,7 +6,7 @@ use crate::{
     resource::{Body, Key, Kind},
     stats::{QueryError, Store, Topology, query::Peer},
 };
-use mesh_profile::duration;
+use mesh_manifest::duration;
 use std::{
     sync::{MutexGuard, PoisonError},
     time::{Duration, Instant},

@@ -14,7 +14,7 @@ use axum::{
     http::StatusCode,
     routing::{get, put},
 };
-use mesh_profile::names::{check_namespace, check_subdomain};
+use mesh_manifest::names::{check_namespace, check_subdomain};
 use serde::Deserialize;
 
 /// The longest text of manifests in one request: what a folder of the largest manifests has.

@@ -18,7 +18,7 @@ use http::{Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use linkerd2_proxy_api::tap::tap_server::TapServer;
-use mesh_profile::stats::prometheus::Exposition;
+use mesh_stats::prometheus::Exposition;
 use mesh_tap::Tap;
 use std::{
     collections::BTreeMap,

@@ -18,10 +18,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 use mesh_core::{BoxError, Conn, Direction};
 use mesh_discover::{Destination, Watch};
-use mesh_profile::{
-    Profile, ProfileHandle, ProfileLayer, Profiled,
-    stats::{Counted, Stats},
-};
+use mesh_profile::{Profile, ProfileHandle, ProfileLayer, Profiled};
+use mesh_stats::{Counted, Stats};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{
     AcceptDeadline, AcceptDeadlineLayer, PropagateDeadline, PropagateDeadlineLayer,

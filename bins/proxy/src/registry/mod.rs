@@ -3,7 +3,7 @@ mod render;
 use crate::{config::Limits, transport::Meter};
 use mesh_balance::EndpointStatus;
 use mesh_core::Direction;
-use mesh_profile::stats::{Stats, prometheus::Labels};
+use mesh_stats::{Stats, prometheus::Labels};
 use std::{
     collections::HashMap,
     fmt,

@@ -3,11 +3,10 @@
 mod documents;
 
 use super::{diagnostic::Diagnostics, document::Document, object::Object};
-use crate::yaml;
+use mesh_yaml as yaml;
 use proptest::prelude::*;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::Value;
-use serde_saphyr::with_deserializer_from_str_with_options;
 use std::{fmt::Debug, marker::PhantomData};
 
 /// Whether `text` is a plain document; skipped, as a tree, and as a document of ours.
@@ -32,9 +31,7 @@ fn same<'t, S: DeserializeSeed<'t, Value: Debug>>(text: &'t str, quick: S, slow:
     let Ok(read) = yaml::plain::read(text, quick) else {
         return false;
     };
-    let oracle = with_deserializer_from_str_with_options(text, yaml::options(), |deserializer| {
-        slow.deserialize(deserializer)
-    });
+    let oracle = yaml::Section::whole(text).parse_seed("", slow);
     let oracle = oracle.unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(format!("{read:?}"), format!("{oracle:?}"), "{text}");
     true

@@ -9,7 +9,6 @@ use super::{
     object::{Members, Object, ScalarSeed},
     parse::parse,
 };
-use crate::yaml;
 use serde::de::{IgnoredAny, MapAccess};
 use std::borrow::Cow;
 
@@ -158,7 +157,7 @@ impl<'t> Members<'t> for PathItem<'t> {
             _ if self.policy.member(&key, map, diagnostics)? => {}
             _ => {
                 if !is_extension(&key) {
-                    let meant = yaml::did_you_mean(&key.text, &METHODS);
+                    let meant = mesh_yaml::did_you_mean(&key.text, &METHODS);
                     let meant = meant.map_or(String::new(), |m| format!(", did you mean `{m}`?"));
                     let message = format!("{:?} is no method we know{meant}", key.text);
                     diagnostics.warn(key.place, message);

@@ -1,13 +1,10 @@
 //! What Linkerd's extensions say of an operation.
 
 use super::{boolean, skip};
-use crate::{
-    openapi::{
-        diagnostic::Diagnostics,
-        document::{Key, Policy, Scalar},
-        object::ScalarSeed,
-    },
-    yaml,
+use crate::openapi::{
+    diagnostic::Diagnostics,
+    document::{Key, Policy, Scalar},
+    object::ScalarSeed,
 };
 use serde::de::MapAccess;
 
@@ -36,7 +33,7 @@ impl<'t> Policy<'t> {
                 ),
             },
             other => {
-                let meant = yaml::did_you_mean(&other[10..], &["retryable", "timeout"]);
+                let meant = mesh_yaml::did_you_mean(&other[10..], &["retryable", "timeout"]);
                 let meant = meant.map_or(String::new(), |m| {
                     format!(", did you mean `x-linkerd-{m}`?")
                 });

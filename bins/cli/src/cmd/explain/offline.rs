@@ -1,6 +1,7 @@
 use crate::cmd::{apply, manifest};
 use anyhow::{Context, Result, bail};
-use mesh_profile::{Profile, ServiceProfileManifest};
+use mesh_manifest::ServiceProfileManifest;
+use mesh_profile::Profile;
 use std::path::PathBuf;
 
 /// The profile of `authority` in a file, a folder or standard input, and its name. If there is but

@@ -6,7 +6,7 @@ mod check;
 use super::document::{Document, Form};
 use anyhow::{Context, Result};
 use check::Checker;
-use mesh_profile::yaml;
+use mesh_manifest::yaml;
 use std::{
     collections::BTreeMap,
     fs,

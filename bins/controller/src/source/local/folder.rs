@@ -5,7 +5,7 @@ use crate::{
     source::atomic::UNFINISHED,
 };
 use anyhow::{Context, Result};
-use mesh_profile::names::{check_namespace, check_subdomain};
+use mesh_manifest::names::{check_namespace, check_subdomain};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,

@@ -9,12 +9,10 @@ use hyper::body::Incoming;
 use mesh_balance::{Balance, BalanceHandle};
 use mesh_core::Direction;
 use mesh_discover::{Destination, Endpoint, Leaf};
-use mesh_profile::{
-    Profile, ProfileHandle, ProfileLayer, Profiled,
-    stats::{Counted, Stats},
-};
+use mesh_profile::{Profile, ProfileHandle, ProfileLayer, Profiled};
 use mesh_retry::{ReplayBody, Retry, RetryLayer};
 use mesh_split::{Split, SplitHandle};
+use mesh_stats::{Counted, Stats};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{
     BodyTimeout, BodyTimeoutLayer, ProgressBody, PropagateDeadline, PropagateDeadlineLayer,

@@ -1,15 +1,5 @@
-//! How a destination's routes are doing, as its callers see it and attempt by attempt.
-//!
-//! Put [`Stats::effective`] above the retries and [`Stats::actual`] below them: the difference
-//! between the two is what retries did. [`Stats::endpoint`] counts what one endpoint got.
-//!
-//! A request counts when it is dispatched. A response counts when it is over, which is when its
-//! body is: at the trailers, at the last byte, at an error, or when its reader goes away. Its
-//! [`Class`] comes from the route's classifier. An attempt that is cancelled before its response
-//! begins therefore counts among the requests, not among the responses.
-//!
-//! Every thread may count and read, but it is cheapest for the thread that came first: give each
-//! worker its own `Stats`, and add up the [`Snapshot`]s.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod body;
 mod count;

@@ -67,7 +67,7 @@ impl<S> Layer<S> for StatsLayer {
 
 /// Counts each request, and its response when that is over.
 ///
-/// See the [module documentation](super) for what counts when.
+/// See the [crate documentation](crate) for what counts when.
 #[derive(Clone, Debug)]
 pub struct Counted<S> {
     inner: S,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::stats::count::Counting;
+use crate::count::Counting;
 use mesh_core::{Class, Fault};
 use proptest::prelude::*;
 use std::{collections::HashSet, time::Duration};
@@ -76,7 +76,7 @@ fn view() -> View {
     };
     view.responses.insert(ok, 2);
     view.responses.insert(timeout, 1);
-    let recorder = crate::stats::histogram::Recorder::default();
+    let recorder = crate::histogram::Recorder::default();
     recorder.record(Duration::from_micros(1500), Counting::Owner);
     recorder.record(Duration::from_secs(60), Counting::Owner);
     view.latency.insert(Status::Code(200), recorder.snapshot());

@@ -1,5 +1,4 @@
 use super::options;
-use crate::Step;
 use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -7,15 +6,24 @@ use serde::{
 use serde_saphyr::{Spanned, with_deserializer_from_str_with_options};
 use std::fmt;
 
+/// One step from a value into a value that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Into the member of this name.
+    Member(&'a str),
+    /// Into the item of this number, from zero.
+    Item(usize),
+}
+
 /// Line and column of the value at `path` in a text of one document, or of the nearest value
 /// around it. What was read as data has lost its places; this finds one again.
-pub fn locate(text: &str, path: &[Step]) -> Option<(u64, u64)> {
+pub fn locate(text: &str, path: &[Step<'_>]) -> Option<(u64, u64)> {
     (0..=path.len())
         .rev()
         .find_map(|length| find(text, &path[..length]))
 }
 
-fn find(text: &str, path: &[Step]) -> Option<(u64, u64)> {
+fn find(text: &str, path: &[Step<'_>]) -> Option<(u64, u64)> {
     // The value itself, or an error once the value is found and the rest is of no interest.
     with_deserializer_from_str_with_options(text, options(), |deserializer| {
         Find(path).deserialize(deserializer)
@@ -24,7 +32,7 @@ fn find(text: &str, path: &[Step]) -> Option<(u64, u64)> {
     .flatten()
 }
 
-struct Find<'a>(&'a [Step]);
+struct Find<'a>(&'a [Step<'a>]);
 
 impl<'de> DeserializeSeed<'de> for Find<'_> {
     type Value = Option<(u64, u64)>;
@@ -49,7 +57,7 @@ impl<'de> Visitor<'de> for Find<'_> {
         let mut found = None;
         while let Some(key) = map.next_key::<String>()? {
             match self.0 {
-                [Step::Member(member), rest @ ..] if key == **member => {
+                [Step::Member(member), rest @ ..] if key == *member => {
                     found = map.next_value_seed(Find(rest))?;
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),

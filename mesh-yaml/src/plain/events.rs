@@ -1,8 +1,8 @@
 use super::{Unusual, names::Names, scalar};
-use crate::yaml::MAX_DEPTH;
+use crate::MAX_DEPTH;
 use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput};
 
-/// Limits no wider than those of [`options`](crate::yaml::options): what exceeds one is read in
+/// Limits no wider than those of [`options`](crate::options): what exceeds one is read in
 /// the other way, which says so.
 const MAX_EVENTS: usize = 10_000_000;
 const MAX_SCALAR_BYTES: usize = 128 << 20;

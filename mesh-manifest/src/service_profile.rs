@@ -1,8 +1,7 @@
-use crate::{
-    InvalidProfile, Profile, ProfileSpec, Step, names,
-    yaml::{self, Section},
-};
-use serde::{Deserialize, Serialize};
+use crate::names;
+use mesh_profile::{InvalidProfile, Profile, ProfileSpec};
+use mesh_yaml::{self as yaml, Section, Step};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// A ServiceProfile resource: what `mesh apply` reads and `mesh profile` writes.
@@ -17,7 +16,7 @@ pub struct ServiceProfileManifest {
     pub metadata: Metadata,
     /// The profile. May be empty and may not be absent: a file that was cut off would otherwise
     /// take all routes away.
-    #[serde(deserialize_with = "crate::lenient::null_as_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub spec: ProfileSpec,
 }
 
@@ -92,7 +91,7 @@ impl ServiceProfileManifest {
     ///
     /// [`InvalidManifest`] says which of these is wrong.
     pub fn check(&self) -> Result<Profile, InvalidManifest> {
-        let invalid = |field: &'static [Step], reason: String| InvalidManifest {
+        let invalid = |field: &'static [Step<'static>], reason: String| InvalidManifest {
             name: self.metadata.name.clone(),
             flaw: Flaw::Envelope(field, reason),
         };
@@ -108,7 +107,7 @@ impl ServiceProfileManifest {
             );
             return Err(invalid(&[Step::Member("apiVersion")], reason));
         }
-        const NAME: &[Step] = &[Step::Member("metadata"), Step::Member("name")];
+        const NAME: &[Step<'_>] = &[Step::Member("metadata"), Step::Member("name")];
         names::check_subdomain(&self.metadata.name)
             .map_err(|error| invalid(NAME, format!("has invalid name: {error}")))?;
         if self.service().is_none() {
@@ -117,7 +116,7 @@ impl ServiceProfileManifest {
             return Err(invalid(NAME, reason.to_owned()));
         }
         if let Some(namespace) = &self.metadata.namespace {
-            const NAMESPACE: &[Step] = &[Step::Member("metadata"), Step::Member("namespace")];
+            const NAMESPACE: &[Step<'_>] = &[Step::Member("metadata"), Step::Member("namespace")];
             names::check_namespace(namespace)
                 .map_err(|error| invalid(NAMESPACE, format!("has invalid namespace: {error}")))?;
         }
@@ -156,18 +155,21 @@ pub struct InvalidManifest {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Flaw {
-    Envelope(&'static [Step], String),
+    Envelope(&'static [Step<'static>], String),
     Profile(InvalidProfile),
 }
 
 impl InvalidManifest {
     /// The way from the resource to the field.
-    pub fn path(&self) -> Vec<Step> {
+    pub fn path(&self) -> Vec<Step<'static>> {
         match &self.flaw {
             Flaw::Envelope(path, _) => path.to_vec(),
             Flaw::Profile(error) => {
                 let mut path = vec![Step::Member("spec")];
-                path.extend(error.path());
+                path.extend(error.path().into_iter().map(|step| match step {
+                    mesh_profile::Step::Member(name) => Step::Member(name),
+                    mesh_profile::Step::Item(index) => Step::Item(index),
+                }));
                 path
             }
         }
@@ -194,6 +196,15 @@ impl std::error::Error for InvalidManifest {
     }
 }
 
+/// Reads `null` as an absent member: old versions of `linkerd profile` print `spec: null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// All that an API server writes into metadata.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -205,9 +216,9 @@ struct AnyMetadata {
     name: String,
     #[serde(default)]
     namespace: Option<String>,
-    #[serde(default, deserialize_with = "crate::lenient::null_as_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "crate::lenient::null_as_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     annotations: BTreeMap<String, String>,
     creation_timestamp: Option<serde::de::IgnoredAny>,
     deletion_grace_period_seconds: Option<serde::de::IgnoredAny>,
@@ -272,6 +283,26 @@ spec:
             all[0].to_yaml(),
             MANIFEST.replace("  creationTimestamp: null\n", "")
         );
+    }
+
+    #[test]
+    fn conditions_are_nested_as_deep_as_yaml_allows_and_take_half_a_stack_at_most() {
+        let read = || {
+            let conditions = |n| {
+                let lines = (0..n).map(|i| format!("{}not:\n", "  ".repeat(2 + i)));
+                let head = "routes:\n- name: a\n  condition:\n".to_owned();
+                let last = format!("{}method: GET\n", "  ".repeat(2 + n));
+                lines.fold(head, |text, line| text + &line) + &last
+            };
+            let most = yaml::MAX_DEPTH - 4;
+            yaml::from_str::<ProfileSpec>(&conditions(most), "sp.yaml").unwrap();
+            let error = yaml::from_str::<ProfileSpec>(&conditions(most + 1), "sp.yaml");
+            let error = error.unwrap_err();
+            assert!(error.message().contains("within each other"), "{error}");
+        };
+        // Half of what a thread has by default.
+        let thread = std::thread::Builder::new().stack_size(1 << 20);
+        thread.spawn(read).unwrap().join().unwrap();
     }
 
     #[test]

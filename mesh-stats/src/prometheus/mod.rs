@@ -1,7 +1,7 @@
 //! Snapshots as Prometheus text: the families that Linkerd's dashboards and queries know.
 //!
 //! ```
-//! use mesh_profile::stats::{Stats, prometheus::{Exposition, Labels}};
+//! use mesh_stats::{Stats, prometheus::{Exposition, Labels}};
 //!
 //! let stats = Stats::new();
 //! let labels = Labels::new().with("direction", "outbound").with("dst", "books.shop.svc:7002");

@@ -1,22 +1,19 @@
-//! YAML that people wrote, read with its places; and YAML for people and machines to read.
-//!
-//! This is the one module that reads YAML. Limits are explicit, duplicate keys are errors, and
-//! every error says file, line and column and, of a misspelt member, what was probably meant.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod error;
 mod place;
-#[cfg(feature = "openapi")]
-pub(crate) mod plain;
+pub mod plain;
 mod print;
 
 pub use self::{
     error::{Error, did_you_mean},
-    place::locate,
+    place::{Step, locate},
     print::to_string,
 };
 
-use serde::de::DeserializeOwned;
-use serde_saphyr::{Options, options::DuplicateKeyPolicy};
+use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde_saphyr::{Options, options::DuplicateKeyPolicy, with_deserializer_from_str_with_options};
 
 /// Reads a text of one document; `source` is what errors call it.
 ///
@@ -33,8 +30,7 @@ pub fn from_str<T: DeserializeOwned>(text: &str, source: &str) -> Result<T, Erro
             "a second document begins here; one was expected".into(),
         ));
     }
-    let whole = Section { text, line: 1 };
-    first.unwrap_or(whole).parse(source)
+    first.unwrap_or_else(|| Section::whole(text)).parse(source)
 }
 
 /// Reads a text of any number of documents; empty ones are left out.
@@ -112,6 +108,11 @@ pub fn sections(text: &str) -> impl Iterator<Item = Section<'_>> {
 }
 
 impl<'a> Section<'a> {
+    /// All of `text`, as one document.
+    pub fn whole(text: &'a str) -> Self {
+        Self { text, line: 1 }
+    }
+
     /// Reads it; `source` is what errors call the whole text.
     ///
     /// # Errors
@@ -120,6 +121,22 @@ impl<'a> Section<'a> {
     pub fn parse<T: DeserializeOwned>(&self, source: &str) -> Result<T, Error> {
         serde_saphyr::from_str_with_options(self.text, options())
             .map_err(|error| Error::of(&error, source, self.line - 1))
+    }
+
+    /// Reads it with `seed`, whose value may borrow from the text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] with the place, counted from the beginning of the whole text.
+    pub fn parse_seed<S: DeserializeSeed<'a>>(
+        &self,
+        source: &str,
+        seed: S,
+    ) -> Result<S::Value, Error> {
+        with_deserializer_from_str_with_options(self.text, options(), |deserializer| {
+            seed.deserialize(deserializer)
+        })
+        .map_err(|error| Error::of(&error, source, self.line - 1))
     }
 
     /// Whether there is nothing in it but comments and markers.
@@ -141,14 +158,14 @@ impl<'a> Section<'a> {
     }
 
     /// Where in the whole text the value at `path` is, or the nearest value around it.
-    pub fn locate(&self, path: &[crate::Step]) -> Option<(u64, u64)> {
+    pub fn locate(&self, path: &[Step<'_>]) -> Option<(u64, u64)> {
         locate(self.text, path).map(|(line, column)| (line + self.line - 1, column))
     }
 }
 
 /// How deep lists and objects may be within each other. Each takes stack, and without
 /// optimisation 120 of them took 2 MB, which is all that many a thread has.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 
 /// What a hostile file may cost: a manifest is bounded by what etcd stores, an OpenAPI document
 /// by the largest ones published (13 MB, half a million nodes), each with room to spare.
@@ -176,7 +193,32 @@ pub(crate) fn options() -> Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ProfileSpec, Step};
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+    struct Spec {
+        #[serde(rename = "routes")]
+        _routes: Vec<Route>,
+        #[serde(rename = "retryBudget")]
+        _retry_budget: Option<Budget>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Route {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(rename = "condition")]
+        _condition: serde_json::Value,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Budget {
+        #[serde(rename = "minRetriesPerSecond")]
+        _min_retries_per_second: u32,
+    }
 
     #[test]
     fn documents_are_divided_at_their_markers() {
@@ -198,32 +240,32 @@ mod tests {
     #[test]
     fn errors_have_a_place_in_the_whole_text() {
         let text = "routes: []\n---\nroutes:\n- name: a\n  conditon: {}\n";
-        let error = documents::<ProfileSpec>(text, "sp.yaml").unwrap_err();
+        let error = documents::<Spec>(text, "sp.yaml").unwrap_err();
         assert_eq!(
             error.to_string(),
             "sp.yaml:5:3: unknown field `conditon`, did you mean `condition`?"
         );
-        let error = from_str::<ProfileSpec>("routes: []\nroutes: []\n", "sp.yaml").unwrap_err();
+        let error = from_str::<Spec>("routes: []\nroutes: []\n", "sp.yaml").unwrap_err();
         assert_eq!(error.to_string(), "sp.yaml:2:1: duplicate key `routes`");
-        let error = from_str::<ProfileSpec>("routes: [}\n", "sp.yaml").unwrap_err();
+        let error = from_str::<Spec>("routes: [}\n", "sp.yaml").unwrap_err();
         assert!(error.to_string().starts_with("sp.yaml:1:"), "{error}");
-        let error = from_str::<ProfileSpec>("a: 1\n---\nb: 1\n", "sp.yaml").unwrap_err();
+        let error = from_str::<Spec>("a: 1\n---\nb: 1\n", "sp.yaml").unwrap_err();
         assert!(
             error.to_string().starts_with("sp.yaml:2:1: a second"),
             "{error}"
         );
-        let error = from_str::<ProfileSpec>("routes: 7\n", "sp.yaml").unwrap_err();
+        let error = from_str::<Spec>("routes: 7\n", "sp.yaml").unwrap_err();
         assert_eq!(
             error.to_string(),
             "sp.yaml:1:9: a list was expected here, lines of - VALUE"
         );
-        let text = "retryBudget: {minRetriesPerSecond: -1, retryRatio: 1, ttl: 1s}\n";
-        let error = from_str::<ProfileSpec>(text, "sp.yaml").unwrap_err();
+        let text = "retryBudget: {minRetriesPerSecond: -1}\n";
+        let error = from_str::<Spec>(text, "sp.yaml").unwrap_err();
         assert_eq!(
             error.to_string(),
             "sp.yaml:1:36: a whole number, not below zero, was expected here"
         );
-        let error = from_str::<ProfileSpec>("text\n", "sp.yaml").unwrap_err();
+        let error = from_str::<Spec>("text\n", "sp.yaml").unwrap_err();
         assert!(
             error.to_string().starts_with("sp.yaml:1:1: an object"),
             "{error}"
@@ -245,16 +287,6 @@ mod tests {
                     );
                 }
             }
-            let conditions = |n| {
-                let lines = (0..n).map(|i| format!("{}not:\n", "  ".repeat(2 + i)));
-                let head = "routes:\n- name: a\n  condition:\n".to_owned();
-                let last = format!("{}method: GET\n", "  ".repeat(2 + n));
-                lines.fold(head, |text, line| text + &line) + &last
-            };
-            let most = MAX_DEPTH - 4;
-            from_str::<ProfileSpec>(&conditions(most), "sp.yaml").unwrap();
-            let error = from_str::<ProfileSpec>(&conditions(most + 1), "sp.yaml").unwrap_err();
-            assert!(error.message().contains("within each other"), "{error}");
         };
         // Half of what a thread has by default.
         let thread = std::thread::Builder::new().stack_size(1 << 20);

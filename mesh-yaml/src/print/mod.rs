@@ -139,7 +139,7 @@ mod tests {
             let yaml = to_string(&value).unwrap();
             let back: Value = serde_yaml::from_str(&yaml).unwrap();
             assert_eq!(back, value, "{yaml}");
-            let ours: Value = crate::yaml::from_str(&yaml, "").unwrap();
+            let ours: Value = crate::from_str(&yaml, "").unwrap();
             assert_eq!(ours, value, "{yaml}");
         }
     }

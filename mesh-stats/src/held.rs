@@ -133,7 +133,7 @@ impl Hasher for PlaceHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Stats, exchange::Level, table::Table};
+    use crate::{Stats, exchange::Level, table::Table};
     use mesh_core::Route;
 
     #[test]

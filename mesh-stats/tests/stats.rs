@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use mesh_core::{Classify, End, Head};
-use mesh_profile::stats::{Class, Fault, Route, Snapshot, Stats, StatsLayer, Status, View};
+use mesh_stats::{Class, Fault, Route, Snapshot, Stats, StatsLayer, Status, View};
 use std::{
     collections::VecDeque,
     pin::Pin,

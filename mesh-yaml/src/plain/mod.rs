@@ -25,10 +25,7 @@ use std::{borrow::Cow, fmt};
 /// # Errors
 ///
 /// [`Unusual`] if the text is to be read in the other way.
-pub(crate) fn read<'t, S: DeserializeSeed<'t>>(
-    text: &'t str,
-    seed: S,
-) -> Result<S::Value, Unusual> {
+pub fn read<'t, S: DeserializeSeed<'t>>(text: &'t str, seed: S) -> Result<S::Value, Unusual> {
     let mut events = Events::new(text);
     events.expect(|event| *event == Event::StreamStart)?;
     events.expect(|event| matches!(event, Event::DocumentStart(..)))?;
@@ -40,7 +37,7 @@ pub(crate) fn read<'t, S: DeserializeSeed<'t>>(
 
 /// The text is no plain document.
 #[derive(Debug)]
-pub(crate) struct Unusual;
+pub struct Unusual;
 
 impl fmt::Display for Unusual {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
