@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The crates that people add to programs of their own, and how many crates each may bring along.
-const BILLS: [(&str, usize); 9] = [
+const BILLS: &[(&str, usize)] = &[
     ("mesh-split", 2 + 2),
     ("mesh-sdk-core", 3 + 2),
     ("mesh-conformance", 5 + 2),
@@ -26,7 +26,7 @@ const BILLS: [(&str, usize); 9] = [
 
 /// What public signatures may name beside the library's own types: crates that are 1.0, or ours,
 /// or whose next version would break every tower middleware anyway.
-const FOREIGN: [&str; 11] = [
+const FOREIGN: &[&str] = &[
     "core",
     "alloc",
     "std",
@@ -41,7 +41,7 @@ const FOREIGN: [&str; 11] = [
 ];
 
 /// What one library may name besides, in files that begin so, and why it must.
-const EXCEPTIONS: [(&str, &str); 12] = [
+const EXCEPTIONS: &[(&str, &str)] = &[
     // The macro's way to say when a future is `Unpin`: nobody can write that name.
     ("", "pin_project_lite::__private"),
     // The error of an input that is JSON.
@@ -62,7 +62,7 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ("mesh-discover/src/embedded/", "mesh_stats"),
 ];
 
-const LIBRARIES: [&str; 13] = [
+const LIBRARIES: &[&str] = &[
     "mesh-sdk-core",
     "mesh-profile",
     "mesh-stats",
@@ -81,7 +81,7 @@ const LIBRARIES: [&str; 13] = [
 /// What each library brings along is no more than was promised.
 pub(crate) fn bills() -> anyhow::Result<()> {
     let mut over = Vec::new();
-    for (package, most) in BILLS {
+    for &(package, most) in BILLS {
         let output = Command::new(env!("CARGO"))
             .args(["tree", "--package", package, "--edges", "normal"])
             .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
@@ -152,7 +152,7 @@ fn is_allowed(file: &str, name: &str) -> bool {
         let rest = name.strip_prefix(outer);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
-    FOREIGN.into_iter().any(within)
+    FOREIGN.iter().any(|outer| within(outer))
         || EXCEPTIONS
             .iter()
             .any(|(files, outer)| file.starts_with(files) && within(outer))
