@@ -1,6 +1,6 @@
 use crate::{BalanceBody, BalanceHandle, Config, EndpointStatus, ResponseFuture, watch::Shared};
 use http::{Request, Response};
-use mesh_core::{BoxError, Moment};
+use mesh_core::{BoxError, hot::CallClock};
 use std::{
     fmt,
     net::SocketAddr,
@@ -75,7 +75,7 @@ where
     /// If there is no endpoint to send `req` to, and no tokio runtime with time enabled to wait
     /// for one.
     fn call(&mut self, req: Request<B>) -> Self::Future {
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         ResponseFuture::new(&self.shared, req)
     }
 }

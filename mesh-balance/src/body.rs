@@ -1,7 +1,7 @@
 use crate::endpoint::InFlight;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Moment, Route};
+use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock};
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
@@ -119,7 +119,7 @@ impl<B: Body> Body for BalanceBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         if let Some(exchange) = this.exchange {
             let end = match &frame {

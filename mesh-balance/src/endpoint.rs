@@ -5,7 +5,7 @@ use crate::{
     observer::Change,
     random::Random,
 };
-use mesh_core::{Class, Moment};
+use mesh_core::{Class, hot::CallClock};
 use std::{
     net::SocketAddr,
     sync::{
@@ -61,12 +61,12 @@ impl Core {
 
     /// The time at which a request comes.
     pub(crate) fn arriving(&self) -> Nanos {
-        self.nanos(Moment::arriving(clock))
+        self.nanos(CallClock::arriving(clock))
     }
 
     /// The time at which a response comes, or its end.
     pub(crate) fn leaving(&self) -> Nanos {
-        self.nanos(Moment::leaving(clock))
+        self.nanos(CallClock::leaving(clock))
     }
 
     fn nanos(&self, now: std::time::Instant) -> Nanos {

@@ -6,7 +6,7 @@ use crate::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use mesh_core::{Attempt, BoxError, Moment};
+use mesh_core::{Attempt, BoxError, hot::CallClock};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -132,7 +132,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         const AGAIN: &str = "polled after it was ready";
         let mut state = self.project().state;
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         loop {
             match state.as_mut().project() {
                 StateProj::Waiting { waiting } => {

@@ -1,4 +1,4 @@
-use crate::KeptHead;
+use crate::hot::KeptHead;
 use http::Request;
 use std::{
     fmt,
@@ -44,7 +44,8 @@ impl Attempt {
         Self::with(None)
     }
 
-    /// The first attempt of a request whose head is kept for further ones.
+    /// The first attempt of a request whose head is kept for further ones. Unstable.
+    #[doc(hidden)]
     pub fn keeping(head: KeptHead) -> Self {
         Self::with(Some(head))
     }
@@ -82,7 +83,8 @@ impl Attempt {
     }
 
     /// The head that is kept: that of the original request, as it left the retry layer. What layers
-    /// in between have changed is not in it, nor what a retry says of itself.
+    /// in between have changed is not in it, nor what a retry says of itself. Unstable.
+    #[doc(hidden)]
     pub fn kept(&self) -> Option<&KeptHead> {
         self.shared.head.as_ref()
     }

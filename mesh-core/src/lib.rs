@@ -6,8 +6,8 @@ mod budget;
 mod class;
 mod conn;
 mod fault;
-mod kept;
-mod moment;
+#[doc(hidden)]
+pub mod hot;
 mod route;
 
 pub use self::{
@@ -16,7 +16,5 @@ pub use self::{
     class::{Class, Classify, DefaultClassify, End, Head},
     conn::{Conn, Direction},
     fault::{BoxError, Fault},
-    kept::KeptHead,
-    moment::Moment,
     route::{Backoff, Retries, Route, Timeouts},
 };

@@ -7,7 +7,10 @@ use crate::{
 };
 use http::{Extensions, HeaderMap, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
-use mesh_core::{Attempt, KeptHead, Moment, Route};
+use mesh_core::{
+    Attempt, Route,
+    hot::{CallClock, KeptHead},
+};
 use std::{
     mem,
     sync::Arc,
@@ -70,8 +73,8 @@ where
             return ResponseFuture::new(attempt, None);
         };
         let config = self.config.clone();
-        let _moment = Moment::begin();
-        let started = Instant::from_std(Moment::arriving(|| Instant::now().into_std()));
+        let _clock = CallClock::begin();
+        let started = Instant::from_std(CallClock::arriving(|| Instant::now().into_std()));
         let earlier = said.attempts_before();
         if earlier == 0 {
             config.budget.deposit(started.into_std());

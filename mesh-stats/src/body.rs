@@ -1,6 +1,6 @@
 use super::exchange::Stream;
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::Moment;
+use mesh_core::hot::CallClock;
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
@@ -38,7 +38,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         let Some(stream) = this.stream else {
             return Poll::Ready(frame);

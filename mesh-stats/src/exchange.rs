@@ -1,6 +1,8 @@
 use super::{Outcome, Status, held::Held, series::Series};
 use http::{HeaderMap, Response, StatusCode};
-use mesh_core::{BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Moment, Route};
+use mesh_core::{
+    BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock,
+};
 use std::{any::Any, sync::Arc, time::Instant};
 
 /// Where in the stack something is counted.
@@ -45,7 +47,7 @@ impl Exchange {
             level,
             grpc,
             inspect,
-            dispatched: (level != Level::Actual).then(|| Moment::arriving(clock)),
+            dispatched: (level != Level::Actual).then(|| CallClock::arriving(clock)),
         }
     }
 
@@ -111,7 +113,7 @@ impl Exchange {
             let now = match self.level {
                 // Below may be a program that took its time after its own calls had returned.
                 Level::Effective => clock(),
-                _ => Moment::leaving(clock),
+                _ => CallClock::leaving(clock),
             };
             let latency = now.saturating_duration_since(dispatched);
             self.series().latency(status, latency);

@@ -5,7 +5,7 @@ use super::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use mesh_core::{Fault, Head, Moment, Route};
+use mesh_core::{Fault, Head, Route, hot::CallClock};
 use pin_project_lite::pin_project;
 use std::{
     any::Any,
@@ -95,7 +95,7 @@ where
             level,
             inspect,
         } = &self.layer;
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         // An endpoint is not counted by route, so that a route only matters there if it has an idea
         // of its own of what a failure is. Thousands of endpoints would each have an entry for it.
         let route = Route::of(&req)
@@ -129,7 +129,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         let poll = this.inner.poll(cx);
         let stream = match &poll {
             Poll::Pending => return Poll::Pending,

@@ -1,6 +1,6 @@
 use crate::{Deadline, Elapsed, Phase};
 use http::Request;
-use mesh_core::{BoxError, Moment, Route};
+use mesh_core::{BoxError, Route, hot::CallClock};
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
@@ -144,7 +144,7 @@ where
 
     fn call(&mut self, mut req: Request<B>) -> Self::Future {
         // The clock starts before the call, so slow work inside `call` counts too.
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         let limit = self.settings.limit(&mut req);
         ResponseFuture {
             inner: self.inner.call(req),
@@ -156,7 +156,7 @@ where
 
 /// The time at which a request came, which layers of one stack share.
 pub(crate) fn now() -> Instant {
-    Instant::from_std(Moment::arriving(|| Instant::now().into_std()))
+    Instant::from_std(CallClock::arriving(|| Instant::now().into_std()))
 }
 
 /// Whether there may be retries within the limits of `req`.

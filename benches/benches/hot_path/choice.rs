@@ -8,7 +8,7 @@ use criterion::Criterion;
 use http::{Method, Request};
 use mesh_balance::Balance;
 use mesh_benches::{NoBody, Noop, request, send};
-use mesh_core::Moment;
+use mesh_core::hot::CallClock;
 use mesh_split::Split;
 use std::{hint::black_box, net::SocketAddr, time::Duration};
 use tower::{
@@ -56,7 +56,7 @@ pub(crate) fn choice(c: &mut Criterion<Processor>) {
         group.bench_function(
             format!("pick among {endpoints}, in a stack that read the clock"),
             |b| {
-                let _moment = Moment::begin();
+                let _clock = CallClock::begin();
                 b.iter(|| balance.choice());
             },
         );

@@ -9,7 +9,7 @@ use crate::{
     head::{Limit, is_retryable, now},
 };
 use http::{Request, Response};
-use mesh_core::{BoxError, Moment, Route, Timeouts};
+use mesh_core::{BoxError, Route, Timeouts, hot::CallClock};
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
@@ -102,7 +102,7 @@ where
     }
 
     fn call(&mut self, mut req: Request<B>) -> Self::Future {
-        let _moment = Moment::begin();
+        let _clock = CallClock::begin();
         let head = self.settings.head.and_then(|head| head.limit(&mut req));
         let Timeouts { exchange, idle, .. } = Route::of(&req)
             .map(|route| *route.timeouts())

@@ -18,7 +18,7 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1},
 };
-use mesh_core::{BoxError, Fault, Moment, Route};
+use mesh_core::{BoxError, Fault, Route, hot::CallClock};
 use std::{
     pin::Pin,
     sync::{
@@ -205,7 +205,7 @@ where
         let limit = conn.limit(self.settings.idle);
         idle.push(Idle {
             conn,
-            since: Instant::from_std(Moment::leaving(|| Instant::now().into_std())),
+            since: Instant::from_std(CallClock::leaving(|| Instant::now().into_std())),
         });
         drop(idle);
         // Bodies are also dropped while the runtime ends, when nothing can be spawned any more.

@@ -48,7 +48,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper_util::rt::TokioIo;
-use mesh_core::{BoxError, Fault, Moment, Route};
+use mesh_core::{BoxError, Fault, Route, hot::CallClock};
 use std::{
     fmt,
     net::SocketAddr,
@@ -223,5 +223,5 @@ impl<B> fmt::Debug for Pool<B> {
 
 /// The time at which a request is sent: that which others have read for it, if it is sent at once.
 fn sending() -> Instant {
-    Instant::from_std(Moment::arriving(|| Instant::now().into_std()))
+    Instant::from_std(CallClock::arriving(|| Instant::now().into_std()))
 }

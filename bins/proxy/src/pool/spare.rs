@@ -2,7 +2,7 @@
 
 use crate::http::extensions;
 use http::{Extensions, Method, Request, Response};
-use mesh_core::{Attempt, KeptHead};
+use mesh_core::{Attempt, hot::KeptHead};
 use mesh_timeout::Deadline;
 use std::{
     mem,

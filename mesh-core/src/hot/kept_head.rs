@@ -1,12 +1,12 @@
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use std::fmt;
 
-/// A request's head, kept so that the request can be sent again.
+/// A copy of a request's head, from which the request can be sent again.
 ///
-/// It is kept of every request that may be, and made a head again for the few that are. So the
-/// headers are one text, in one piece of memory: clones of names and values are cheap one by one,
-/// but each is a reference to count, twice, and a head has many. What is copied does not keep the
-/// buffer either that the request was read into.
+/// A copy is made of every retryable request, and becomes a head again for the few that are
+/// retried. So the headers are copied as text into one allocation: a clone of a name or value is
+/// cheap, but counts a reference, twice, and a head has many. Nor does the copy keep the buffer
+/// alive that the request was read into.
 #[derive(PartialEq, Eq)]
 pub struct KeptHead {
     method: Method,

@@ -1,46 +1,44 @@
 use std::{cell::Cell, marker::PhantomData, time::Instant};
 
-/// One call or poll of a layer: while it lasts, all layers of the stack share what one of them
-/// reads of the clock.
+/// One reading of the clock, shared by all layers of a stack for the length of one call or poll.
 ///
-/// To read a clock costs 20 ns or more, and half of the layers of a stack want to know when a
-/// request came and when its response did. Each of them begins a moment where it is called or
-/// polled and asks for the time within it: by [`arriving`](Self::arriving) before it calls what
-/// is below, by [`leaving`](Self::leaving) after that has returned. The first one that asks
-/// reads; the others are given the same reading, in a moment that has one. Alone, a layer reads
-/// for itself.
+/// Reading a clock costs 20 ns or more, and half of the layers of a stack need the time at which a
+/// request or a response came. Each of them holds a `CallClock` while it is called or polled and
+/// asks it for the time: with [`arriving`](Self::arriving) before it calls the service below, with
+/// [`leaving`](Self::leaving) after that has returned. The first to ask reads the clock, and the
+/// others get the same reading. Without a `CallClock` on the thread, each reads for itself.
 ///
-/// A reading never outlives the call or poll in which it was made. The one on the way in is of
-/// no use any more once anything below has returned, nor the one on the way out once anything
-/// below is called or polled again: so what a service does within is always in between. What
-/// layers do between two that share a reading is not seen, and is no time to speak of. But a
-/// program may call a stack of its own and then compute before it returns: whoever stands above
-/// programs and is exact about time reads the clock for itself on the way out.
+/// A reading never outlives the call or poll in which it was made. The one on the way in is dropped
+/// when a layer below returns, the one on the way out when a layer below is called or polled again:
+/// so the time that a service takes is always between the two. The time that layers take between
+/// them is not seen, and is negligible. But a program may call a stack of its own and compute
+/// before it returns: a layer above programs that must be exact reads the clock itself on the way
+/// out.
 ///
 /// ```
-/// use mesh_core::Moment;
+/// use mesh_core::hot::CallClock;
 /// use std::time::Instant;
 ///
 /// # #[allow(clippy::disallowed_methods)]
 /// # fn clock() -> Instant { Instant::now() }
 /// fn outer() -> (Instant, Instant) {
-///     let _moment = Moment::begin();
-///     (Moment::arriving(clock), inner())
+///     let _clock = CallClock::begin();
+///     (CallClock::arriving(clock), inner())
 /// }
 ///
 /// fn inner() -> Instant {
-///     let _moment = Moment::begin();
-///     Moment::arriving(clock)
+///     let _clock = CallClock::begin();
+///     CallClock::arriving(clock)
 /// }
 ///
 /// let (outer, inner) = outer();
 /// assert_eq!(outer, inner);
 /// ```
 #[derive(Debug)]
-#[must_use = "it lasts until it is dropped"]
-pub struct Moment {
+#[must_use = "the reading is shared until this is dropped"]
+pub struct CallClock {
     is_outermost: bool,
-    /// It is of this thread.
+    /// It belongs to one thread.
     _not_send: PhantomData<*const ()>,
 }
 
@@ -50,8 +48,8 @@ thread_local! {
     static LEAVING: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-impl Moment {
-    /// Begins a moment, or takes part in the one that lasts on this thread.
+impl CallClock {
+    /// Begins to share readings on this thread, or joins the layers above that do.
     #[inline]
     pub fn begin() -> Self {
         LEAVING.set(None);
@@ -61,13 +59,13 @@ impl Moment {
         }
     }
 
-    /// The time on the way to the services below: the moment's, or what `read` says.
+    /// The time on the way to the services below: the shared reading, or else that of `read`.
     #[inline]
     pub fn arriving(read: impl FnOnce() -> Instant) -> Instant {
         shared(&ARRIVING, read)
     }
 
-    /// The time after the services below have returned: the moment's, or what `read` says.
+    /// The time after the services below have returned: the shared reading, or else that of `read`.
     #[inline]
     pub fn leaving(read: impl FnOnce() -> Instant) -> Instant {
         shared(&LEAVING, read)
@@ -89,7 +87,7 @@ fn shared(
     now
 }
 
-impl Drop for Moment {
+impl Drop for CallClock {
     #[inline]
     fn drop(&mut self) {
         ARRIVING.set(None);
@@ -105,7 +103,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// A clock that is a second later each time somebody reads it.
+    /// A clock that advances by a second with each reading.
     struct Clock(Cell<Instant>);
 
     impl Clock {
@@ -124,20 +122,20 @@ mod tests {
         }
 
         fn arriving(&self) -> Instant {
-            Moment::arriving(|| self.read())
+            CallClock::arriving(|| self.read())
         }
 
         fn leaving(&self) -> Instant {
-            Moment::leaving(|| self.read())
+            CallClock::leaving(|| self.read())
         }
     }
 
     #[test]
     fn layers_share_a_reading_on_the_way_in_and_one_on_the_way_out() {
         let clock = Clock::new();
-        let outer = Moment::begin();
+        let outer = CallClock::begin();
         let came = clock.arriving();
-        let inner = Moment::begin();
+        let inner = CallClock::begin();
         assert_eq!(clock.arriving(), came);
         let went = clock.leaving();
         assert_ne!(went, came);
@@ -149,9 +147,9 @@ mod tests {
     #[test]
     fn a_second_call_within_a_poll_has_readings_of_its_own() {
         let clock = Clock::new();
-        let _outer = Moment::begin();
+        let _outer = CallClock::begin();
         let call = || {
-            let _moment = Moment::begin();
+            let _clock = CallClock::begin();
             (clock.arriving(), clock.leaving())
         };
         let (first, second) = (call(), call());
@@ -162,29 +160,29 @@ mod tests {
     #[test]
     fn what_was_read_before_a_service_returned_is_not_the_time_after_it() {
         let clock = Clock::new();
-        let _outer = Moment::begin();
+        let _outer = CallClock::begin();
         let before = clock.arriving();
-        drop(Moment::begin());
+        drop(CallClock::begin());
         assert_ne!(clock.arriving(), before);
     }
 
     #[test]
-    fn nothing_is_kept_beyond_a_moment_nor_without_one() {
+    fn no_reading_outlives_its_call_nor_is_shared_without_one() {
         let clock = Clock::new();
         assert_ne!(clock.arriving(), clock.arriving());
         assert_ne!(clock.leaving(), clock.leaving());
-        let moment = Moment::begin();
+        let outer = CallClock::begin();
         let (came, went) = (clock.arriving(), clock.leaving());
-        drop(moment);
-        let _moment = Moment::begin();
+        drop(outer);
+        let _clock = CallClock::begin();
         assert!(clock.arriving() != came && clock.leaving() != went);
     }
 
     #[test]
-    fn a_panic_ends_the_moments_it_passes() {
+    fn a_panic_ends_the_calls_it_passes() {
         let clock = Clock::new();
         let unwound = std::panic::catch_unwind(|| {
-            let _moment = Moment::begin();
+            let _clock = CallClock::begin();
             panic!("of a service below");
         });
         assert!(unwound.is_err());
