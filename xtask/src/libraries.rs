@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::{
     collections::BTreeSet,
     env, fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -111,9 +112,10 @@ pub(crate) fn bills() -> anyhow::Result<()> {
 
 /// Public signatures name no type of tokio, prost or hyper, nor any other that is not listed.
 ///
-/// Rustdoc's JSON is not stable, hence the variable; what is read of it are only the ids that an
-/// item mentions and what they stand for.
+/// Only the ids that an item mentions, and the paths behind them, are read of rustdoc's JSON, whose
+/// form is not stable.
 pub(crate) fn foreign_types() -> anyhow::Result<()> {
+    let rustdoc = unstable_rustdoc()?;
     let mut wrong = Vec::new();
     for package in LIBRARIES {
         let json = ["-Zunstable-options", "--output-format", "json"];
@@ -121,7 +123,7 @@ pub(crate) fn foreign_types() -> anyhow::Result<()> {
             .args(["rustdoc", "--quiet", "--package", package])
             .args(["--lib", "--all-features", "--"])
             .args(json)
-            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTDOC", &rustdoc)
             .status()?;
         if !status.success() {
             bail!("cargo rustdoc of {package}: {status}");
@@ -145,6 +147,20 @@ pub(crate) fn foreign_types() -> anyhow::Result<()> {
     } else {
         bail!("foreign types in public signatures:\n{}", wrong.join("\n"))
     }
+}
+
+/// Writes a `rustdoc` that takes unstable options.
+///
+/// `RUSTC_BOOTSTRAP` for the whole call of cargo would make build scripts run again, and so every
+/// dependency compile again.
+fn unstable_rustdoc() -> anyhow::Result<PathBuf> {
+    let program = target_dir()?.join("unstable-rustdoc");
+    fs::write(
+        &program,
+        "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n",
+    )?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    Ok(program)
 }
 
 fn is_allowed(file: &str, name: &str) -> bool {
@@ -247,7 +263,7 @@ pub(crate) fn one_core() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn target_dir() -> anyhow::Result<PathBuf> {
+pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
     let metadata = workspace()?;
     let folder = metadata["target_directory"].as_str();
     Ok(folder.context("no `target_directory`")?.into())

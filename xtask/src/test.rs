@@ -153,7 +153,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     run_with(arguments, &[])
 }
 
-fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
+pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
     let status = Command::new(env!("CARGO"))
         .args(arguments)
         .envs(environment.iter().copied())

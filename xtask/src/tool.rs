@@ -17,8 +17,11 @@ pub(crate) fn cargo(name: &str) -> anyhow::Result<Command> {
         (false, true) => &ours,
         (false, false) => {
             eprintln!("installing {package}, which takes minutes");
+            // Unoptimised: compiling takes longer than any run of it here.
             let status = Command::new(env!("CARGO"))
-                .args(["install", "--locked", "--quiet", &package, "--root"])
+                .args([
+                    "install", "--locked", "--quiet", "--debug", &package, "--root",
+                ])
                 .arg(&root)
                 .env_remove("CARGO_TARGET_DIR")
                 .status()?;
