@@ -13,6 +13,7 @@ use std::{
 
 /// The crates that people add to programs of their own, and how many crates each may bring along.
 const BILLS: &[(&str, usize)] = &[
+    ("mesh-api", 7 + 2),
     ("mesh-split", 2 + 2),
     ("mesh-sdk-core", 3 + 2),
     ("mesh-conformance", 5 + 2),
@@ -76,6 +77,7 @@ const LIBRARIES: &[&str] = &[
     "mesh-balance",
     "mesh-tap",
     "mesh-discover",
+    "mesh-api",
     "mesh-conformance",
 ];
 

@@ -1,18 +1,10 @@
 //! Reads what a command is about: `deploy`, `deploy webapp`, `deploy/webapp`, `all`.
 
 use crate::output::Refusal;
-use mesh_controller::web::api::{Kind, Resource};
-use mesh_manifest::duration;
-use std::time::Duration;
-
-/// The parameters of a question to the mesh.
-pub(crate) type Query = Vec<(&'static str, String)>;
+use mesh_api::{InvalidPeer, Kind, ParseResourceError, Peer, Resource, Window};
 
 /// What `all` stands for.
 const ALL: [Kind; 3] = [Kind::Deployment, Kind::Pod, Kind::Service];
-
-/// The shortest window, and the longest there is history for.
-const WINDOW: (Duration, Duration) = (Duration::from_secs(15), mesh_controller::stats::RETAIN);
 
 /// The resources that a command's arguments name.
 pub(crate) fn resources(args: &[String]) -> Result<Vec<Resource>, Refusal> {
@@ -23,7 +15,7 @@ pub(crate) fn resources(args: &[String]) -> Result<Vec<Resource>, Refusal> {
             return Err("'all' can't be supplied alongside other resources".into());
         }
         [kind, names @ ..] if !names.is_empty() && !kind.contains(['/', ',']) => {
-            let kind: Kind = kind.parse().map_err(Refusal::Unknown)?;
+            let kind: Kind = kind.parse().map_err(unknown)?;
             let name = |name: &String| match name.contains('/') {
                 true => Err(Refusal::Usage(format!("Invalid resource string: {name}"))),
                 false => Ok(Resource::named(kind, name)),
@@ -46,7 +38,12 @@ pub(crate) fn resources(args: &[String]) -> Result<Vec<Resource>, Refusal> {
 }
 
 fn parse(text: &str) -> Result<Resource, Refusal> {
-    text.parse().map_err(Refusal::Unknown)
+    text.parse().map_err(unknown)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unknown(error: ParseResourceError) -> Refusal {
+    Refusal::Unknown(error.to_string())
 }
 
 /// The one resource, or kind of resource, that a command's arguments name.
@@ -60,39 +57,31 @@ pub(crate) fn resource(args: &[String]) -> Result<Resource, Refusal> {
     }
 }
 
-/// The resource that a filter (`--to`, `--from`) names.
-pub(crate) fn filter(text: &str) -> Result<Resource, Refusal> {
-    match text {
-        "all" => Err("resource type 'all' is not supported as a filter".into()),
-        text => parse(text),
-    }
-}
-
-/// Checks the flags of one filter: its namespace makes no sense for a namespace.
-pub(crate) fn check_filter_namespace(
+/// The resource that a filter names: the flag `--to` or `--from`, and that of its namespace.
+pub(crate) fn peer(
     flag: &str,
-    resource: Option<&Resource>,
+    resource: Option<&str>,
     namespace: Option<&str>,
-) -> Result<(), Refusal> {
-    let is_namespace = resource.is_some_and(|resource| resource.kind == Kind::Namespace);
-    if is_namespace && namespace.is_some() {
-        return Err(format!(
-            "--{flag}-namespace flag is incompatible with namespace resource type"
-        )
-        .into());
-    }
-    Ok(())
+) -> Result<Option<Peer>, Refusal> {
+    let resource = match resource {
+        None => return Ok(None),
+        Some("all") => return Err("resource type 'all' is not supported as a filter".into()),
+        Some(text) => parse(text)?,
+    };
+    let peer = Peer::new(resource, namespace.map(str::to_owned));
+    peer.map(Some).map_err(|InvalidPeer| {
+        format!("--{flag}-namespace flag is incompatible with namespace resource type").into()
+    })
 }
 
-/// Reads a time window; says so on standard error when it reaches further back than anyone knows.
-pub(crate) fn window(text: &str) -> Result<Duration, Refusal> {
-    let window = duration::parse(text).map_err(|error| format!("invalid time window: {error}"))?;
-    if window < WINDOW.0 {
-        return Err("metrics time window needs to be at least 15s".into());
-    }
-    if window > WINDOW.1 {
-        let kept = duration::format(WINDOW.1);
-        eprintln!("Note: the mesh keeps {kept} of history; these rates are over that.");
+/// Reads a time window; notes on standard error if the mesh keeps less history than that.
+pub(crate) fn window(text: &str) -> Result<Window, Refusal> {
+    let window: Window = text
+        .parse()
+        .map_err(|error| Refusal::Usage(format!("{error}")))?;
+    if window.length() > Window::KEPT {
+        let kept = Window::KEPT.as_secs() / 60;
+        eprintln!("Note: the mesh keeps {kept}m of history; these rates are over that.");
     }
     Ok(window)
 }
@@ -148,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_window_is_at_least_fifteen_seconds() {
-        assert_eq!(window("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(window("1m"), Ok(Window::default()));
         assert_eq!(
             window("14s").unwrap_err().to_string(),
             "metrics time window needs to be at least 15s"
@@ -165,7 +154,10 @@ mod tests {
     fn what_does_not_exist_is_an_error_and_not_wrong_usage() {
         assert!(matches!(read("web"), Err(Refusal::Unknown(_))));
         assert!(matches!(read("web a"), Err(Refusal::Unknown(_))));
-        assert!(matches!(filter("web/a"), Err(Refusal::Unknown(_))));
+        assert!(matches!(
+            peer("to", Some("web/a"), None),
+            Err(Refusal::Unknown(_))
+        ));
         assert!(matches!(read(""), Err(Refusal::Usage(_))));
     }
 }

@@ -3,7 +3,8 @@
 //! Whatever comes in, by request or by file, comes in through here, so both are refused for the
 //! same things in the same words.
 
-use crate::resource::{Body, Key, Kind, Rejection, Resource};
+use crate::resource::{Body, Key, Manifest, Rejection};
+use mesh_api::{ManifestKind, UnknownKind};
 use mesh_manifest::{
     ServiceProfileManifest,
     yaml::{self, Section, Step},
@@ -15,7 +16,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admitted {
     /// The resource.
-    pub resource: Resource,
+    pub resource: Manifest,
     /// What is allowed in it, but hardly meant.
     pub warnings: Vec<String>,
 }
@@ -61,16 +62,16 @@ fn document(
     domain: &str,
 ) -> Result<Admitted, Rejection> {
     let header: Header = section.parse(source)?;
-    let known = Kind::ALL
+    let known = ManifestKind::ALL
         .iter()
         .find(|kind| kind.names().kind == header.kind);
     let Some(kind) = known else {
-        let reason = crate::resource::UnknownKind(header.kind).to_string();
+        let reason = UnknownKind(header.kind).to_string();
         let place = section.locate(&[Step::Member("kind")]);
         return Err(yaml::Error::new(source, place, reason).into());
     };
     match kind {
-        Kind::ServiceProfile => service_profile(section, source, namespace, domain),
+        ManifestKind::ServiceProfile => service_profile(section, source, namespace, domain),
     }
 }
 
@@ -93,8 +94,8 @@ fn service_profile(
     let metadata = manifest.metadata;
     let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
     Ok(Admitted {
-        resource: Resource {
-            key: Key::new(Kind::ServiceProfile, namespace, &metadata.name),
+        resource: Manifest {
+            key: Key::new(ManifestKind::ServiceProfile, namespace, &metadata.name),
             api_version: manifest.api_version,
             labels: metadata.labels,
             annotations: metadata.annotations,

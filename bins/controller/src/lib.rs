@@ -1,16 +1,17 @@
 //! The mesh control plane: resources in, discovery and statistics out.
 //!
 //! ```text
-//! source/  ->  index  ->  api/   gRPC to the sidecars
-//!                     ->  web/   JSON to the command line
+//! source/  ->  index  ->  grpc/  destinations to the sidecars
+//!                     ->  http/  JSON to the command line
 //! stats/              ->
 //! ```
 //!
 //! The index is plain data and decides everything; what is around it only watches and answers.
 
 pub mod admit;
-pub mod api;
 mod config;
+pub mod grpc;
+pub mod http;
 pub mod index;
 mod lock;
 mod name;
@@ -22,7 +23,6 @@ mod start;
 mod state_dir;
 pub mod stats;
 pub mod tap;
-pub mod web;
 
 pub use self::{
     config::{Args, Config},

@@ -1,105 +1,15 @@
 //! What people declare: kinds, names and manifests.
 
+use mesh_api::ManifestKind;
 use mesh_manifest::{ProfileSpec, yaml};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
-
-/// The kinds of resources that the controller obeys.
-///
-/// A new one is a variant here, a row in [`Kind::names`], a body in [`Body`] and its reader in
-/// `admit.rs`; that the compiler asks for the rest is the reason for one table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Routes and retry budget of a service.
-    ServiceProfile,
-}
-
-/// What a kind is called.
-#[derive(Clone, Copy, Debug)]
-pub struct Names {
-    /// In manifests.
-    pub kind: &'static str,
-    /// In paths and commands.
-    pub plural: &'static str,
-    /// In commands, for one.
-    pub singular: &'static str,
-    /// In commands, in a hurry.
-    pub short: &'static str,
-    /// The API versions that are read; the last one is written for new resources.
-    pub versions: &'static [&'static str],
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[Self::ServiceProfile];
-
-    /// What it is called.
-    pub fn names(self) -> Names {
-        match self {
-            Self::ServiceProfile => Names {
-                kind: "ServiceProfile",
-                plural: "serviceprofiles",
-                singular: "serviceprofile",
-                short: "sp",
-                versions: &["linkerd.io/v1alpha1", "linkerd.io/v1alpha2"],
-            },
-        }
-    }
-
-    /// The kind that `name` means, in any of its forms and any case.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownKind`] lists what there is.
-    pub fn parse(name: &str) -> Result<Self, UnknownKind> {
-        // `serviceprofiles.linkerd.io` is how Kubernetes qualifies it.
-        let plain = name.split_once('.').map_or(name, |(plain, _)| plain);
-        let is = |kind: &Self| {
-            let names = kind.names();
-            [names.kind, names.plural, names.singular, names.short]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(plain))
-        };
-        let kind = Self::ALL.iter().copied().find(is);
-        kind.ok_or_else(|| UnknownKind(name.into()))
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.names().kind)
-    }
-}
-
-/// A kind that is none of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownKind(pub String);
-
-impl fmt::Display for UnknownKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown kind {:?}", self.0)?;
-        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.names().kind).collect();
-        if let Some(meant) = yaml::did_you_mean(&self.0, &kinds) {
-            write!(f, ", did you mean {meant:?}? Known are")?;
-        } else {
-            f.write_str("; known are")?;
-        }
-        for (i, kind) in Kind::ALL.iter().enumerate() {
-            let names = kind.names();
-            let comma = if i == 0 { "" } else { "," };
-            write!(f, "{comma} {} ({})", names.kind, names.short)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for UnknownKind {}
 
 /// Which resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ManifestKind,
     /// Its namespace.
     pub namespace: Arc<str>,
     /// Its name.
@@ -108,7 +18,7 @@ pub struct Key {
 
 impl Key {
     /// The resource `name` of a kind in a namespace.
-    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+    pub fn new(kind: ManifestKind, namespace: &str, name: &str) -> Self {
         Self {
             kind,
             namespace: namespace.into(),
@@ -120,15 +30,13 @@ impl Key {
 impl fmt::Display for Key {
     /// As commands print it: `serviceprofile.linkerd.io/web.shop.svc.cluster.local`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.kind.names();
-        let group = names.versions[0].split('/').next().unwrap_or_default();
-        write!(f, "{}.{group}/{}", names.singular, self.name)
+        f.write_str(&self.kind.qualify(&self.name))
     }
 }
 
 /// A resource that has been read and found good.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Resource {
+pub struct Manifest {
     /// Which.
     pub key: Key,
     /// The version it was written in.
@@ -144,23 +52,23 @@ pub struct Resource {
 /// What a resource says, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    /// Of a [`Kind::ServiceProfile`].
+    /// Of a [`ManifestKind::ServiceProfile`].
     ServiceProfile(Arc<ProfileSpec>),
 }
 
-impl Resource {
+impl Manifest {
     /// The manifest, as YAML.
     pub fn to_yaml(&self) -> String {
-        yaml::to_string(&self.manifest()).expect("a manifest has no keys but text")
+        yaml::to_string(&self.document()).expect("a manifest has no keys but text")
     }
 
     /// The manifest, as JSON.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(self.manifest()).expect("a manifest has no keys but text")
+        serde_json::to_value(self.document()).expect("a manifest has no keys but text")
     }
 
-    fn manifest(&self) -> Manifest<'_> {
-        Manifest {
+    fn document(&self) -> Document<'_> {
+        Document {
             api_version: &self.api_version,
             kind: self.key.kind.names().kind,
             metadata: Metadata {
@@ -176,7 +84,7 @@ impl Resource {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Manifest<'a> {
+struct Document<'a> {
     api_version: &'a str,
     kind: &'a str,
     metadata: Metadata<'a>,
@@ -201,9 +109,8 @@ impl Serialize for Body {
     }
 }
 
-/// What applying an object came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// Effect of applying a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// There was none.
     Created,
@@ -213,29 +120,16 @@ pub enum Outcome {
     Unchanged,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Created => "created",
-            Self::Configured => "configured",
-            Self::Unchanged => "unchanged",
-        })
-    }
-}
-
 /// A resource, or a file of one, that was refused: what was good before stays in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The file, or what a request's text is called.
     pub source: String,
     /// The resource that the file must be of, by its place.
-    #[serde(skip)]
     pub key: Option<Key>,
     /// The line, from one, if it is one line's fault.
-    #[serde(default)]
     pub line: Option<u64>,
     /// The column, from one.
-    #[serde(default)]
     pub column: Option<u64>,
     /// What is wrong.
     pub reason: String,
@@ -285,31 +179,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_known_by_all_its_names() {
-        for name in [
-            "ServiceProfile",
-            "serviceprofiles",
-            "sp",
-            "SP",
-            "serviceprofiles.linkerd.io",
-        ] {
-            assert_eq!(Kind::parse(name), Ok(Kind::ServiceProfile), "{name}");
-        }
-        assert_eq!(
-            Kind::parse("ServiceProfil").unwrap_err().to_string(),
-            "unknown kind \"ServiceProfil\", did you mean \"ServiceProfile\"? Known are \
-             ServiceProfile (sp)"
-        );
-        assert_eq!(
-            Kind::parse("Ingress").unwrap_err().to_string(),
-            "unknown kind \"Ingress\"; known are ServiceProfile (sp)"
-        );
-    }
-
-    #[test]
     fn a_manifest_is_written_in_the_order_people_know() {
-        let resource = Resource {
-            key: Key::new(Kind::ServiceProfile, "shop", "web.shop.svc.cluster.local"),
+        let resource = Manifest {
+            key: Key::new(
+                ManifestKind::ServiceProfile,
+                "shop",
+                "web.shop.svc.cluster.local",
+            ),
             api_version: "linkerd.io/v1alpha2".into(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::from([("why".into(), "a test".into())]),

@@ -1,12 +1,12 @@
 use crate::{
     Config, Running,
-    api::{DestinationApi, RegistryApi},
+    grpc::{DestinationApi, RegistryApi},
+    http::{self, Access, App},
     index::{Index, Shared},
     lock::Lock,
     socket,
     source::{Local, Source, write_atomically},
     stats::{self, Store},
-    web::{self, Access, App},
 };
 use anyhow::{Context, Result, anyhow};
 use std::{
@@ -91,7 +91,7 @@ impl Controller {
         write_atomically(&state.controller(), &json)
             .with_context(|| format!("cannot write {}", state.controller().display()))?;
 
-        let about = web::api::Version {
+        let about = mesh_api::Version {
             version: running.version,
             namespace: String::new(),
             cluster_domain: config.cluster_domain,
@@ -157,14 +157,14 @@ impl Controller {
             .add_service(DestinationApi::new(index.clone(), stopped.clone()).into_service())
             .add_service(registry.into_service())
             .serve_with_incoming_shutdown(TcpListenerStream::new(self.grpc), until_stopped());
-        let http = web::router(self.app.clone(), Access::ReadOnly);
-        let http = axum::serve(self.http, http).with_graceful_shutdown(until_stopped());
-        let owner = web::router(self.app.clone(), Access::Owner);
+        let read_only = http::router(self.app.clone(), Access::ReadOnly);
+        let read_only = axum::serve(self.http, read_only).with_graceful_shutdown(until_stopped());
+        let owner = http::router(self.app.clone(), Access::Owner);
         let owner = axum::serve(self.socket, owner).with_graceful_shutdown(until_stopped());
         let serve = async {
             tokio::try_join!(
                 async { grpc.await.context("the gRPC listener failed") },
-                async { http.await.context("the HTTP listener failed") },
+                async { read_only.await.context("the HTTP listener failed") },
                 async { owner.await.context("the socket failed") },
             )
         };

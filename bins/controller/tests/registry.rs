@@ -5,8 +5,8 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use mesh_controller::{
     Config, Controller, StateDir,
+    http::{self as api, Access, App},
     source::write_atomically,
-    web::{self, Access, App},
 };
 use mesh_discover::{
     Control, ControlConfig, Workload,
@@ -83,7 +83,7 @@ impl Mesh {
     async fn ask(&self, path: &str) -> String {
         let request = Request::get(path).header("host", "localhost");
         let request = request.body(axum::body::Body::empty()).unwrap();
-        let router = web::router(self.app.clone(), Access::ReadOnly);
+        let router = api::router(self.app.clone(), Access::ReadOnly);
         let response = router.oneshot(request).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.to_vec()).unwrap()

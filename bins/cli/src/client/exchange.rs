@@ -6,6 +6,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use mesh_api::{ErrorBody, Question};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
 
@@ -39,17 +40,22 @@ pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T> {
 
 /// What an error answer says: the `error` of a JSON object, else its text, else its status.
 pub(super) fn reason(status: StatusCode, body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        error: String,
-    }
-    if let Ok(answer) = serde_json::from_slice::<Answer>(body) {
+    if let Ok(answer) = serde_json::from_slice::<ErrorBody>(body) {
         return answer.error;
     }
     match String::from_utf8_lossy(body).trim() {
         "" => format!("the mesh answered {status}"),
         text => text.to_owned(),
     }
+}
+
+/// Path and query of a question.
+pub(super) fn target<Q: Question>(question: &Q) -> Result<String> {
+    let query = serde_urlencoded::to_string(question)?;
+    Ok(match &*query {
+        "" => Q::PATH.to_owned(),
+        query => format!("{}?{query}", Q::PATH),
+    })
 }
 
 pub(super) fn uri(path: &str, query: &[(&str, &str)]) -> String {

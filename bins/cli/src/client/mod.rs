@@ -11,18 +11,19 @@ pub(crate) use self::{
 };
 
 use self::{
-    exchange::{exchange, parse, read, reason, uri},
+    exchange::{exchange, parse, read, reason, target, uri},
     target::{
         CONTROLLER_SOCKET, SUPERVISOR_SOCKET, Target, nearest, target_of, unreachable,
         unreachable_tcp,
     },
 };
-use crate::{args::Global, resources::Query};
+use crate::args::Global;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use mesh_api::{Question, Version, VersionRequest};
 use serde::de::DeserializeOwned;
 use std::{
     net::SocketAddr,
@@ -102,17 +103,13 @@ impl Client {
         }
     }
 
-    /// The namespace a command works in: the flag's, else the running mesh's, else `default`.
+    /// The namespace that a command works in: the flag's, else the running mesh's.
     pub(crate) async fn namespace(&self, global: &Global) -> Result<String> {
-        #[derive(serde::Deserialize)]
-        struct Version {
-            namespace: Option<String>,
-        }
         if let Some(namespace) = &global.namespace {
             return Ok(namespace.clone());
         }
-        let version: Version = self.get_json("/api/v1/version", &[]).await?;
-        Ok(version.namespace.unwrap_or_else(|| "default".to_owned()))
+        let version: Version = self.ask(&VersionRequest {}).await?;
+        Ok(version.namespace)
     }
 
     /// Reads `path`, with `query` encoded, as JSON.
@@ -131,13 +128,20 @@ impl Client {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// As [`get_json`](Self::get_json), with a question that was put together of flags.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<T> {
-        let query: Vec<_> = query
-            .iter()
-            .map(|(name, value)| (*name, &**value))
-            .collect();
-        self.get_json(path, &query).await
+    /// Asks a question and reads the answer.
+    pub(crate) async fn ask<Q: Question, T: DeserializeOwned>(&self, question: &Q) -> Result<T> {
+        let body = self
+            .call(Method::GET, &target(question)?, &[], None)
+            .await?;
+        parse(Q::PATH, &body)
+    }
+
+    /// Asks a question whose answer is lines that keep coming.
+    pub(crate) async fn ask_lines<Q: Question>(&self, question: &Q) -> Result<Lines> {
+        let response = self
+            .send(Method::GET, &target(question)?, &[], None)
+            .await?;
+        Ok(Lines::of(response))
     }
 
     /// Sends `body`, text of `content_type`, and reads the answer as JSON.
@@ -169,12 +173,6 @@ impl Client {
     pub(crate) async fn delete(&self, path: &str) -> Result<()> {
         self.call(Method::DELETE, path, &[], None).await?;
         Ok(())
-    }
-
-    /// Reads `path` as lines that keep coming (newline-delimited JSON, or text).
-    pub(crate) async fn stream_lines(&self, path: &str, query: &[(&str, &str)]) -> Result<Lines> {
-        let response = self.send(Method::GET, path, query, None).await?;
-        Ok(Lines::of(response))
     }
 
     /// Asks for something that lasts as long as the answer does, and reads that as lines.

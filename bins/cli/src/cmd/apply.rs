@@ -2,7 +2,7 @@
 
 use crate::{args::Global, client::Client};
 use anyhow::{Context, Result, bail};
-use mesh_controller::web::api::Applied;
+use mesh_api::{Applied, ManifestKind};
 use std::{
     fmt::Write as _,
     io::{self, Read, Write},
@@ -89,6 +89,6 @@ pub(crate) async fn send(
     };
     let query = [("namespace", namespace), ("source", name)];
     client
-        .put("/api/v1/resources", &query, "application/yaml", whole)
+        .put(ManifestKind::PATH, &query, "application/yaml", whole)
         .await
 }

@@ -3,7 +3,8 @@
 use super::{apply, get, manifest};
 use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Result, bail};
-use mesh_controller::resource::{Key, Kind};
+use mesh_api::ManifestKind;
+use mesh_controller::resource::Key;
 use mesh_manifest::yaml;
 use serde::Deserialize;
 use std::{
@@ -58,11 +59,11 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 /// `sp/a sp/b`, or `sp a b`.
-fn named(resources: &[String]) -> Result<Vec<(Kind, &str)>> {
+fn named(resources: &[String]) -> Result<Vec<(ManifestKind, &str)>> {
     if let [kind, names @ ..] = resources
         && !kind.contains('/')
     {
-        let kind = Kind::parse(kind)?;
+        let kind = ManifestKind::parse(kind)?;
         if names.is_empty() {
             let kind = kind.names().short;
             return Err(
@@ -92,7 +93,11 @@ fn in_manifest(source: &apply::Source, namespace: &str) -> Result<Vec<Key>> {
     let keys = documents.into_iter().map(|document| {
         let Head { kind, metadata } = document.value;
         let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
-        Ok(Key::new(Kind::parse(&kind)?, namespace, &metadata.name))
+        Ok(Key::new(
+            ManifestKind::parse(&kind)?,
+            namespace,
+            &metadata.name,
+        ))
     });
     keys.collect()
 }
@@ -104,7 +109,7 @@ mod tests {
     #[test]
     fn resources_are_named_in_both_ways() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let sp = Kind::ServiceProfile;
+        let sp = ManifestKind::ServiceProfile;
         assert_eq!(
             named(&words("sp/a sp/b.c")).unwrap(),
             [(sp, "a"), (sp, "b.c")]

@@ -4,10 +4,10 @@ use crate::{
     args::Global,
     client::Client,
     output::{Align, Format, NONE, Refusal, Table, json},
-    resources::{Query, resource},
+    resources::resource,
 };
 use anyhow::Result;
-use mesh_controller::web::api::EdgeRow;
+use mesh_api::{EdgeRow, EdgesRequest, Namespaces};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -31,8 +31,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let (format, query) = args.check(global)?;
-    let edges: Vec<EdgeRow> = Client::find(global)?.ask("/api/v1/edges", &query).await?;
+    let (format, request) = args.check(global)?;
+    let edges: Vec<EdgeRow> = Client::find(global)?.ask(&request).await?;
     if edges.is_empty() && format != Format::Json {
         eprintln!("No edges found.");
         return Ok(ExitCode::SUCCESS);
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 impl Args {
-    fn check(&self, global: &Global) -> Result<(Format, Query), Refusal> {
+    fn check(&self, global: &Global) -> Result<(Format, EdgesRequest), Refusal> {
         let format = self.output.parse::<Format>()?;
         if self.all_namespaces && global.namespace.is_some() {
             let reason = "--all-namespaces and --namespace flags are mutually exclusive";
@@ -53,12 +53,14 @@ impl Args {
             let reason = "edges are of a whole type: leave the name out";
             return Err(reason.into());
         }
-        let mut query = vec![("resource", resource.to_string())];
-        query.extend(global.namespace.clone().map(|name| ("namespace", name)));
-        if self.all_namespaces {
-            query.push(("all_namespaces", "true".to_owned()));
-        }
-        Ok((format, query))
+        let request = EdgesRequest {
+            kind: resource.kind,
+            namespaces: match self.all_namespaces {
+                true => Namespaces::All,
+                false => Namespaces::of(global.namespace.clone()),
+            },
+        };
+        Ok((format, request))
     }
 }
 

@@ -4,7 +4,7 @@ use super::manifest;
 use crate::{args::Global, client::Client, output::refuse};
 use anyhow::Result;
 use clap::ValueEnum;
-use mesh_controller::{resource::Kind, web::api::ResourceList};
+use mesh_api::{ManifestKind, ManifestList};
 use mesh_manifest::yaml;
 use serde_json::Value;
 use std::{
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             let (kind, name) = manifest::kind_and_name(&args.kind, "mesh get sp/books")?;
             (kind, Some(name))
         }
-        (false, name) => (Kind::parse(&args.kind)?, name),
+        (false, name) => (ManifestKind::parse(&args.kind)?, name),
     };
     let client = Client::find(global)?;
     let namespace = client.namespace(global).await?;
@@ -74,16 +74,16 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 /// Asks the controller for resources.
 pub(crate) async fn fetch(
     client: &Client,
-    kind: Kind,
+    kind: ManifestKind,
     namespace: Option<&str>,
     name: Option<&str>,
-) -> Result<ResourceList> {
+) -> Result<ManifestList<Value>> {
     client.get_json(&path(kind, namespace, name), &[]).await
 }
 
 /// Where the API has resources.
-pub(crate) fn path(kind: Kind, namespace: Option<&str>, name: Option<&str>) -> String {
-    let mut path = format!("/api/v1/resources/{}", kind.names().plural);
+pub(crate) fn path(kind: ManifestKind, namespace: Option<&str>, name: Option<&str>) -> String {
+    let mut path = format!("{}/{}", ManifestKind::PATH, kind.names().plural);
     for part in [namespace, name].into_iter().flatten() {
         path.push('/');
         crate::client::encode(&mut path, part);

@@ -2,7 +2,8 @@
 
 use crate::output::Refusal;
 use anyhow::Result;
-use mesh_controller::{admit, resource::Kind};
+use mesh_api::ManifestKind;
+use mesh_controller::admit;
 
 /// Checks every document of `text`, in the controller's words: an error has the file, the line and
 /// the reason.
@@ -15,19 +16,19 @@ pub(crate) fn check(text: &str, source: &str) -> Result<()> {
 /// A resource as arguments name it: `sp/books`, or `sp books`.
 ///
 /// ServiceProfiles are named by the full name of their service; its first part will do.
-pub(crate) fn name(kind: Kind, name: &str, namespace: &str) -> String {
+pub(crate) fn name(kind: ManifestKind, name: &str, namespace: &str) -> String {
     match kind {
-        Kind::ServiceProfile if !name.contains('.') => {
+        ManifestKind::ServiceProfile if !name.contains('.') => {
             format!("{name}.{namespace}.svc.cluster.local")
         }
-        Kind::ServiceProfile => name.to_owned(),
+        ManifestKind::ServiceProfile => name.to_owned(),
     }
 }
 
 /// Splits `KIND/NAME`.
-pub(crate) fn kind_and_name<'a>(resource: &'a str, usage: &str) -> Result<(Kind, &'a str)> {
+pub(crate) fn kind_and_name<'a>(resource: &'a str, usage: &str) -> Result<(ManifestKind, &'a str)> {
     match resource.split_once('/') {
-        Some((kind, name)) if !name.is_empty() => Ok((Kind::parse(kind)?, name)),
+        Some((kind, name)) if !name.is_empty() => Ok((ManifestKind::parse(kind)?, name)),
         _ => Err(Refusal::Usage(format!(
             "`{resource}` is no resource; name it as KIND/NAME, as in {usage}"
         ))

@@ -4,10 +4,10 @@ use crate::{
     args::Global,
     client::Client,
     output::{Align, Format, Refusal, Table, cell, json, ms, percent, rps},
-    resources::{self, Query, check_filter_namespace, filter, resource},
+    resources::{self, peer, resource},
 };
 use anyhow::Result;
-use mesh_controller::web::api::{Latency, Rate, RouteRow, RouteTable};
+use mesh_api::{Latency, Rate, RouteRow, RouteTable, RoutesRequest};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -39,8 +39,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let (format, query) = args.check(global)?;
-    let tables: Vec<RouteTable> = Client::find(global)?.ask("/api/v1/routes", &query).await?;
+    let (format, request) = args.check(global)?;
+    let tables: Vec<RouteTable> = Client::find(global)?.ask(&request).await?;
     let text = render(&tables, format, args.to.is_some())?;
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -48,23 +48,19 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 impl Args {
     /// The format and the question, or what is wrong with it.
-    fn check(&self, global: &Global) -> Result<(Format, Query), Refusal> {
+    fn check(&self, global: &Global) -> Result<(Format, RoutesRequest), Refusal> {
         let format = self.output.parse::<Format>()?;
         if format == Format::Wide && self.to.is_none() {
             return Err("wide output is only available when --to is specified".into());
         }
         let resource = resource(&self.resource)?;
-        resources::window(&self.time_window)?;
-        let mut query = vec![
-            ("resource", resource.to_string()),
-            ("window", self.time_window.clone()),
-        ];
-        let to = self.to.as_deref().map(filter).transpose()?;
-        check_filter_namespace("to", to.as_ref(), self.to_namespace.as_deref())?;
-        query.extend(to.map(|to| ("to", to.to_string())));
-        query.extend(self.to_namespace.clone().map(|name| ("to_namespace", name)));
-        query.extend(global.namespace.clone().map(|name| ("namespace", name)));
-        Ok((format, query))
+        let request = RoutesRequest {
+            resource,
+            namespace: global.namespace.clone(),
+            window: resources::window(&self.time_window)?,
+            to: peer("to", self.to.as_deref(), self.to_namespace.as_deref())?,
+        };
+        Ok((format, request))
     }
 }
 
@@ -157,7 +153,7 @@ mod tests {
     use crate::args::parsed;
     use crate::output::golden;
 
-    fn check(line: &str) -> Result<(Format, Query), Refusal> {
+    fn check(line: &str) -> Result<(Format, RoutesRequest), Refusal> {
         let (args, global) = parsed::<Args>(line);
         args.check(&global)
     }
@@ -234,14 +230,10 @@ mod tests {
 
     #[test]
     fn a_question_is_passed_on() {
-        let (_, query) = check("deploy/books --to svc/authors --to-namespace b").unwrap();
-        let query: Vec<_> = query
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let (_, request) = check("deploy/books --to svc/authors --to-namespace b").unwrap();
         assert_eq!(
-            query.join("&"),
-            "resource=deploy/books&window=1m&to=svc/authors&to_namespace=b"
+            serde_urlencoded::to_string(&request).unwrap(),
+            "resource=deploy%2Fbooks&window=1m&to=svc%2Fauthors&to_namespace=b"
         );
     }
 }

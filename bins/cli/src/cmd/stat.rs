@@ -4,10 +4,10 @@ use crate::{
     args::Global,
     client::Client,
     output::{Align, Format, Refusal, Table, bytes_per_second, cell, json, ms, percent, rps},
-    resources::{self, Query, check_filter_namespace, filter, resources},
+    resources::{self, peer, resources},
 };
 use anyhow::Result;
-use mesh_controller::web::api::{Kind, StatRow, StatTable};
+use mesh_api::{Kind, Namespaces, Side, StatRequest, StatRow, StatTable};
 use std::{
     collections::BTreeSet,
     io::{self, Write},
@@ -51,8 +51,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let (format, query) = args.check(global)?;
-    let tables: Vec<StatTable> = Client::find(global)?.ask("/api/v1/stat", &query).await?;
+    let (format, request) = args.check(global)?;
+    let tables: Vec<StatTable> = Client::find(global)?.ask(&request).await?;
     if format != Format::Json && tables.iter().all(|table| table.rows.is_empty()) {
         eprintln!("No traffic found.");
         return Ok(ExitCode::SUCCESS);
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 impl Args {
     /// The format and the question, or what is wrong with it.
-    fn check(&self, global: &Global) -> Result<(Format, Query), Refusal> {
+    fn check(&self, global: &Global) -> Result<(Format, StatRequest), Refusal> {
         let format = self.output.parse::<Format>()?;
         if self.to.is_some() && self.from.is_some() {
             return Err("--to and --from flags are mutually exclusive".into());
@@ -82,34 +82,20 @@ impl Args {
             let reason = "stats for a resource cannot be retrieved by name across all namespaces";
             return Err(reason.into());
         }
-        resources::window(&self.time_window)?;
-        let names: Vec<_> = resources.iter().map(ToString::to_string).collect();
-        let mut query = vec![
-            ("resources", names.join(",")),
-            ("window", self.time_window.clone()),
-        ];
-        let filters = [
-            ("to", &self.to, "to_namespace", &self.to_namespace),
-            ("from", &self.from, "from_namespace", &self.from_namespace),
-        ];
-        for (flag, resource, namespace_flag, namespace) in filters {
-            let resource = resource.as_deref().map(filter).transpose()?;
-            check_filter_namespace(flag, resource.as_ref(), namespace.as_deref())?;
-            query.extend(resource.map(|resource| (flag, resource.to_string())));
-            query.extend(
-                namespace
-                    .clone()
-                    .map(|namespace| (namespace_flag, namespace)),
-            );
-        }
-        query.extend(global.namespace.clone().map(|name| ("namespace", name)));
-        if self.all_namespaces {
-            query.push(("all_namespaces", "true".to_owned()));
-        }
-        if self.unmeshed {
-            query.push(("unmeshed", "true".to_owned()));
-        }
-        Ok((format, query))
+        let window = resources::window(&self.time_window)?;
+        let to = peer("to", self.to.as_deref(), self.to_namespace.as_deref())?;
+        let from = peer("from", self.from.as_deref(), self.from_namespace.as_deref())?;
+        let request = StatRequest {
+            resources,
+            namespaces: match self.all_namespaces {
+                true => Namespaces::All,
+                false => Namespaces::of(global.namespace.clone()),
+            },
+            side: to.map(Side::To).or(from.map(Side::From)),
+            window,
+            unmeshed: self.unmeshed,
+        };
+        Ok((format, request))
     }
 }
 
@@ -175,9 +161,9 @@ mod tests {
     use super::*;
     use crate::args::parsed;
     use crate::output::golden;
-    use mesh_controller::web::api::Latency;
+    use mesh_api::Latency;
 
-    fn check(line: &str) -> Result<(Format, Query), Refusal> {
+    fn check(line: &str) -> Result<(Format, StatRequest), Refusal> {
         let (args, global) = parsed::<Args>(line);
         args.check(&global)
     }
@@ -308,15 +294,11 @@ mod tests {
 
     #[test]
     fn a_question_is_passed_on() {
-        let (format, query) = check("deploy webapp --to svc/books -n shop -o wide").unwrap();
+        let (format, request) = check("deploy webapp --to svc/books -n shop -o wide").unwrap();
         assert_eq!(format, Format::Wide);
-        let query: Vec<_> = query
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
         assert_eq!(
-            query.join("&"),
-            "resources=deploy/webapp&window=1m&to=svc/books&namespace=shop"
+            serde_urlencoded::to_string(&request).unwrap(),
+            "resources=deploy%2Fwebapp&window=1m&to=svc%2Fbooks&namespace=shop"
         );
     }
 }

@@ -4,10 +4,11 @@ use crate::{
     args::Global,
     client::{Client, Lines},
     output::{Refusal, refuse},
-    resources::{self, Query, check_filter_namespace, resource},
+    resources::{peer, resource},
 };
 use anyhow::{Context, Result};
-use mesh_controller::web::api::TapEvent;
+use mesh_api::TapRequest;
+use mesh_tap::Event;
 use std::{
     fmt::Write as _,
     io::{self, Write},
@@ -63,46 +64,31 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// The question, or what is wrong with it.
-    pub(super) fn query(&self, global: &Global) -> Result<Query, Refusal> {
-        let resource = resource(&self.resource)?;
-        let to = self.to.as_deref().map(resources::filter).transpose()?;
-        check_filter_namespace("to", to.as_ref(), self.to_namespace.as_deref())?;
+    /// The request, or why there is none.
+    pub(super) fn request(&self, global: &Global) -> Result<TapRequest, Refusal> {
         if !self.max_rps.is_finite() || self.max_rps < 0.0 {
             return Err("--max-rps needs to be a rate".into());
         }
-        let mut query = vec![
-            ("resource", resource.to_string()),
-            ("max_rps", self.max_rps.to_string()),
-        ];
-        let optional = [
-            ("namespace", &global.namespace),
-            ("to", &to.map(|to| to.to_string())),
-            ("to_namespace", &self.to_namespace),
-            ("scheme", &self.scheme),
-            ("method", &self.method),
-            ("authority", &self.authority),
-            ("path", &self.path),
-        ];
-        for (name, value) in optional {
-            query.extend(value.clone().map(|value| (name, value)));
-        }
-        Ok(query)
+        Ok(TapRequest {
+            namespace: global.namespace.clone(),
+            to: peer("to", self.to.as_deref(), self.to_namespace.as_deref())?,
+            max_rps: self.max_rps,
+            scheme: self.scheme.clone(),
+            method: self.method.clone(),
+            authority: self.authority.clone(),
+            path: self.path.clone(),
+            ..TapRequest::new(resource(&self.resource)?)
+        })
     }
 }
 
 /// The events of the mesh that the flags name.
-pub(super) async fn events(global: &Global, query: &Query) -> Result<Lines> {
-    let query: Vec<_> = query
-        .iter()
-        .map(|(name, value)| (*name, &**value))
-        .collect();
-    let client = Client::find(global)?;
-    client.stream_lines("/api/v1/tap", &query).await
+pub(super) async fn events(global: &Global, request: &TapRequest) -> Result<Lines> {
+    Client::find(global)?.ask_lines(request).await
 }
 
 /// Reads a line of the stream.
-pub(super) fn event(line: &str) -> Result<TapEvent> {
+pub(super) fn event(line: &str) -> Result<Event> {
     serde_json::from_str(line).context("the mesh sent an event that this version cannot read")
 }
 
@@ -123,11 +109,9 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             return refuse(reason);
         }
     };
-    let mut query = args.filter.query(global)?;
-    if format == Format::Json {
-        query.push(("headers", "true".to_owned()));
-    }
-    let mut lines = events(global, &query).await?;
+    let mut request = args.filter.request(global)?;
+    request.headers = format == Format::Json;
+    let mut lines = events(global, &request).await?;
     let mut out = io::stdout();
     loop {
         let line = tokio::select! {
@@ -143,7 +127,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     }
 }
 
-fn render(event: &TapEvent, format: Format) -> Result<String> {
+fn render(event: &Event, format: Format) -> Result<String> {
     let mut text = match format {
         Format::Json => serde_json::to_string_pretty(event)?,
         _ => event.to_string(),
@@ -164,9 +148,8 @@ mod tests {
 
     fn query(line: &str) -> Result<String, Refusal> {
         let (args, global) = parsed::<Args>(line);
-        let query = args.filter.query(&global)?;
-        let query = query.iter().map(|(name, value)| format!("{name}={value}"));
-        Ok(query.collect::<Vec<_>>().join("&"))
+        let request = args.filter.request(&global)?;
+        Ok(serde_urlencoded::to_string(&request).unwrap())
     }
 
     /// What the controller streams.
@@ -189,7 +172,7 @@ mod tests {
         assert_eq!(
             query("deploy/webapp -n shop --to svc/books --method POST --path /books").as_deref(),
             Ok(
-                "resource=deploy/webapp&max_rps=100&namespace=shop&to=svc/books&method=POST&path=/books"
+                "resource=deploy%2Fwebapp&max_rps=100.0&namespace=shop&to=svc%2Fbooks&method=POST&path=%2Fbooks"
             )
         );
         assert_eq!(

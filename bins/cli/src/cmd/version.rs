@@ -2,6 +2,7 @@
 
 use crate::{args::Global, client::Client};
 use anyhow::Result;
+use mesh_api::{Version, VersionRequest};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -42,11 +43,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 /// The controller's version, if there is one to ask.
 pub(crate) async fn running(global: &Global) -> Result<String> {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: String,
-    }
     let client = Client::find(global)?;
-    let version: Version = client.get_json("/api/v1/version", &[]).await?;
+    let version: Version = client.ask(&VersionRequest {}).await?;
     Ok(version.version)
 }

@@ -11,7 +11,8 @@ use super::{
     record::Record,
 };
 use crate::client::Client;
-use mesh_controller::web::api::Destination;
+use mesh_api::{Destination, DestinationRequest};
+use serde::de::IgnoredAny;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -212,13 +213,16 @@ pub(crate) async fn link(
 
 /// Waits until the controller tells sidecars no more that `endpoint` is one of `service`.
 async fn withdrawn(controller: &Client, service: &str, endpoint: SocketAddr) {
-    let is_endpoint = |destination: Destination| {
+    let is_endpoint = |destination: Destination<IgnoredAny>| {
         let endpoints = destination.leaves.iter().flat_map(|leaf| &leaf.endpoints);
         endpoints.map(|it| it.addr).any(|addr| addr == endpoint)
     };
+    let request = DestinationRequest {
+        authority: service.to_owned(),
+        namespace: None,
+    };
     loop {
-        let query = [("authority", service)];
-        let answer = controller.get_json("/api/v1/destination", &query).await;
+        let answer = controller.ask(&request).await;
         if answer.is_ok_and(|destination| !is_endpoint(destination)) {
             return;
         }

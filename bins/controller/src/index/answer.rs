@@ -3,8 +3,9 @@
 use super::{Index, service::Service};
 use crate::{
     name::{ServiceName, host_port},
-    resource::{Body, Key, Kind},
+    resource::{Body, Key},
 };
+use mesh_api::ManifestKind;
 use mesh_discover::{Endpoint, ProfileSpec};
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::watch;
@@ -150,7 +151,7 @@ impl Index {
         client: &str,
     ) -> Option<(&Key, &Arc<ProfileSpec>)> {
         [client, &name.namespace].into_iter().find_map(|namespace| {
-            let key = Key::new(Kind::ServiceProfile, namespace, fqdn);
+            let key = Key::new(ManifestKind::ServiceProfile, namespace, fqdn);
             let resource = self.resources.get(&key)?;
             let Body::ServiceProfile(spec) = &resource.body;
             Some((&resource.key, spec))

@@ -6,9 +6,10 @@ use self::{
 };
 use crate::{
     name::ServiceName,
-    resource::{Key, Kind, Rejection, Resource},
+    resource::{Key, Manifest, Rejection},
     source::workloads::Workloads,
 };
+use mesh_api::ManifestKind;
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
@@ -33,7 +34,7 @@ pub use self::{
 #[derive(Debug)]
 pub struct Index {
     domain: Arc<str>,
-    resources: BTreeMap<Key, Resource>,
+    resources: BTreeMap<Key, Manifest>,
     rejected: BTreeMap<String, Rejection>,
     /// What a source says there is.
     declared: Workloads,
@@ -65,7 +66,7 @@ impl Index {
     }
 
     /// Takes a new or changed resource. Says whether it changed anything.
-    pub fn apply(&mut self, resource: Resource) -> bool {
+    pub fn apply(&mut self, resource: Manifest) -> bool {
         if self.resources.get(&resource.key) == Some(&resource) {
             return false;
         }
@@ -84,7 +85,7 @@ impl Index {
     }
 
     /// Replaces all resources: what a source found when it looked at everything anew.
-    pub fn reset(&mut self, resources: impl IntoIterator<Item = Resource>) {
+    pub fn reset(&mut self, resources: impl IntoIterator<Item = Manifest>) {
         self.resources = resources
             .into_iter()
             .map(|resource| (resource.key.clone(), resource))
@@ -148,12 +149,12 @@ impl Index {
     }
 
     /// A resource.
-    pub fn resource(&self, key: &Key) -> Option<&Resource> {
+    pub fn resource(&self, key: &Key) -> Option<&Manifest> {
         self.resources.get(key)
     }
 
     /// All resources of a kind, by namespace and name.
-    pub fn resources(&self, kind: Kind) -> impl Iterator<Item = &Resource> {
+    pub fn resources(&self, kind: ManifestKind) -> impl Iterator<Item = &Manifest> {
         self.resources
             .values()
             .filter(move |resource| resource.key.kind == kind)

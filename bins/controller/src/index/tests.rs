@@ -31,7 +31,7 @@ fn workloads(list: impl IntoIterator<Item = Workload>) -> Workloads {
 }
 
 /// A profile of `web` in `namespace` whose only route is called `route`.
-fn profile(namespace: &str, route: &str) -> Resource {
+fn profile(namespace: &str, route: &str) -> Manifest {
     let spec = ProfileSpec {
         routes: vec![RouteSpec {
             name: route.into(),
@@ -39,9 +39,9 @@ fn profile(namespace: &str, route: &str) -> Resource {
         }],
         ..ProfileSpec::default()
     };
-    Resource {
+    Manifest {
         key: Key::new(
-            Kind::ServiceProfile,
+            ManifestKind::ServiceProfile,
             namespace,
             "web.shop.svc.cluster.local",
         ),

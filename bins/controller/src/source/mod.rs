@@ -6,7 +6,7 @@ pub mod workloads;
 
 pub use self::{atomic::write as write_atomically, local::Local};
 
-use crate::resource::{Key, Outcome, Resource};
+use crate::resource::{Key, Manifest, Outcome};
 use futures_util::future::BoxFuture;
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub trait Source: fmt::Debug + Send + Sync {
 
     /// Keeps `resources`, which have been admitted, all of them or none; says what became of
     /// each.
-    fn put(&self, resources: Vec<Resource>) -> BoxFuture<'_, anyhow::Result<Vec<Outcome>>>;
+    fn put(&self, resources: Vec<Manifest>) -> BoxFuture<'_, anyhow::Result<Vec<Outcome>>>;
 
     /// Deletes a resource; says whether there was one.
     fn delete(&self, key: Key) -> BoxFuture<'_, anyhow::Result<bool>>;

@@ -21,5 +21,5 @@ pub use histogram::{BUCKETS, Histogram};
 pub use query::QueryError;
 pub use series::{Direction, Labels, Outcome};
 pub use store::{Increase, RETAIN, Span, Store};
-pub use target::{Reading, Source};
+pub use target::{Reading, Sidecar};
 pub use topology::{GATEWAY, Pod, Service, Topology, Workload, targets};

@@ -1,6 +1,6 @@
 //! Reads every sidecar's metrics, once a second.
 
-use super::{Reading, Source, Store};
+use super::{Reading, Sidecar, Store};
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -34,7 +34,7 @@ const READ: usize = 16 << 10;
 const MAX_TEXT: usize = 16 << 20;
 
 /// A sidecar to read: whose it is, and its admin address.
-pub type Target = (Source, SocketAddr);
+pub type Target = (Sidecar, SocketAddr);
 
 /// Reads those that `targets` names each time, for as long as it is polled.
 ///
@@ -71,7 +71,7 @@ pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
 }
 
 /// Takes what `source` has counted into the store.
-pub(crate) fn ingest(store: &Mutex<Store>, source: &Source, text: &str) {
+pub(crate) fn ingest(store: &Mutex<Store>, source: &Sidecar, text: &str) {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let reading = Reading {
         text,
@@ -124,8 +124,8 @@ mod tests {
     use super::*;
     use axum::{Router, routing::get};
 
-    fn source(pod: &str) -> Source {
-        Source {
+    fn source(pod: &str) -> Sidecar {
+        Sidecar {
             namespace: "booksapp".into(),
             deployment: pod.into(),
             pod: pod.into(),

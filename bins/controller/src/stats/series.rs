@@ -29,7 +29,7 @@ pub enum Outcome {
 /// The labels of a series that are kept; series that differ only in others are one here.
 ///
 /// Those of the workload itself are not among them: they are the same on every series of a
-/// sidecar, which is known by its [`Source`](super::Source).
+/// sidecar, which is known by its [`Sidecar`](super::Sidecar).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Labels {
     /// `direction`.

@@ -1,13 +1,13 @@
 //! All sidecars' recent history.
 
-use super::{Family, Labels, Reading, Source, series::Interner, target::Target};
+use super::{Family, Labels, Reading, Sidecar, series::Interner, target::Target};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
 /// How far back windows reach, and how long a sidecar that went away is remembered.
-pub const RETAIN: Duration = Duration::from_secs(15 * 60);
+pub const RETAIN: Duration = mesh_api::Window::KEPT;
 
 /// How often unused names are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const STALE: Duration = Duration::from_secs(10);
 /// time.
 #[derive(Debug, Default)]
 pub struct Store {
-    targets: BTreeMap<Source, Target>,
+    targets: BTreeMap<Sidecar, Target>,
     interner: Interner,
     latest: Option<Instant>,
     swept: Option<Instant>,
@@ -38,7 +38,7 @@ pub struct Span {
 #[derive(Clone, Copy, Debug)]
 pub struct Increase<'a> {
     /// Whose series it is.
-    pub source: &'a Source,
+    pub source: &'a Sidecar,
     /// Since when: the start of the span, or later when there is no history from then.
     pub since: Instant,
     /// The family.
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Takes in a reading of `source`.
-    pub fn ingest(&mut self, source: &Source, reading: &Reading<'_>) {
+    pub fn ingest(&mut self, source: &Sidecar, reading: &Reading<'_>) {
         match self.targets.get_mut(source) {
             Some(target) => target.read(reading, &mut self.interner),
             None => {
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Every sidecar known, also those that went away within [`RETAIN`].
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+    pub fn sources(&self) -> impl Iterator<Item = &Sidecar> {
         self.targets.keys()
     }
 
@@ -182,8 +182,8 @@ mod tests {
         }
     }
 
-    fn authors() -> Source {
-        Source {
+    fn authors() -> Sidecar {
+        Sidecar {
             namespace: "booksapp".into(),
             deployment: "authors".into(),
             pod: "authors-0".into(),

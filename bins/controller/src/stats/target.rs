@@ -17,9 +17,9 @@ use std::{
 /// own series well below this.
 const MAX_LINES: usize = 50_000;
 
-/// Whose metrics they are.
+/// The sidecar whose metrics they are, by its replica.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source {
+pub struct Sidecar {
     /// The workload's namespace.
     pub namespace: Arc<str>,
     /// The workload.

@@ -1,6 +1,6 @@
 //! What there is in the mesh, as the questions need it.
 
-use super::{Source, scrape};
+use super::{Sidecar, scrape};
 use crate::source::workloads::{self, Workloads};
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ impl From<&workloads::Replica> for Pod {
 pub fn targets(running: &Workloads) -> Vec<scrape::Target> {
     let replicas = running.workloads.iter().flat_map(|workload| {
         workload.replicas.iter().filter_map(|replica| {
-            let source = Source {
+            let source = Sidecar {
                 namespace: workload.namespace.as_str().into(),
                 deployment: workload.name.as_str().into(),
                 pod: replica.pod.as_str().into(),
@@ -119,7 +119,7 @@ pub fn targets(running: &Workloads) -> Vec<scrape::Target> {
         })
     });
     let gateway = running.gateway.iter().map(|gateway| {
-        let source = Source {
+        let source = Sidecar {
             namespace: running.namespace.as_str().into(),
             deployment: GATEWAY.into(),
             pod: GATEWAY.into(),

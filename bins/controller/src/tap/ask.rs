@@ -1,9 +1,6 @@
 //! What is to be watched, and how sidecars are asked for it.
 
-use crate::{
-    stats::query::Peer,
-    web::api::{Kind, Resource},
-};
+use crate::stats::query::Peer;
 use http::Method;
 use linkerd2_proxy_api::tap::{
     ObserveRequest,
@@ -15,6 +12,7 @@ use linkerd2_proxy_api::tap::{
         },
     },
 };
+use mesh_api::{Kind, Resource};
 use std::fmt;
 
 /// How many requests a second are shown of a tap that does not say.

@@ -1,10 +1,8 @@
 //! Which replicas are meant, and whose addresses are known.
 
 use super::Target;
-use crate::{
-    source::workloads::{Replica, Workload, Workloads},
-    web::api::Kind,
-};
+use crate::source::workloads::{Replica, Workload, Workloads};
+use mesh_api::Kind;
 use mesh_tap::Peer;
 use std::{
     collections::HashMap,

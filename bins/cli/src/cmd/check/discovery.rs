@@ -3,12 +3,8 @@
 
 use super::{failure, success};
 use crate::client::Client;
-use mesh_controller::{
-    StateDir,
-    source::workloads::Workloads,
-    stats::GATEWAY,
-    web::api::{Check, CheckResult},
-};
+use mesh_api::{Check, CheckResult};
+use mesh_controller::{StateDir, source::workloads::Workloads, stats::GATEWAY};
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::ValueEnum;
-use mesh_controller::web::api::{Check, CheckCategory, CheckReport, CheckResult};
+use mesh_api::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult};
 use serde::Serialize;
 use std::{
     fmt::Write as _,
@@ -144,7 +144,7 @@ async fn controller(global: &Global) -> (Vec<Check>, CheckReport) {
             )
         }
     };
-    let report = async { Client::find(global)?.get_json("/api/v1/check", &[]).await };
+    let report = async { Client::find(global)?.ask(&CheckRequest {}).await };
     let mut checks = vec![success(answers), same];
     let report: Result<CheckReport> = report.await;
     let report = report.unwrap_or_else(|error| {

@@ -1,9 +1,7 @@
 use crate::{client::Client, output::Refusal};
 use anyhow::{Result, bail};
-use mesh_controller::{
-    source::workloads::{Workload, Workloads},
-    web::api::Resource,
-};
+use mesh_api::Resource;
+use mesh_controller::source::workloads::{Workload, Workloads};
 use std::fs;
 
 /// The workloads of the mesh, where they can be known: on the machine that runs it.
@@ -24,7 +22,7 @@ impl Known {
         if !from.contains('/') {
             return Err(Refusal::from("name it as KIND/NAME, as in deploy/webapp").into());
         }
-        let resource: Resource = from.parse().map_err(anyhow::Error::msg)?;
+        let resource: Resource = from.parse()?;
         let (Some(workloads), Some(name)) = (&self.0, &resource.name) else {
             return Ok(());
         };

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use http::Method;
 use known::Known;
-use mesh_controller::web::api::Destination;
-use mesh_profile::{PassedOver, Profile};
+use mesh_api::{Destination, DestinationRequest};
+use mesh_profile::{PassedOver, Profile, ProfileSpec};
 use serde::Serialize;
 use std::{
     io::{self, Write},
@@ -140,8 +140,11 @@ async fn live(
     method: &Method,
     path: &str,
 ) -> Result<Answer> {
-    let query = [("authority", authority), ("namespace", namespace)];
-    let destination: Destination = client.get_json("/api/v1/destination", &query).await?;
+    let request = DestinationRequest {
+        authority: authority.to_owned(),
+        namespace: Some(namespace.to_owned()),
+    };
+    let destination: Destination<ProfileSpec> = client.ask(&request).await?;
     let (profile, _) = Profile::salvage(destination.profile);
     let mut answer = explain(method, path, &profile);
     answer.destination = destination.name;

@@ -1,6 +1,6 @@
 //! Ranks what a tap shows. Plain data; everything in it is bounded.
 
-use mesh_controller::web::api::TapEvent;
+use mesh_tap::Event;
 use mesh_tap::{EventId, EventKind, Peer, ResponseEnd};
 use std::{
     collections::{HashMap, VecDeque},
@@ -74,7 +74,7 @@ impl Board {
     }
 
     /// Takes in an event. An exchange counts when it is over.
-    pub(super) fn feed(&mut self, event: &TapEvent) {
+    pub(super) fn feed(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Request(_) => {
                 let pending = Pending {
@@ -107,7 +107,7 @@ impl Board {
         }
     }
 
-    fn subject(&self, event: &TapEvent) -> Subject {
+    fn subject(&self, event: &Event) -> Subject {
         let (method, path) = match &event.kind {
             _ if self.is_by_route => {
                 let route = event.route_name().unwrap_or("[DEFAULT]");
@@ -207,12 +207,12 @@ pub(super) mod tests {
         path: &str,
         status: u16,
         micros: u64,
-    ) -> [TapEvent; 3] {
+    ) -> [Event; 3] {
         let peer = |pod: &str| Peer {
             addr: Some("127.0.0.1:80".parse().unwrap()),
             labels: [("pod".to_owned(), pod.to_owned())].into(),
         };
-        let event = |kind| TapEvent {
+        let event = |kind| Event {
             id: EventId { base: 0, stream },
             direction: Direction::Outbound,
             source: peer("traffic-0"),
@@ -241,7 +241,7 @@ pub(super) mod tests {
         ]
     }
 
-    fn feed(board: &mut Board, events: &[TapEvent]) {
+    fn feed(board: &mut Board, events: &[Event]) {
         events.iter().for_each(|event| board.feed(event));
     }
 

@@ -44,13 +44,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let query = args.filter.query(global)?;
+    let request = args.filter.request(global)?;
     let is_screen = args.once.is_none() && io::stdout().is_terminal() && io::stdin().is_terminal();
     let Ok(once) = Duration::try_from_secs_f64(args.once.unwrap_or(ONCE)) else {
         return refuse("--once needs a number of seconds");
     };
     let mut board = Board::new(args.routes, args.hide_sources);
-    let mut lines = events(global, &query).await?;
+    let mut lines = events(global, &request).await?;
     let is_over = if is_screen {
         watch(&mut board, &mut lines).await?
     } else {

@@ -1,10 +1,8 @@
 //! Which files a folder of resources holds, and what each must be by its place.
 
-use crate::{
-    resource::{Key, Kind},
-    source::atomic::UNFINISHED,
-};
+use crate::{resource::Key, source::atomic::UNFINISHED};
 use anyhow::{Context, Result};
+use mesh_api::ManifestKind;
 use mesh_manifest::names::{check_namespace, check_subdomain};
 use std::{
     fs, io,
@@ -117,9 +115,14 @@ fn parse(relative: &Path) -> Result<Key, String> {
     let [namespace, kind, file] = &parts[..] else {
         return Err("it is not in its place".into());
     };
-    let known = Kind::ALL.iter().find(|known| known.names().plural == kind);
+    let known = ManifestKind::ALL
+        .iter()
+        .find(|known| known.names().plural == kind);
     let Some(kind) = known else {
-        let plurals: Vec<_> = Kind::ALL.iter().map(|kind| kind.names().plural).collect();
+        let plurals: Vec<_> = ManifestKind::ALL
+            .iter()
+            .map(|kind| kind.names().plural)
+            .collect();
         return Err(format!("{kind:?} is none of {}", plurals.join(", ")));
     };
     let name = file

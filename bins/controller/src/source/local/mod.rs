@@ -11,7 +11,7 @@ use super::{Source, atomic};
 use crate::{
     StateDir, admit,
     index::Shared,
-    resource::{Key, Outcome, Rejection, Resource},
+    resource::{Key, Manifest, Outcome, Rejection},
     source::workloads::Workloads,
 };
 use anyhow::{Context, Result};
@@ -113,7 +113,7 @@ impl Source for Local {
         })
     }
 
-    fn put(&self, resources: Vec<Resource>) -> BoxFuture<'_, Result<Vec<Outcome>>> {
+    fn put(&self, resources: Vec<Manifest>) -> BoxFuture<'_, Result<Vec<Outcome>>> {
         let inner = self.0.clone();
         // Waiting for the disk is no business of the runtime's only thread.
         let put = tokio::task::spawn_blocking(move || inner.put(&resources));
@@ -219,7 +219,7 @@ impl Inner {
         }
     }
 
-    fn read(&self, known: &Known, entry: &Entry) -> Result<Resource, Rejection> {
+    fn read(&self, known: &Known, entry: &Entry) -> Result<Manifest, Rejection> {
         let source = entry.path.to_string_lossy();
         let reject = |reason: String| Rejection::of(&source, reason);
         let key = entry.key.clone().map_err(reject)?;
@@ -237,7 +237,7 @@ impl Inner {
     }
 
     /// The one resource in `text`, which must be `key`.
-    fn admit(&self, text: &str, source: &str, key: &Key) -> Result<Resource, Rejection> {
+    fn admit(&self, text: &str, source: &str, key: &Key) -> Result<Manifest, Rejection> {
         let domain = self.index.lock().domain().to_owned();
         let mut all = admit::read(text, source, &key.namespace, &domain)?;
         let Some(admitted) = all.pop() else {
@@ -257,7 +257,7 @@ impl Inner {
         Ok(resource)
     }
 
-    fn put(&self, resources: &[Resource]) -> Result<Vec<Outcome>> {
+    fn put(&self, resources: &[Manifest]) -> Result<Vec<Outcome>> {
         let mut known = self.known();
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
@@ -333,7 +333,7 @@ impl Inner {
     }
 
     /// Keeps a copy of what is good, for the day its file is not.
-    fn remember(&self, resource: &Resource) {
+    fn remember(&self, resource: &Manifest) {
         let path = folder::path(&self.state.accepted(), &resource.key);
         let text = resource.to_yaml();
         if fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
@@ -344,7 +344,7 @@ impl Inner {
         }
     }
 
-    fn recall(&self, key: &Key) -> Option<Resource> {
+    fn recall(&self, key: &Key) -> Option<Manifest> {
         let path = folder::path(&self.state.accepted(), key);
         let text = fs::read_to_string(&path).ok()?;
         self.admit(&text, &path.to_string_lossy(), key).ok()

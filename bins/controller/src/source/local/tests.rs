@@ -1,8 +1,6 @@
 use super::*;
-use crate::{
-    index::Index,
-    resource::{Body, Kind},
-};
+use crate::{index::Index, resource::Body};
+use mesh_api::ManifestKind;
 use tempfile::TempDir;
 
 const NAME: &str = "web.shop.svc.cluster.local";
@@ -14,7 +12,7 @@ fn manifest(route: &str) -> String {
     )
 }
 
-fn resource(route: &str) -> Resource {
+fn resource(route: &str) -> Manifest {
     let mut all = admit::read(&manifest(route), "test", "shop", "cluster.local").unwrap();
     all.remove(0).resource
 }
@@ -58,7 +56,7 @@ impl Mesh {
 
     fn route(&self) -> Option<String> {
         let index = self.local.0.index.lock();
-        let key = Key::new(Kind::ServiceProfile, "shop", NAME);
+        let key = Key::new(ManifestKind::ServiceProfile, "shop", NAME);
         let Body::ServiceProfile(spec) = &index.resource(&key)?.body;
         Some(spec.routes.first()?.name.clone())
     }

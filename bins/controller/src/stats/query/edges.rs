@@ -1,10 +1,8 @@
 //! `edges`: who talks to whom?
 
 use super::{label_of_destination, label_of_source};
-use crate::{
-    stats::{Direction, Family, Increase, Store},
-    web::api::{EdgeRow, Kind},
-};
+use crate::stats::{Direction, Family, Increase, Store};
+use mesh_api::{EdgeRow, Kind};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

@@ -11,8 +11,8 @@ pub use edges::{EdgesQuery, edges};
 pub use routes::{DEFAULT_ROUTE, RoutesQuery, routes};
 pub use stat::{StatQuery, stat};
 
-use super::{Increase, Source, Store, Topology};
-use crate::web::api::{Kind, Resource};
+use super::{Increase, Sidecar, Store, Topology};
+use mesh_api::{Kind, Resource};
 use std::fmt;
 
 /// Why a question has no answer.
@@ -45,7 +45,7 @@ pub struct Peer {
 
 impl Peer {
     /// Whether `source` is it.
-    fn is_source(&self, source: &Source) -> bool {
+    fn is_source(&self, source: &Sidecar) -> bool {
         label_of_source(self.resource.kind, source).is_some_and(|name| self.resource.includes(name))
             && (self.resource.kind == Kind::Namespace || *source.namespace == *self.namespace)
     }
@@ -60,7 +60,7 @@ impl Peer {
 }
 
 /// The name of the resource of `kind` that `source` belongs to.
-fn label_of_source(kind: Kind, source: &Source) -> Option<&str> {
+fn label_of_source(kind: Kind, source: &Sidecar) -> Option<&str> {
     match kind {
         Kind::Deployment => Some(&source.deployment),
         Kind::Pod => Some(&source.pod),
@@ -107,7 +107,6 @@ pub(crate) fn exists(
             .services
             .iter()
             .any(|service| *service.name == *name && *service.namespace == *namespace),
-        _ => false,
     };
     let peer = Peer {
         resource: resource.clone(),

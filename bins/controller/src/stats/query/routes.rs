@@ -4,10 +4,8 @@ use super::{
     Peer, QueryError, exists, label_of_source,
     tally::{Responses, latency},
 };
-use crate::{
-    stats::{Direction, Family, Histogram, Service, Span, Store, Topology},
-    web::api::{Kind, Resource, RouteRow, RouteTable},
-};
+use crate::stats::{Direction, Family, Histogram, Service, Span, Store, Topology};
+use mesh_api::{Kind, Resource, RouteRow, RouteTable};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},

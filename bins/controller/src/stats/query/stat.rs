@@ -1,10 +1,8 @@
 //! `stat`: how is this resource doing?
 
 use super::{Peer, QueryError, exists, label_of_destination, label_of_source, tally::Tally};
-use crate::{
-    stats::{Direction, Family, Increase, Span, Store, Topology},
-    web::api::{Kind, Resource, StatRow, StatTable},
-};
+use crate::stats::{Direction, Family, Increase, Span, Store, Topology};
+use mesh_api::{Kind, Resource, StatRow, StatTable};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},

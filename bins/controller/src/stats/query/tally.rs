@@ -1,9 +1,7 @@
 //! Adds up what a row is made of.
 
-use crate::{
-    stats::{Family, Histogram, Increase, Outcome},
-    web::api::{Latency, Rate},
-};
+use crate::stats::{Family, Histogram, Increase, Outcome};
+use mesh_api::{Latency, Rate};
 use std::time::Instant;
 
 /// Responses by outcome.

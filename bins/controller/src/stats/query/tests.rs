@@ -2,10 +2,8 @@
 //! rows.
 
 use super::*;
-use crate::{
-    stats::{GATEWAY, Pod, Reading, Service, Workload},
-    web::api::{EdgeRow, RouteRow, StatRow},
-};
+use crate::stats::{GATEWAY, Pod, Reading, Service, Workload};
+use mesh_api::{EdgeRow, RouteRow, StatRow};
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -78,9 +76,9 @@ impl Mesh {
     }
 }
 
-fn source(pod: &str) -> Source {
+fn source(pod: &str) -> Sidecar {
     let deployment = pod.rsplit_once('-').map_or(pod, |(name, _)| name);
-    Source {
+    Sidecar {
         namespace: "booksapp".into(),
         deployment: if pod == GATEWAY { GATEWAY } else { deployment }.into(),
         pod: pod.into(),

@@ -59,7 +59,7 @@ impl std::error::Error for ApiError {}
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": self.reason });
+        let body = mesh_api::ErrorBody { error: self.reason };
         (self.status, Json(body)).into_response()
     }
 }

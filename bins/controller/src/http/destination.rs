@@ -1,36 +1,27 @@
-use super::{
-    ApiError, App,
-    api::{Destination, Leaf, LeafEndpoint, ProfileRef},
-};
+use super::{ApiError, App, ask::Asked};
 use crate::index::Index;
-use axum::{
-    Json, Router,
-    extract::{Query, State},
-    routing::get,
-};
+use axum::{Json, Router, extract::State, routing::get};
+use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
 use mesh_discover::wire;
-use serde::Deserialize;
+use mesh_profile::ProfileSpec;
+
+type Destination = mesh_api::Destination<ProfileSpec>;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/destination", get(destination))
-}
-
-#[derive(Deserialize)]
-struct DestinationQuery {
-    authority: Option<String>,
-    namespace: Option<String>,
+    Router::new().route(DestinationRequest::PATH, get(destination))
 }
 
 async fn destination(
     State(app): State<App>,
-    Query(query): Query<DestinationQuery>,
+    Asked(request): Asked<DestinationRequest>,
 ) -> Result<Json<Destination>, ApiError> {
-    let authority = query.authority.filter(|authority| !authority.is_empty());
-    let authority = authority.ok_or_else(|| {
-        ApiError::bad_request("say which: /api/v1/destination?authority=books:7002")
-    })?;
-    let namespace = query.namespace.unwrap_or_default();
-    Ok(Json(describe(&app.index.lock(), &authority, &namespace)))
+    if request.authority.is_empty() {
+        let reason = "name the authority: /api/v1/destination?authority=books:7002";
+        return Err(ApiError::bad_request(reason));
+    }
+    let namespace = request.namespace.unwrap_or_default();
+    let index = app.index.lock();
+    Ok(Json(describe(&index, &request.authority, &namespace)))
 }
 
 /// What a sidecar in `namespace` makes of the answers it gets for `authority`.

@@ -1,6 +1,6 @@
 use crate::index::Endpoints;
 use linkerd2_proxy_api::destination::{
-    AddrSet, NoEndpoints, Update, WeightedAddrSet, update::Update as Kind,
+    AddrSet, NoEndpoints, Update, WeightedAddrSet, update::Update as Change,
 };
 use mesh_discover::{
     Endpoint,
@@ -15,7 +15,7 @@ use mesh_discover::{
 pub(super) fn between(before: Option<&Endpoints>, now: &Endpoints) -> Vec<Update> {
     if now.list.is_empty() {
         let is_same = before.is_some_and(|before| before == now);
-        let none = Kind::NoEndpoints(NoEndpoints { exists: now.exists });
+        let none = Change::NoEndpoints(NoEndpoints { exists: now.exists });
         return if is_same {
             Vec::new()
         } else {
@@ -37,19 +37,19 @@ pub(super) fn between(before: Option<&Endpoints>, now: &Endpoints) -> Vec<Update
 
     let mut updates = Vec::new();
     if !added.is_empty() {
-        updates.push(update(Kind::Add(WeightedAddrSet {
+        updates.push(update(Change::Add(WeightedAddrSet {
             addrs: added.into_iter().map(endpoint_to_wire).collect(),
             ..WeightedAddrSet::default()
         })));
     }
     if !removed.is_empty() {
         let addrs = removed.into_iter().map(addr_to_wire).collect();
-        updates.push(update(Kind::Remove(AddrSet { addrs })));
+        updates.push(update(Change::Remove(AddrSet { addrs })));
     }
     updates
 }
 
-fn update(kind: Kind) -> Update {
+fn update(kind: Change) -> Update {
     Update { update: Some(kind) }
 }
 
@@ -70,15 +70,15 @@ mod tests {
         between(before, now)
             .into_iter()
             .map(|update| match update.update.unwrap() {
-                Kind::Add(set) => {
+                Change::Add(set) => {
                     let ports = set.addrs.iter().map(|addr| addr.addr.unwrap().port);
                     format!("+{:?}", ports.collect::<Vec<_>>())
                 }
-                Kind::Remove(set) => {
+                Change::Remove(set) => {
                     let ports = set.addrs.iter().map(|addr| addr.port);
                     format!("-{:?}", ports.collect::<Vec<_>>())
                 }
-                Kind::NoEndpoints(none) => format!("none, exists: {}", none.exists),
+                Change::NoEndpoints(none) => format!("none, exists: {}", none.exists),
             })
             .collect()
     }

@@ -1,8 +1,9 @@
-use super::{App, api::Version};
+use super::App;
 use axum::{Json, Router, extract::State, routing::get};
+use mesh_api::{Question, Version, VersionRequest};
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/version", get(version))
+    Router::new().route(VersionRequest::PATH, get(version))
 }
 
 async fn version(State(app): State<App>) -> Json<Version> {

@@ -1,27 +1,25 @@
-use super::{
-    ApiError, App,
-    api::{Applied, Rejection, ResourceList},
-};
+use super::{ApiError, App, ask::Asked};
 use crate::{
     admit::{self, Admitted},
     index::Index,
-    resource::{Key, Kind},
+    resource::{self, Key},
 };
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::StatusCode,
     routing::{get, put},
 };
+use mesh_api::{Applied, ApplyRequest, ManifestKind, ManifestList, Outcome, Rejection};
 use mesh_manifest::names::{check_namespace, check_subdomain};
-use serde::Deserialize;
+use serde_json::Value;
 
 /// The longest text of manifests in one request: what a folder of the largest manifests has.
 const MAX_BODY: usize = 16 << 20;
 
 pub(super) fn routes() -> Router<App> {
-    let base = "/api/v1/resources";
+    let base = ManifestKind::PATH;
     Router::new()
         .route(base, put(apply))
         .route(&format!("{base}/{{kind}}"), get(list))
@@ -39,7 +37,7 @@ pub(super) fn routes() -> Router<App> {
 async fn list(
     State(app): State<App>,
     Path(kind): Path<String>,
-) -> Result<Json<ResourceList>, ApiError> {
+) -> Result<Json<ManifestList<Value>>, ApiError> {
     let kind = parse_kind(&kind)?;
     Ok(Json(select(&app.index.lock(), kind, |_| true)))
 }
@@ -47,7 +45,7 @@ async fn list(
 async fn list_namespace(
     State(app): State<App>,
     Path((kind, namespace)): Path<(String, String)>,
-) -> Result<Json<ResourceList>, ApiError> {
+) -> Result<Json<ManifestList<Value>>, ApiError> {
     let kind = parse_kind(&kind)?;
     let is_there = |key: &Key| *key.namespace == *namespace;
     Ok(Json(select(&app.index.lock(), kind, is_there)))
@@ -56,7 +54,7 @@ async fn list_namespace(
 async fn one(
     State(app): State<App>,
     Path(path): Path<(String, String, String)>,
-) -> Result<Json<ResourceList>, ApiError> {
+) -> Result<Json<ManifestList<Value>>, ApiError> {
     let wanted = parse_key(&path)?;
     let list = select(&app.index.lock(), wanted.kind, |key| *key == wanted);
     // One that was never good is still worth showing: with the reason.
@@ -66,17 +64,9 @@ async fn one(
     Ok(Json(list))
 }
 
-#[derive(Deserialize)]
-struct ApplyQuery {
-    /// For resources that name none; that of the mesh by default.
-    namespace: Option<String>,
-    /// What errors call the text.
-    source: Option<String>,
-}
-
 async fn apply(
     State(app): State<App>,
-    Query(query): Query<ApplyQuery>,
+    Asked(query): Asked<ApplyRequest>,
     body: Bytes,
 ) -> Result<Json<Vec<Applied>>, ApiError> {
     let text = std::str::from_utf8(&body)
@@ -92,7 +82,7 @@ async fn apply(
     let source = query.source.as_deref().unwrap_or("manifest");
     let admitted = admit::read(text, source, &namespace, &domain).map_err(ApiError::invalid)?;
     if admitted.is_empty() {
-        return Err(ApiError::invalid(Rejection::of(
+        return Err(ApiError::invalid(resource::Rejection::of(
             source,
             "there is no resource in it",
         )));
@@ -107,7 +97,7 @@ async fn apply(
         kind: resource.key.kind.to_string(),
         namespace: resource.key.namespace.to_string(),
         name: resource.key.name.to_string(),
-        result,
+        result: outcome(result),
         warnings,
     });
     Ok(Json(applied.collect()))
@@ -125,8 +115,8 @@ async fn delete(
     }
 }
 
-fn parse_kind(kind: &str) -> Result<Kind, ApiError> {
-    Kind::parse(kind).map_err(ApiError::not_found)
+fn parse_kind(kind: &str) -> Result<ManifestKind, ApiError> {
+    ManifestKind::parse(kind).map_err(ApiError::not_found)
 }
 
 /// Checked because names become files.
@@ -148,16 +138,37 @@ fn not_found(key: &Key) -> ApiError {
 
 /// What is in force, and what was refused of it. A rejected file whose resource nobody can
 /// tell is everybody's.
-fn select(index: &Index, kind: Kind, is_wanted: impl Fn(&Key) -> bool) -> ResourceList {
+fn select(
+    index: &Index,
+    kind: ManifestKind,
+    is_wanted: impl Fn(&Key) -> bool,
+) -> ManifestList<Value> {
     let resources = index.resources(kind);
     let items = resources
         .filter(|resource| is_wanted(&resource.key))
-        .map(crate::resource::Resource::to_json);
+        .map(resource::Manifest::to_json);
     let rejected = index
         .rejected()
         .filter(|rejection| rejection.key.as_ref().is_none_or(&is_wanted));
-    ResourceList {
+    ManifestList {
         items: items.collect(),
-        rejected: rejected.cloned().collect(),
+        rejected: rejected.map(rejection).collect(),
+    }
+}
+
+fn outcome(outcome: resource::Outcome) -> Outcome {
+    match outcome {
+        resource::Outcome::Created => Outcome::Created,
+        resource::Outcome::Configured => Outcome::Configured,
+        resource::Outcome::Unchanged => Outcome::Unchanged,
+    }
+}
+
+fn rejection(rejection: &resource::Rejection) -> Rejection {
+    Rejection {
+        source: rejection.source.clone(),
+        line: rejection.line,
+        column: rejection.column,
+        reason: rejection.reason.clone(),
     }
 }

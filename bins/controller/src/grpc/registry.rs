@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     index::{Refusal, Shared, Ticket},
-    stats::{Source, Store, scrape},
+    stats::{Sidecar, Store, scrape},
 };
 use mesh_discover::wire::mesh_v1::{
     RegisterRequest, RegisterResponse, Registry, RegistryServer, Replica,
@@ -108,7 +108,7 @@ impl RegistryApi {
         let Some(ticket) = seat.ticket.clone() else {
             return;
         };
-        let source = Source {
+        let source = Sidecar {
             namespace: ticket.namespace.clone(),
             deployment: ticket.workload.clone(),
             pod: ticket.pod.clone(),

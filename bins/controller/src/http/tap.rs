@@ -1,7 +1,6 @@
 use super::{
     ApiError, App,
-    api::{Kind, Resource},
-    ask::{self, peer, resource, topology},
+    ask::{self, Asked, topology},
 };
 use crate::{
     stats::query::exists,
@@ -10,48 +9,31 @@ use crate::{
 use axum::{
     Router,
     body::Body,
-    extract::{Query, State},
+    extract::State,
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
     routing::get,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use serde::Deserialize;
+use mesh_api::{Kind, Question, Resource, TapRequest};
 use tokio_stream::wrappers::ReceiverStream;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/tap", get(answer))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Params {
-    resource: String,
-    namespace: Option<String>,
-    to: Option<String>,
-    to_namespace: Option<String>,
-    #[serde(default)]
-    max_rps: f32,
-    scheme: Option<String>,
-    method: Option<String>,
-    authority: Option<String>,
-    path: Option<String>,
-    #[serde(default)]
-    headers: bool,
+    Router::new().route(TapRequest::PATH, get(answer))
 }
 
 /// Streams events, one of JSON a line, until the one who asked goes away.
 async fn answer(
     State(app): State<App>,
-    Query(params): Query<Params>,
+    Asked(request): Asked<TapRequest>,
 ) -> Result<Response, ApiError> {
-    let namespace = ask::namespace(&app, params.namespace);
+    let namespace = ask::namespace(&app, request.namespace);
     let target = Target {
-        resource: resource(&params.resource)?,
+        resource: request.resource,
         namespace,
     };
-    let to = peer(params.to.as_deref(), params.to_namespace, &target.namespace)?;
+    let to = request.to.map(|to| ask::peer(to, &target.namespace));
     check(&app, &target)?;
     if let Some(to) = &to {
         let topology = topology(&app.index.lock());
@@ -60,12 +42,12 @@ async fn answer(
     let ask = Ask {
         target,
         to,
-        scheme: params.scheme,
-        method: params.method,
-        authority: params.authority,
-        path_prefix: params.path,
-        headers: params.headers,
-        max_rps: params.max_rps,
+        scheme: request.scheme,
+        method: request.method,
+        authority: request.authority,
+        path_prefix: request.path,
+        headers: request.headers,
+        max_rps: request.max_rps,
     };
     let matching = ask.matching().map_err(ApiError::bad_request)?;
     let events = tap::follow(app.index, ask, matching);

@@ -1,18 +1,18 @@
-use super::{
-    App,
-    api::{Check, CheckCategory, CheckReport, CheckResult},
-};
+use super::App;
 use crate::{
     index::Index,
     name::ServiceName,
-    resource::{Body, Kind},
+    resource::Body,
     source::workloads::{Workload, Workloads},
 };
 use axum::{Json, Router, extract::State, routing::get};
+use mesh_api::{
+    Check, CheckCategory, CheckReport, CheckRequest, CheckResult, ManifestKind, Question,
+};
 use mesh_profile::Profile;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/check", get(check))
+    Router::new().route(CheckRequest::PATH, get(check))
 }
 
 async fn check(State(app): State<App>) -> Json<CheckReport> {
@@ -98,7 +98,7 @@ fn replicas(
 fn resources(index: &Index) -> CheckCategory {
     let rejected = index.rejected().map(ToString::to_string).collect();
     let (mut strangers, mut odd) = (Vec::new(), Vec::new());
-    for resource in index.resources(Kind::ServiceProfile) {
+    for resource in index.resources(ManifestKind::ServiceProfile) {
         let Body::ServiceProfile(spec) = &resource.body;
         let key = &resource.key;
         let service = ServiceName::parse(&key.name, "", index.domain());

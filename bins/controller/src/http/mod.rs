@@ -3,7 +3,6 @@
 //! The same questions are answered on two listeners: a Unix socket in the state folder, which
 //! also takes commands that change something, and a loopback TCP port, which does not.
 
-pub mod api;
 mod ask;
 mod check;
 mod destination;
@@ -31,7 +30,7 @@ pub struct App {
     /// Where changed resources are kept.
     pub source: Arc<dyn Source>,
     /// Which controller this is.
-    pub about: Arc<api::Version>,
+    pub about: Arc<mesh_api::Version>,
 }
 
 /// Who asks, as far as the listener can tell.

@@ -1,39 +1,29 @@
-//! Which resource a question is about.
-
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A kind of resource that traffic can be asked about.
+/// A kind of resource that sends or receives traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names of Kubernetes' kinds")]
 pub enum Kind {
+    /// The host and port that requests name, known to the mesh or not.
     Authority,
-    CronJob,
-    DaemonSet,
+    /// A workload: replicas of one program.
     Deployment,
-    Job,
+    /// A namespace with everything in it.
     Namespace,
+    /// A replica of a workload.
     Pod,
-    ReplicaSet,
-    ReplicationController,
+    /// A name under which workloads are called.
     Service,
-    StatefulSet,
 }
 
 /// Each kind with its full and its short name, sorted by the former.
-const KINDS: [(Kind, &str, &str); 11] = [
+const KINDS: [(Kind, &str, &str); 5] = [
     (Kind::Authority, "authority", "au"),
-    (Kind::CronJob, "cronjob", "cj"),
-    (Kind::DaemonSet, "daemonset", "ds"),
     (Kind::Deployment, "deployment", "deploy"),
-    (Kind::Job, "job", "job"),
     (Kind::Namespace, "namespace", "ns"),
     (Kind::Pod, "pod", "po"),
-    (Kind::ReplicaSet, "replicaset", "rs"),
-    (Kind::ReplicationController, "replicationcontroller", "rc"),
     (Kind::Service, "service", "svc"),
-    (Kind::StatefulSet, "statefulset", "sts"),
 ];
 
 impl Kind {
@@ -41,22 +31,22 @@ impl Kind {
         KINDS[self as usize]
     }
 
-    /// The full name: `deployment`.
+    /// Full name: `deployment`.
     pub fn name(self) -> &'static str {
         self.row().1
     }
 
-    /// The short name: `deploy`.
+    /// Short name: `deploy`.
     pub fn short(self) -> &'static str {
         self.row().2
     }
 }
 
 impl FromStr for Kind {
-    type Err = String;
+    type Err = ParseResourceError;
 
     /// Reads full and short names, in the singular or the plural.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseResourceError> {
         let singular = match text {
             "authorities" => "authority",
             text => text,
@@ -68,18 +58,40 @@ impl FromStr for Kind {
                 singular == *short || is(name) || singular == "deploys" && *short == "deploy"
             })
             .map(|(kind, ..)| kind)
-            .ok_or_else(|| {
-                format!("cannot find Kubernetes canonical name from friendly name [{text}]")
-            })
+            .ok_or_else(|| ParseResourceError::UnknownKind(text.to_owned()))
     }
 }
 
-/// A kind, or one resource of it: `deploy`, `deploy/webapp`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Error of a text that names no resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParseResourceError {
+    /// There is no such kind.
+    UnknownKind(String),
+    /// The text is neither `KIND` nor `KIND/NAME`.
+    Form(String),
+}
+
+impl fmt::Display for ParseResourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKind(text) => write!(
+                f,
+                "cannot find Kubernetes canonical name from friendly name [{text}]"
+            ),
+            Self::Form(text) => write!(f, "Invalid resource string: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for ParseResourceError {}
+
+/// All resources of a kind, or one of them: `deploy`, `deploy/webapp`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Resource {
     /// The kind.
     pub kind: Kind,
-    /// The one meant, if not all.
+    /// The name of one resource; without it, all of the kind.
     pub name: Option<String>,
 }
 
@@ -97,22 +109,22 @@ impl Resource {
         }
     }
 
-    /// Whether `name` is meant.
+    /// Returns true if this is all resources of the kind, or the one called `name`.
     pub fn includes(&self, name: &str) -> bool {
         self.name.as_deref().is_none_or(|own| own == name)
     }
 }
 
 impl FromStr for Resource {
-    type Err = String;
+    type Err = ParseResourceError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseResourceError> {
         match text.split_once('/') {
             None => Ok(Self::all(text.parse()?)),
             Some((kind, name)) if !name.is_empty() && !name.contains('/') => {
                 Ok(Self::named(kind.parse()?, name))
             }
-            Some(_) => Err(format!("Invalid resource string: {text}")),
+            Some(_) => Err(ParseResourceError::Form(text.to_owned())),
         }
     }
 }
@@ -124,6 +136,20 @@ impl fmt::Display for Resource {
             Some(name) => write!(f, "/{name}"),
             None => Ok(()),
         }
+    }
+}
+
+impl TryFrom<String> for Resource {
+    type Error = ParseResourceError;
+
+    fn try_from(text: String) -> Result<Self, ParseResourceError> {
+        text.parse()
+    }
+}
+
+impl From<Resource> for String {
+    fn from(resource: Resource) -> Self {
+        resource.to_string()
     }
 }
 
@@ -142,7 +168,7 @@ mod tests {
         assert_eq!("pods".parse(), Ok(Kind::Pod));
         assert_eq!("authorities".parse(), Ok(Kind::Authority));
         assert_eq!(
-            "web".parse::<Kind>().unwrap_err(),
+            "web".parse::<Kind>().unwrap_err().to_string(),
             "cannot find Kubernetes canonical name from friendly name [web]"
         );
     }
@@ -155,7 +181,7 @@ mod tests {
         assert!("po".parse::<Resource>().unwrap().includes("any"));
         for text in ["deploy/", "deploy/a/b"] {
             assert_eq!(
-                text.parse::<Resource>().unwrap_err(),
+                text.parse::<Resource>().unwrap_err().to_string(),
                 format!("Invalid resource string: {text}")
             );
         }

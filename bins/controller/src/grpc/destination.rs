@@ -9,7 +9,7 @@ use linkerd2_proxy_api::{
         DestinationProfile, GetDestination, Update,
         destination_server::{Destination, DestinationServer},
     },
-    meta::{Metadata, Resource, metadata::Kind},
+    meta::{self, Metadata, metadata::Kind::Resource},
 };
 use mesh_discover::wire;
 use std::{pin::Pin, sync::Arc};
@@ -114,13 +114,13 @@ fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
     let mut profile = wire::profile_to_wire(&apex.profile, &apex.fqdn, authority);
     profile.opaque_protocol = apex.opaque;
     profile.parent_ref = apex.service.as_ref().map(|service| Metadata {
-        kind: Some(Kind::Resource(Resource {
+        kind: Some(Resource(meta::Resource {
             group: "core".into(),
             kind: "Service".into(),
             name: service.service.to_string(),
             namespace: service.namespace.to_string(),
             port: apex.port.into(),
-            ..Resource::default()
+            ..meta::Resource::default()
         })),
     });
     profile.profile_ref = apex.resource.as_ref().map(reference);
@@ -129,14 +129,13 @@ fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
 
 fn reference(key: &Key) -> Metadata {
     let names = key.kind.names();
-    let group = names.versions[0].split('/').next().unwrap_or_default();
     Metadata {
-        kind: Some(Kind::Resource(Resource {
-            group: group.into(),
+        kind: Some(Resource(meta::Resource {
+            group: names.group().into(),
             kind: names.kind.into(),
             name: key.name.to_string(),
             namespace: key.namespace.to_string(),
-            ..Resource::default()
+            ..meta::Resource::default()
         })),
     }
 }

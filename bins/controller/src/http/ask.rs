@@ -1,0 +1,82 @@
+//! What the questions about traffic have in common.
+
+use super::{ApiError, App};
+use crate::{
+    index::Index,
+    resource::{Body, Key},
+    stats::{QueryError, Store, Topology, query::Peer},
+};
+use axum::{extract::FromRequestParts, http::request::Parts};
+use mesh_api::{ManifestKind, Namespaces};
+use serde::de::DeserializeOwned;
+use std::{
+    sync::{MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// The request that a query's parameters are.
+#[derive(Debug)]
+pub(super) struct Asked<Q>(pub(super) Q);
+
+impl<Q: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<Q> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let request = serde_urlencoded::from_str(query);
+        request.map(Self).map_err(ApiError::bad_request)
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::NotFound(reason) => Self::not_found(reason),
+            QueryError::Unsupported(reason) => Self::bad_request(reason),
+        }
+    }
+}
+
+/// The other side of a question, in the namespace of the first unless it has its own.
+pub(super) fn peer(peer: mesh_api::Peer, namespace: &str) -> Peer {
+    Peer {
+        resource: peer.resource().clone(),
+        namespace: peer.namespace().unwrap_or(namespace).to_owned(),
+    }
+}
+
+/// The namespace of a question, else the mesh's own.
+pub(super) fn namespaces(app: &App, namespaces: Namespaces) -> String {
+    match namespaces {
+        Namespaces::Named(name) => name,
+        Namespaces::Mesh | Namespaces::All => namespace(app, None),
+    }
+}
+
+/// The namespace that a question names, else the mesh's own.
+pub(super) fn namespace(app: &App, named: Option<String>) -> String {
+    named.unwrap_or_else(|| app.index.lock().default_namespace().to_owned())
+}
+
+/// What there is now.
+pub(super) fn topology(index: &Index) -> Topology {
+    Topology::new(index.workloads(), index.domain(), |namespace, fqdn| {
+        let key = Key::new(ManifestKind::ServiceProfile, namespace, fqdn);
+        let Some(Body::ServiceProfile(spec)) = index.resource(&key).map(|found| &found.body) else {
+            return Vec::new();
+        };
+        spec.routes
+            .iter()
+            .map(|route| route.name.as_str().into())
+            .collect()
+    })
+}
+
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The counters, for as long as the guard lives: let that be short.
+pub(super) fn store(app: &App) -> MutexGuard<'_, Store> {
+    app.store.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,34 @@
+use super::{
+    ApiError, App,
+    ask::{self, Asked, now, topology},
+};
+use crate::stats::query::{StatQuery, stat};
+use axum::{Json, Router, extract::State, routing::get};
+use mesh_api::{Namespaces, Question, Side, StatRequest, StatTable};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route(StatRequest::PATH, get(answer))
+}
+
+async fn answer(
+    State(app): State<App>,
+    Asked(request): Asked<StatRequest>,
+) -> Result<Json<Vec<StatTable>>, ApiError> {
+    let is_all = request.namespaces == Namespaces::All;
+    let namespace = ask::namespaces(&app, request.namespaces);
+    let (to, from) = match request.side {
+        Some(Side::To(to)) => (Some(ask::peer(to, &namespace)), None),
+        Some(Side::From(from)) => (None, Some(ask::peer(from, &namespace))),
+        None => (None, None),
+    };
+    let query = StatQuery {
+        resources: request.resources,
+        to,
+        from,
+        namespace: (!is_all).then_some(namespace),
+        window: request.window.length(),
+        unmeshed: request.unmeshed,
+    };
+    let topology = topology(&app.index.lock());
+    Ok(Json(stat(&ask::store(&app), &topology, now(), &query)?))
+}

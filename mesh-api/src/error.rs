@@ -1,0 +1,8 @@
+use serde::{Deserialize, Serialize};
+
+/// Body of every answer whose status is 400 or above.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The reason, and what to do about it.
+    pub error: String,
+}

@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+
+mod check;
+mod destination;
+mod edges;
+mod error;
+mod manifest;
+mod peer;
+mod rate;
+mod resource;
+mod routes;
+mod stat;
+mod tap;
+mod version;
+mod window;
+
+pub use self::{
+    check::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult},
+    destination::{Destination, DestinationRequest, Leaf, LeafEndpoint, ProfileRef},
+    edges::{EdgeRow, EdgesRequest},
+    error::ErrorBody,
+    manifest::{
+        Applied, ApplyRequest, ManifestKind, ManifestList, Names, Outcome, Rejection, UnknownKind,
+    },
+    peer::{InvalidPeer, Namespaces, Peer, Side},
+    rate::{Latency, Rate},
+    resource::{Kind, ParseResourceError, Resource},
+    routes::{RouteRow, RouteTable, RoutesRequest},
+    stat::{StatRequest, StatRow, StatTable},
+    tap::TapRequest,
+    version::{Version, VersionRequest},
+    window::{InvalidWindow, Window},
+};
+
+/// A question that is asked with `GET`: its fields are the parameters of the query.
+pub trait Question: serde::Serialize + serde::de::DeserializeOwned {
+    /// Path of the question: `/api/v1/stat`.
+    const PATH: &'static str;
+}
