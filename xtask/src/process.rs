@@ -7,12 +7,12 @@ use std::{
     process::{Child, Command},
 };
 
-/// The release build of `mesh`.
-pub(crate) const MESH: &str = "target/release/mesh";
+/// `mesh` in the profile in which it is distributed.
+pub(crate) const MESH: &str = "target/dist/mesh";
 
 /// Builds `mesh` as users run it.
 pub(crate) fn build() -> anyhow::Result<()> {
-    let build = ["build", "--release", "--package", "mesh-cli"];
+    let build = ["build", "--profile", "dist", "--package", "mesh-cli"];
     if !Command::new(env!("CARGO")).args(build).status()?.success() {
         bail!("cannot build mesh");
     }

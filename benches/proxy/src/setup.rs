@@ -68,7 +68,11 @@ pub(crate) fn install() -> anyhow::Result<Tools> {
         .context("a target folder")?;
     let folder = target.join("bench-proxy");
     fs::create_dir_all(&folder)?;
-    run(Command::new(env!("CARGO")).args(["build", "--release", "--package", "mesh-proxy"]))?;
+    // The bare proxy and the backend come from this program, so that it needs the same profile.
+    let build = ["build", "--profile", "dist", "--package"];
+    for package in ["mesh-proxy", "mesh-bench-proxy"] {
+        run(Command::new(env!("CARGO")).args(build).arg(package))?;
+    }
 
     let python = folder.join("python");
     let envoy = python.join("bin/envoy");
@@ -84,10 +88,10 @@ pub(crate) fn install() -> anyhow::Result<Tools> {
         .arg(&allocations)
         .arg(&source))?;
     Ok(Tools {
-        mesh_proxy: target.join("release/mesh-proxy"),
+        mesh_proxy: target.join("dist/mesh-proxy"),
         folder,
         envoy,
-        own,
+        own: target.join("dist/mesh-bench-proxy"),
         allocations,
     })
 }
