@@ -14,7 +14,6 @@ pub mod grpc;
 pub mod http;
 pub mod index;
 mod lock;
-mod name;
 pub mod resource;
 mod run;
 mod socket;
@@ -26,8 +25,9 @@ pub mod tap;
 
 pub use self::{
     config::{Args, Config},
-    name::ServiceName,
     run::{Controller, run},
     start::start,
     state_dir::{Running, StateDir},
 };
+pub(crate) use mesh_control::model as name;
+pub use mesh_control::model::ServiceName;

@@ -46,7 +46,7 @@ impl fmt::Display for ServiceName {
 }
 
 /// Host and port of an authority; port 80 if it names none.
-pub(crate) fn host_port(authority: &str) -> (&str, u16) {
+pub fn host_port(authority: &str) -> (&str, u16) {
     let (host, port) = split_port(authority);
     (host, port.unwrap_or(mesh_discover::wire::DEFAULT_PORT))
 }

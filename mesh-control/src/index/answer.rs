@@ -1,0 +1,31 @@
+//! Answers to the questions of sidecars.
+
+use crate::model::{Reference, ServiceName};
+use mesh_discover::{Endpoint, ProfileSpec};
+use std::sync::Arc;
+
+/// The service that an authority names, and the rules that apply to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Apex {
+    /// The service, if the mesh has it on this port.
+    pub service: Option<ServiceName>,
+    /// Its full name, without a port.
+    pub fqdn: Arc<str>,
+    /// The port asked for.
+    pub port: u16,
+    /// Routes, budget and leaves.
+    pub profile: Arc<ProfileSpec>,
+    /// The resource that declares them.
+    pub resource: Option<Reference>,
+    /// The port carries bytes, not HTTP.
+    pub opaque: bool,
+}
+
+/// The endpoints of an authority.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Endpoints {
+    /// There is such a service.
+    pub exists: bool,
+    /// Its endpoints, sorted by address.
+    pub list: Arc<[Endpoint]>,
+}

@@ -1,0 +1,184 @@
+//! Questions that sidecars ask, what they depend on, and the inputs of their answers.
+
+use super::{
+    answer::{Apex, Endpoints},
+    contents::Contents,
+    endpoints::Group,
+};
+use crate::model::{
+    Kind, Object, Protocol, Reference, Resource, ResourceKind, ServiceName, ServiceProfile,
+    host_port,
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// An authority, asked about by a client in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) about: About,
+    pub(super) authority: Arc<str>,
+    /// The client's namespace; empty if it does not state one.
+    pub(super) namespace: Arc<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum About {
+    /// The service and its rules.
+    Apex,
+    /// The endpoints.
+    Endpoints,
+}
+
+/// Something that answers depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    /// The service of this name: its ports, or that there is none.
+    Service(ServiceName),
+    /// The pods of the service of this name.
+    Members(ServiceName),
+    /// The services that have this address.
+    Address(IpAddr),
+    /// A resource, or that there is none.
+    Resource(Reference),
+    /// The namespace of clients that do not state theirs.
+    DefaultNamespace,
+}
+
+/// All that an answer is computed from.
+#[derive(Debug)]
+pub(super) enum Inputs {
+    Apex {
+        port: u16,
+        found: Option<Found>,
+    },
+    Endpoints {
+        group: Option<Arc<Group>>,
+        port: u16,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Found {
+    name: ServiceName,
+    fqdn: String,
+    is_opaque: bool,
+    profile: Option<Arc<ServiceProfile>>,
+}
+
+impl Contents {
+    /// The inputs of the answer as of now, and all that it depends on.
+    pub(super) fn resolve(&mut self, question: &Question) -> (Vec<Subject>, Inputs) {
+        let (host, port) = host_port(&question.authority);
+        let mut subjects = Vec::with_capacity(4);
+        let name = match address(host) {
+            Some(address) => {
+                subjects.push(Subject::Address(address));
+                self.membership.at(address, port).cloned()
+            }
+            None => {
+                let mut namespace = &*question.namespace;
+                if namespace.is_empty() {
+                    subjects.push(Subject::DefaultNamespace);
+                    namespace = self.default_namespace();
+                }
+                ServiceName::parse(host, namespace, &self.domain)
+            }
+        };
+        let inputs = match (question.about, name) {
+            (About::Apex, None) => Inputs::Apex { port, found: None },
+            (About::Apex, Some(name)) => {
+                let found = self.find(name, port, &question.namespace, &mut subjects);
+                Inputs::Apex { port, found }
+            }
+            (About::Endpoints, None) => Inputs::Endpoints { group: None, port },
+            (About::Endpoints, Some(name)) => {
+                let group = self.membership.group(&name);
+                subjects.push(Subject::Service(name.clone()));
+                subjects.push(Subject::Members(name));
+                Inputs::Endpoints { group, port }
+            }
+        };
+        (subjects, inputs)
+    }
+
+    fn find(
+        &self,
+        name: ServiceName,
+        port: u16,
+        client: &Arc<str>,
+        subjects: &mut Vec<Subject>,
+    ) -> Option<Found> {
+        let fqdn = name.fqdn(&self.domain);
+        // The profile of the client's namespace, whole, else that of the service's own.
+        let own = (*client != name.namespace).then_some(&name.namespace);
+        let places = [client].into_iter().chain(own);
+        let mut profile = None;
+        for namespace in places {
+            let kind = Kind::Resource(ResourceKind::ServiceProfile);
+            let reference = Reference::new(kind, namespace.clone(), fqdn.as_str());
+            if let (None, Some(Object::Resource(Resource::ServiceProfile(found)))) =
+                (&profile, self.objects.get(&reference))
+            {
+                profile = Some(found.clone());
+            }
+            subjects.push(Subject::Resource(reference));
+        }
+        subjects.push(Subject::Service(name.clone()));
+        let service = self.membership.service(&name)?;
+        let port = service.port(port)?;
+        Some(Found {
+            is_opaque: port.protocol == Some(Protocol::Opaque),
+            name,
+            fqdn,
+            profile,
+        })
+    }
+}
+
+impl Inputs {
+    /// The answer about a service and its rules.
+    pub(super) fn apex(self) -> Apex {
+        let Self::Apex { port, found } = self else {
+            return Apex::default();
+        };
+        let Some(found) = found else {
+            return Apex {
+                port,
+                ..Apex::default()
+            };
+        };
+        let resource = found
+            .profile
+            .clone()
+            .map(|it| Resource::ServiceProfile(it).reference());
+        Apex {
+            service: Some(found.name),
+            fqdn: found.fqdn.into(),
+            port,
+            profile: found.profile.map(|it| it.spec.clone()).unwrap_or_default(),
+            resource,
+            opaque: found.is_opaque,
+        }
+    }
+
+    /// The answer about endpoints.
+    pub(super) fn endpoints(self) -> Endpoints {
+        let Self::Endpoints {
+            group: Some(group),
+            port,
+        } = self
+        else {
+            return Endpoints::default();
+        };
+        let list = group.endpoints(port);
+        Endpoints {
+            exists: list.is_some(),
+            list: list.unwrap_or_default(),
+        }
+    }
+}
+
+/// Reads `host` as an address, in brackets or without.
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}

@@ -1,0 +1,404 @@
+use super::*;
+use crate::model::{
+    Conditions, Kind, Members, Mesh, Metadata, Pod, PodPort, Port, Protocol, ResourceKind, Service,
+    ServiceProfile, Target, Workload, WorkloadKind, WorkloadName,
+};
+use mesh_discover::ProfileSpec;
+use mesh_profile::RouteSpec;
+
+/// A service of the namespace `shop` that the pods of `workloads` answer for.
+fn service(name: &str, port: u16, workloads: &[&str]) -> Service {
+    let workloads = workloads.iter().map(|&name| WorkloadName::deployment(name));
+    Service::new("shop", name)
+        .with_port(Port::new(port, Target::Name("http".into())))
+        .with_members(Members::Workloads(workloads.collect()))
+}
+
+/// A ready pod of `workload` that listens on a port of 127.0.0.1.
+fn pod(workload: &str, number: u16) -> Pod {
+    Pod {
+        workload: Some(WorkloadName::deployment(workload)),
+        address: Some([127, 0, 0, 1].into()),
+        ports: vec![PodPort {
+            name: "http".into(),
+            number,
+            protocol: None,
+        }],
+        conditions: Conditions::READY,
+        ..Pod::new("shop", format!("{workload}-{number}"))
+    }
+}
+
+/// A profile of `web` in `namespace` whose only route is called `route`.
+fn profile(namespace: &str, route: &str) -> ServiceProfile {
+    let spec = ProfileSpec {
+        routes: vec![RouteSpec {
+            name: route.into(),
+            ..RouteSpec::default()
+        }],
+        ..ProfileSpec::default()
+    };
+    ServiceProfile {
+        namespace: namespace.into(),
+        name: "web.shop.svc.cluster.local".into(),
+        metadata: Metadata::default(),
+        spec: Arc::new(spec),
+    }
+}
+
+fn profile_reference(namespace: &str) -> Reference {
+    Resource::from(profile(namespace, "")).reference()
+}
+
+/// A mesh whose namespace is `shop`, with `web` on port 8080 and two ready pods of three.
+fn mesh() -> (Index, Sink) {
+    let index = Index::new("cluster.local");
+    let sink = index.sink();
+    sink.apply(Mesh {
+        namespace: "shop".into(),
+    });
+    sink.apply(service("web", 8080, &["web"]));
+    for number in [1, 2, 3] {
+        let mut pod = pod("web", number);
+        pod.conditions.ready = number != 2;
+        sink.apply(pod);
+    }
+    sink.apply(pod("traffic", 9));
+    sink.ready();
+    (index, sink)
+}
+
+fn route(apex: &Apex) -> Option<&str> {
+    apex.profile.routes.first().map(|route| route.name.as_str())
+}
+
+fn ports(endpoints: &Endpoints) -> Vec<u16> {
+    endpoints.list.iter().map(|it| it.addr.port()).collect()
+}
+
+#[test]
+fn an_address_of_a_service_is_a_name_of_it() {
+    let (index, sink) = mesh();
+    let mut web = service("web", 8080, &["web"]);
+    web.addresses = ["10.200.128.0", "fd00::8000"]
+        .map(|it| it.parse().unwrap())
+        .into();
+    let mut apex = index.subscribe_apex("10.200.128.0:8080", "other");
+    assert_eq!(apex.current().service, None);
+    sink.apply(web.clone());
+    assert!(apex.try_next().unwrap().service.is_some());
+    for (authority, known) in [
+        ("10.200.128.0:8080", true),
+        ("[fd00::8000]:8080", true),
+        ("10.200.128.0:80", false),
+        ("10.200.128.1:8080", false),
+    ] {
+        let apex = index.apex(authority, "other");
+        let fqdn = if known {
+            "web.shop.svc.cluster.local"
+        } else {
+            ""
+        };
+        assert_eq!(&*apex.fqdn, fqdn, "{authority}");
+        assert_eq!(index.endpoints(authority, "other").exists, known);
+    }
+
+    // Who has found the service by its address depends on all that the service depends on.
+    assert!(sink.apply(profile("shop", "a")));
+    assert_eq!(route(&apex.try_next().unwrap()), Some("a"));
+    web.addresses.clear();
+    sink.apply(web);
+    assert_eq!(apex.try_next().unwrap().service, None);
+    sink.apply(profile("shop", "b"));
+    assert!(apex.try_next().is_none());
+}
+
+#[test]
+fn a_service_is_known_by_its_name_and_port_only() {
+    let (index, _) = mesh();
+    let apex = index.apex("web:8080", "shop");
+    assert_eq!(&*apex.fqdn, "web.shop.svc.cluster.local");
+    assert_eq!(apex, index.apex("web.shop.svc.cluster.local.:8080", "x"));
+    assert_eq!(apex, index.apex("web:8080", ""));
+
+    for outside in [
+        "web",
+        "web:80",
+        "web.other:8080",
+        "traffic:80",
+        "x:8080",
+        "127.0.0.1:8080",
+    ] {
+        let apex = index.apex(outside, "shop");
+        assert_eq!((apex.service, &*apex.fqdn), (None, ""), "{outside}");
+        assert!(!index.endpoints(outside, "shop").exists);
+    }
+}
+
+#[test]
+fn clients_without_a_namespace_are_in_that_of_the_mesh() {
+    let (index, sink) = mesh();
+    let mut endpoints = index.subscribe_endpoints("web:8080", "");
+    assert!(endpoints.try_next().unwrap().exists);
+    sink.apply(Mesh {
+        namespace: "other".into(),
+    });
+    assert!(!endpoints.try_next().unwrap().exists);
+    assert!(sink.delete(Reference::mesh()));
+    assert_eq!(&*index.default_namespace(), "default");
+}
+
+#[test]
+fn only_pods_that_are_ready_are_endpoints() {
+    let (index, sink) = mesh();
+    let endpoints = index.endpoints("web:8080", "shop");
+    assert_eq!(ports(&endpoints), [1, 3]);
+    let labels = &endpoints.list[0].labels;
+    let label = |name| labels.get(name).map(String::as_str);
+    assert_eq!(label("deployment"), Some("web"));
+    assert_eq!(label("pod"), Some("web-1"));
+    assert_eq!(
+        (label("service"), label("namespace")),
+        (Some("web"), Some("shop"))
+    );
+
+    for number in [1, 3] {
+        let mut leaving = pod("web", number);
+        leaving.conditions.terminating = true;
+        sink.apply(leaving);
+    }
+    let endpoints = index.endpoints("web:8080", "shop");
+    assert!(endpoints.exists && endpoints.list.is_empty());
+}
+
+#[test]
+fn two_workloads_with_one_service_share_it() {
+    let (index, sink) = mesh();
+    sink.apply(service("web", 8080, &["web", "web-v2"]));
+    let mut endpoints = index.subscribe_endpoints("web:8080", "shop");
+    let mut canary = pod("web-v2", 7);
+    canary.revision = Some("2".into());
+    sink.apply(canary);
+    let endpoints = endpoints.try_next().unwrap();
+    assert_eq!(ports(&endpoints), [1, 3, 7]);
+    let labels = |place: usize| &endpoints.list[place].labels;
+    assert_eq!(labels(2)["deployment"], "web-v2");
+    assert_eq!(labels(2)["revision"], "2");
+    assert!(!labels(0).contains_key("revision"));
+}
+
+#[test]
+fn a_pod_answers_for_every_service_that_selects_it_on_each_of_its_ports() {
+    let (index, sink) = mesh();
+    let mut both = pod("api", 5);
+    both.labels = [("app".into(), "api".into()), ("tier".into(), "back".into())].into();
+    both.ports.push(PodPort {
+        name: "admin".into(),
+        number: 6,
+        protocol: Some(Protocol::H2),
+    });
+    sink.apply(both);
+    let selector = [("app".into(), "api".into())].into();
+    let api = Service::new("shop", "api")
+        .with_port(Port::new(80, Target::Name("http".into())))
+        .with_port(Port::new(81, Target::Name("admin".into())))
+        .with_port(Port::new(82, Target::Number(600)))
+        .with_port(Port::new(83, Target::Name("none".into())))
+        .with_members(Members::Selector(selector));
+    sink.apply(api);
+    let back = Service::new("shop", "back")
+        .with_port(Port::new(80, Target::Name("http".into())))
+        .with_members(Members::Pods(vec!["api-5".into()]));
+    sink.apply(back);
+    for (authority, expected) in [
+        ("api:80", &[5][..]),
+        ("api:81", &[6]),
+        ("api:82", &[600]),
+        ("api:83", &[]),
+        ("back:80", &[5]),
+    ] {
+        let endpoints = index.endpoints(authority, "shop");
+        assert_eq!(ports(&endpoints), expected, "{authority}");
+        let h2 = endpoints.list.first().is_some_and(|it| it.h2);
+        assert_eq!(h2, authority == "api:81");
+    }
+
+    // It leaves the service that selects by label, and stays in the other.
+    let mut apis = index.subscribe_endpoints("api:80", "shop");
+    let mut backs = index.subscribe_endpoints("back:80", "shop");
+    apis.try_next();
+    backs.try_next();
+    sink.apply(pod("api", 5));
+    assert!(apis.try_next().unwrap().list.is_empty());
+    assert!(backs.try_next().is_none());
+}
+
+#[test]
+fn a_port_that_carries_bytes_says_so() {
+    let (index, sink) = mesh();
+    let mut redis = service("redis", 6379, &["redis"]);
+    redis.ports[0].protocol = Some(Protocol::Opaque);
+    sink.apply(redis);
+    assert!(index.apex("redis:6379", "shop").opaque);
+    assert!(!index.apex("web:8080", "shop").opaque);
+}
+
+#[test]
+fn the_clients_profile_wins_whole_over_the_services() {
+    let (index, sink) = mesh();
+    assert_eq!(route(&index.apex("web:8080", "client")), None);
+    sink.apply(profile("shop", "service's"));
+    assert_eq!(route(&index.apex("web:8080", "shop")), Some("service's"));
+    let apex = index.apex("web.shop:8080", "client");
+    assert_eq!(route(&apex), Some("service's"));
+
+    sink.apply(profile("client", "client's"));
+    let apex = index.apex("web.shop:8080", "client");
+    assert_eq!(route(&apex), Some("client's"));
+    assert_eq!(&*apex.resource.unwrap().namespace, "client");
+    assert_eq!(route(&index.apex("web:8080", "shop")), Some("service's"));
+
+    assert!(sink.delete(profile_reference("client")));
+    assert!(!sink.delete(profile_reference("client")));
+    let apex = index.apex("web.shop:8080", "client");
+    assert_eq!(route(&apex), Some("service's"));
+}
+
+#[test]
+fn subscribers_are_told_what_changed_and_nothing_else() {
+    let (index, sink) = mesh();
+    let mut apex = index.subscribe_apex("web:8080", "shop");
+    let mut endpoints = index.subscribe_endpoints("web:8080", "shop");
+    assert_eq!(route(&apex.try_next().unwrap()), None);
+    assert_eq!(endpoints.try_next().unwrap().list.len(), 2);
+
+    assert!(sink.apply(profile("shop", "a")));
+    assert_eq!(route(&apex.try_next().unwrap()), Some("a"));
+    assert!(endpoints.try_next().is_none());
+    assert!(!sink.apply(profile("shop", "a")));
+    assert!(apex.try_next().is_none());
+    sink.apply(profile("elsewhere", "b"));
+    assert!(apex.try_next().is_none());
+
+    sink.reset(Kind::Pod, [pod("web", 1).into()]);
+    assert!(apex.try_next().is_none());
+    assert_eq!(ports(&endpoints.try_next().unwrap()), [1]);
+    // An answer that comes out the same is no news.
+    let mut known = pod("web", 1);
+    known.pid = Some(7);
+    assert!(sink.apply(known));
+    assert!(endpoints.try_next().is_none());
+
+    sink.reset(Kind::Service, []);
+    assert_eq!(apex.try_next().unwrap().service, None);
+    assert!(!endpoints.try_next().unwrap().exists);
+
+    sink.apply(service("web", 8080, &["web"]));
+    assert_eq!(route(&apex.try_next().unwrap()), Some("a"));
+    sink.reset(Kind::Resource(ResourceKind::ServiceProfile), []);
+    assert_eq!(route(&apex.try_next().unwrap()), None);
+}
+
+#[test]
+fn events_that_are_sent_together_take_effect_together() {
+    let (index, sink) = mesh();
+    let mut endpoints = index.subscribe_endpoints("web:8080", "shop");
+    endpoints.try_next();
+    let before = index.answers_computed();
+    sink.send([
+        Event::Delete(Object::from(pod("web", 1)).reference()),
+        Event::Delete(Object::from(pod("web", 3)).reference()),
+        Event::Apply(pod("web", 4).into()),
+    ]);
+    assert_eq!(ports(&endpoints.try_next().unwrap()), [4]);
+    assert_eq!(index.answers_computed() - before, 1);
+}
+
+#[test]
+fn questions_nobody_asks_any_more_are_closed() {
+    let (index, _sink) = mesh();
+    let apex = index.subscribe_apex("web:8080", "shop");
+    let again = index.subscribe_apex("web:8080", "shop");
+    let endpoints = index.subscribe_endpoints("web:8080", "shop");
+    assert_eq!(index.open_questions(), 2);
+    drop(apex);
+    assert_eq!(index.open_questions(), 2);
+    drop(again);
+    drop(endpoints);
+    assert_eq!(index.open_questions(), 0);
+    assert_eq!(index.contents().questions.subjects(), 0);
+}
+
+#[test]
+fn the_source_that_was_attached_first_decides_and_the_other_takes_over() {
+    let (index, first) = mesh();
+    let second = index.sink();
+    let mut theirs = pod("web", 1);
+    theirs.ports[0].number = 1001;
+    assert!(!second.apply(theirs.clone()), "it does not count");
+    assert_eq!(ports(&index.endpoints("web:8080", "shop")), [1, 3]);
+    // Neither resets what the other has.
+    second.reset(Kind::Pod, [theirs.into()]);
+    first.reset(Kind::Pod, []);
+    assert_eq!(ports(&index.endpoints("web:8080", "shop")), [1001]);
+    second.reset(Kind::Pod, []);
+    assert!(index.snapshot().pods.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_answered_before_every_source_is_loaded() {
+    let (index, _sink) = mesh();
+    index.ready().await;
+    let second = index.sink();
+    let mut ready = tokio::spawn({
+        let index = index.clone();
+        async move { index.ready().await }
+    });
+    tokio::select! {
+        biased;
+        _ = &mut ready => panic!("not before the second source"),
+        () = tokio::task::yield_now() => {}
+    }
+    second.ready();
+    ready.await.unwrap();
+}
+
+#[test]
+fn a_snapshot_is_made_once_for_each_change() {
+    let (index, sink) = mesh();
+    sink.apply(Workload::new("shop", WorkloadName::deployment("web")));
+    let snapshot = index.snapshot();
+    assert!(Arc::ptr_eq(&snapshot, &index.snapshot()));
+    assert_eq!((snapshot.workloads.len(), snapshot.pods.len()), (1, 4));
+    let (web, pods) = &snapshot.services[0];
+    assert_eq!((web.name.to_string().as_str(), pods.len()), ("web.shop", 3));
+    sink.delete(Reference::new(
+        Kind::Workload(WorkloadKind::Deployment),
+        "shop",
+        "web",
+    ));
+    assert!(index.snapshot().workloads.is_empty());
+}
+
+#[test]
+fn a_rejection_stays_until_its_source_is_good() {
+    let (index, sink) = mesh();
+    let rejection = Rejection {
+        line: Some(3),
+        column: Some(7),
+        ..Rejection::of("a.yaml", "no")
+    };
+    sink.reject(rejection.clone());
+    assert_eq!(rejection.to_string(), "a.yaml:3:7: no");
+    assert_eq!(index.rejections(), [rejection]);
+    sink.clear_rejection("a.yaml");
+    assert!(index.rejections().is_empty());
+}
+
+#[tokio::test]
+async fn changes_of_any_object_are_told() {
+    let (index, sink) = mesh();
+    let mut changes = index.changes();
+    sink.apply(Workload::new("shop", WorkloadName::deployment("job")));
+    assert!(changes.changed().await);
+}

@@ -1,0 +1,33 @@
+use super::{BoxError, BoxFuture};
+use crate::model::WorkloadName;
+use std::{fmt::Debug, sync::Arc};
+
+/// Whoever runs the programs: the supervisor on one machine, or the API server of a cluster.
+///
+/// The control plane changes what runs through this trait alone.
+pub trait Fleet: Debug + Send + Sync {
+    /// Runs `replicas` pods of a workload from now on. Returns when the change is accepted.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such workload, or it cannot be scaled.
+    fn scale(
+        &self,
+        namespace: Arc<str>,
+        workload: WorkloadName,
+        replicas: u32,
+    ) -> BoxFuture<'_, Result<(), BoxError>>;
+
+    /// Runs `revision` of a workload from now on, replacing its pods one after the other. Returns
+    /// when the change is accepted.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such workload, or it cannot be replaced.
+    fn set_revision(
+        &self,
+        namespace: Arc<str>,
+        workload: WorkloadName,
+        revision: Arc<str>,
+    ) -> BoxFuture<'_, Result<(), BoxError>>;
+}
