@@ -12,7 +12,6 @@ pub mod admit;
 mod config;
 pub mod grpc;
 pub mod http;
-pub mod index;
 mod lock;
 pub mod resource;
 mod run;
@@ -29,5 +28,4 @@ pub use self::{
     start::start,
     state_dir::{Running, StateDir},
 };
-pub(crate) use mesh_control::model as name;
 pub use mesh_control::model::ServiceName;

@@ -1,6 +1,8 @@
 //! What people declare: kinds, names and manifests.
 
 use mesh_api::ManifestKind;
+use mesh_control::model::{self, Kind, Reference, Resource, ResourceKind, ServiceProfile};
+pub use mesh_control::source::Outcome;
 use mesh_manifest::{ProfileSpec, yaml};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -109,17 +111,6 @@ impl Serialize for Body {
     }
 }
 
-/// Effect of applying a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was none.
-    Created,
-    /// It was different.
-    Configured,
-    /// It was the same already.
-    Unchanged,
-}
-
 /// A resource, or a file of one, that was refused: what was good before stays in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -170,6 +161,84 @@ impl Rejection {
             line: None,
             column: None,
             reason: reason.to_string(),
+        }
+    }
+}
+
+impl From<Rejection> for model::Rejection {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            source: rejection.source,
+            resource: rejection.key.as_ref().map(Reference::from),
+            line: rejection.line,
+            column: rejection.column,
+            reason: rejection.reason,
+        }
+    }
+}
+
+impl From<&Key> for Reference {
+    fn from(key: &Key) -> Self {
+        let kind = match key.kind {
+            ManifestKind::ServiceProfile => ResourceKind::ServiceProfile,
+        };
+        Self::new(
+            Kind::Resource(kind),
+            key.namespace.clone(),
+            key.name.clone(),
+        )
+    }
+}
+
+impl TryFrom<&Reference> for Key {
+    type Error = anyhow::Error;
+
+    /// # Errors
+    ///
+    /// If people cannot declare such an object in a manifest.
+    fn try_from(reference: &Reference) -> anyhow::Result<Self> {
+        let kind = match reference.kind {
+            Kind::Resource(ResourceKind::ServiceProfile) => ManifestKind::ServiceProfile,
+            _ => anyhow::bail!("there are no manifests of a {reference}"),
+        };
+        Ok(Self {
+            kind,
+            namespace: reference.namespace.clone(),
+            name: reference.name.clone(),
+        })
+    }
+}
+
+impl From<Manifest> for Resource {
+    fn from(manifest: Manifest) -> Self {
+        let Body::ServiceProfile(spec) = manifest.body;
+        Self::from(ServiceProfile {
+            namespace: manifest.key.namespace,
+            name: manifest.key.name,
+            metadata: model::Metadata {
+                api_version: manifest.api_version,
+                labels: manifest.labels,
+                annotations: manifest.annotations,
+            },
+            spec,
+        })
+    }
+}
+
+impl From<&Resource> for Manifest {
+    fn from(resource: &Resource) -> Self {
+        let metadata = resource.metadata().clone();
+        let Resource::ServiceProfile(profile) = resource;
+        Self {
+            key: Key {
+                kind: ManifestKind::ServiceProfile,
+                namespace: profile.namespace.clone(),
+                name: profile.name.clone(),
+            },
+            api_version: metadata.api_version,
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            body: Body::ServiceProfile(profile.spec.clone()),
         }
     }
 }

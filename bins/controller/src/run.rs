@@ -2,15 +2,18 @@ use crate::{
     Config, Running,
     grpc::{DestinationApi, RegistryApi},
     http::{self, Access, App},
-    index::{Index, Shared},
     lock::Lock,
     socket,
-    source::{Local, Source, write_atomically},
+    source::{Local, write_atomically},
     stats::{self, Store},
 };
 use anyhow::{Context, Result, anyhow};
+use mesh_control::{
+    index::Index,
+    source::{BoxError, BoxFuture, Source},
+};
 use std::{
-    fs,
+    fmt, fs,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -36,10 +39,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// A controller that has its addresses and its state, and does not serve yet.
-#[derive(Debug)]
 pub struct Controller {
     app: App,
-    local: Local,
+    /// Follows the state folder.
+    source: BoxFuture<'static, Result<(), BoxError>>,
     grpc: TcpListener,
     http: TcpListener,
     socket: UnixListener,
@@ -74,8 +77,17 @@ impl Controller {
         fs::create_dir_all(state.run())
             .with_context(|| format!("cannot create {}", state.run().display()))?;
         let lock = Lock::take(&state.run().join("controller.lock"))?;
-        let index = Shared::new(Index::new(&config.cluster_domain));
+        let index = Index::new(&config.cluster_domain);
         let local = Local::open(state.clone(), index.clone())?;
+        let mut source: BoxFuture<'static, _> = {
+            let (local, sink) = (local.clone(), index.sink());
+            Box::pin(async move { local.run(sink).await })
+        };
+        tokio::select! {
+            biased;
+            ended = &mut source => return Err(source_ended(ended)),
+            () = index.ready() => {}
+        }
 
         let socket = UnixListener::from_std(socket::listen(&state.controller_socket())?)?;
         let grpc = bind(config.grpc).await?;
@@ -103,10 +115,10 @@ impl Controller {
             app: App {
                 index,
                 store: Arc::new(Mutex::new(Store::new())),
-                source: Arc::new(local.clone()),
+                resources: Arc::new(local),
                 about: Arc::new(about),
             },
-            local,
+            source,
             grpc,
             http,
             socket,
@@ -168,13 +180,9 @@ impl Controller {
                 async { owner.await.context("the socket failed") },
             )
         };
-        let targets = || stats::targets(index.lock().workloads());
-        let observe = async {
-            tokio::join!(
-                self.local.watch(),
-                stats::scrape::run(&self.app.store, targets)
-            )
-        };
+        let targets = || stats::targets(&index.snapshot());
+        let source = self.source;
+        let scrape = stats::scrape::run(&self.app.store, targets);
 
         tracing::info!(
             "serving destinations on {}, the API on {}",
@@ -184,7 +192,8 @@ impl Controller {
         let mut serve = std::pin::pin!(serve);
         tokio::select! {
             ended = &mut serve => return ended.map(drop),
-            _ = observe => return Err(anyhow!("nothing follows the state folder any more")),
+            ended = source => return Err(source_ended(ended)),
+            () = scrape => return Err(anyhow!("nothing reads the sidecars any more")),
             () = shutdown => {}
         }
         tracing::info!("ending");
@@ -194,6 +203,22 @@ impl Controller {
             // Streams of the API that go on for ever end with the process.
             Err(_) => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller")
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error of a source that does not run any more.
+fn source_ended(ended: Result<(), BoxError>) -> anyhow::Error {
+    match ended {
+        Ok(()) => anyhow!("nothing follows the state folder any more"),
+        Err(error) => anyhow!(error),
     }
 }
 

@@ -90,17 +90,16 @@ impl Mesh {
     }
 
     fn pods(&self) -> Vec<String> {
-        let index = self.app.index.lock();
-        let replicas = index.workloads().workloads.iter();
-        let replicas = replicas.flat_map(|workload| &workload.replicas);
-        replicas.map(|replica| replica.pod.clone()).collect()
+        let snapshot = self.app.index.snapshot();
+        let pods = snapshot.pods.iter();
+        pods.map(|pod| pod.name.to_string()).collect()
     }
 
     /// Waits until these are the replicas.
     async fn until_pods_are(&self, expected: &[&str]) {
-        let mut changes = self.app.index.lock().changes();
+        let mut changes = self.app.index.changes();
         while self.pods() != expected {
-            changes.changed().await.unwrap();
+            assert!(changes.changed().await);
         }
     }
 
@@ -247,7 +246,7 @@ async fn a_replica_is_as_ready_as_it_says() {
     let mut stream = mesh.say(this_is(front(1))).await.unwrap();
     assert_eq!(stream.said().await.unwrap(), "front-0");
     let ready = || {
-        let index = mesh.app.index.lock();
+        let index = &mesh.app.index;
         index.endpoints("front:8080", "shop").list.len()
     };
     assert_eq!(ready(), 1);
@@ -258,7 +257,7 @@ async fn a_replica_is_as_ready_as_it_says() {
         assert_eq!(stream.said().await.unwrap(), "front-0");
         assert_eq!(ready(), expected, "{state:?}");
     }
-    assert!(mesh.app.index.lock().workloads().workloads[1].replicas[0].draining);
+    assert!(mesh.app.index.snapshot().pods[0].conditions.terminating);
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@ use std::{fmt, sync::Arc};
 
 /// One thing that a source tells the index about.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Object {
     /// The settings of the whole mesh.
     Mesh(Arc<Mesh>),
@@ -26,7 +25,6 @@ pub struct Mesh {
 
 /// The kind of an object. A source lists and resets objects kind by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Kind {
     /// [`Object::Mesh`].
     Mesh,

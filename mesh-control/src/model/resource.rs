@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Rules that people declare.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Resource {
     /// Routes and retry budget of a service.
     ServiceProfile(Arc<ServiceProfile>),
@@ -12,7 +11,6 @@ pub enum Resource {
 
 /// The kind of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum ResourceKind {
     /// [`Resource::ServiceProfile`].
     ServiceProfile,
@@ -44,7 +42,6 @@ pub struct Metadata {
 
 /// The condition of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Status {
     /// It is in force.
     Accepted,

@@ -61,7 +61,6 @@ impl fmt::Display for WorkloadName {
 
 /// The kind of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum WorkloadKind {
     /// Replicas that are alike.
     Deployment,

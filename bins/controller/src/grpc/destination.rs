@@ -1,8 +1,4 @@
 use super::{context::Context, updates};
-use crate::{
-    index::{Apex, Endpoints, Shared},
-    resource::Key,
-};
 use futures_util::{Stream, StreamExt, stream};
 use linkerd2_proxy_api::{
     destination::{
@@ -10,6 +6,10 @@ use linkerd2_proxy_api::{
         destination_server::{Destination, DestinationServer},
     },
     meta::{self, Metadata, metadata::Kind::Resource},
+};
+use mesh_control::{
+    index::{Apex, Endpoints, Index, Subscription},
+    model::{Kind, Reference},
 };
 use mesh_discover::wire;
 use std::{pin::Pin, sync::Arc};
@@ -24,14 +24,14 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Tells sidecars where services are and which profile applies, as Linkerd's controller does.
 #[derive(Clone, Debug)]
 pub struct DestinationApi {
-    index: Shared,
+    index: Index,
     stop: watch::Receiver<bool>,
 }
 
 impl DestinationApi {
     /// Answers from `index`, until `stop` is true or its sender gone: then streams end, and
     /// sidecars ask whoever comes next.
-    pub fn new(index: Shared, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(index: Index, stop: watch::Receiver<bool>) -> Self {
         Self { index, stop }
     }
 
@@ -64,12 +64,9 @@ impl Destination for DestinationApi {
         request: Request<GetDestination>,
     ) -> Result<Response<Self::GetStream>, Status> {
         let (authority, context) = question(request)?;
-        let watch = self
-            .index
-            .lock()
-            .subscribe_endpoints(&authority, &context.ns);
+        let answers = self.index.subscribe_endpoints(&authority, &context.ns);
         let mut before: Option<Arc<Endpoints>> = None;
-        let updates = changes(watch).flat_map(move |now| {
+        let updates = each(answers).flat_map(move |now| {
             let updates = updates::between(before.as_deref(), &now);
             before = Some(now);
             stream::iter(updates)
@@ -82,8 +79,8 @@ impl Destination for DestinationApi {
         request: Request<GetDestination>,
     ) -> Result<Response<Self::GetProfileStream>, Status> {
         let (authority, context) = question(request)?;
-        let watch = self.index.lock().subscribe_apex(&authority, &context.ns);
-        let profiles = changes(watch).map(move |apex| profile(&apex, &authority));
+        let answers = self.index.subscribe_apex(&authority, &context.ns);
+        let profiles = each(answers).map(move |apex| profile(&apex, &authority));
         Ok(self.until_stopped(profiles))
     }
 }
@@ -98,15 +95,13 @@ fn question(request: Request<GetDestination>) -> Result<(String, Context), Statu
     Ok((request.path, context))
 }
 
-/// The present value, and then each later one. The index sends none twice.
-fn changes<T: Send + Sync + 'static>(
-    mut watch: watch::Receiver<Arc<T>>,
-) -> impl Stream<Item = Arc<T>> + Send {
-    watch.mark_changed();
-    stream::unfold(watch, |mut watch| async {
-        watch.changed().await.ok()?;
-        let value = watch.borrow_and_update().clone();
-        Some((value, watch))
+/// The present answer, and then each later one.
+fn each<T: Send + Sync + 'static>(
+    answers: Subscription<T>,
+) -> impl Stream<Item = Arc<T>> + Send + 'static {
+    stream::unfold(answers, |mut answers| async {
+        let answer = answers.next().await;
+        Some((answer, answers))
     })
 }
 
@@ -123,19 +118,22 @@ fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
             ..meta::Resource::default()
         })),
     });
-    profile.profile_ref = apex.resource.as_ref().map(reference);
+    profile.profile_ref = apex.resource.as_ref().and_then(reference);
     profile
 }
 
-fn reference(key: &Key) -> Metadata {
-    let names = key.kind.names();
-    Metadata {
+fn reference(reference: &Reference) -> Option<Metadata> {
+    let Kind::Resource(kind) = reference.kind else {
+        return None;
+    };
+    let (kind, group) = kind.name_and_group();
+    Some(Metadata {
         kind: Some(Resource(meta::Resource {
-            group: names.group().into(),
-            kind: names.kind.into(),
-            name: key.name.to_string(),
-            namespace: key.namespace.to_string(),
+            group: group.into(),
+            kind: kind.into(),
+            name: reference.name.to_string(),
+            namespace: reference.namespace.to_string(),
             ..meta::Resource::default()
         })),
-    }
+    })
 }

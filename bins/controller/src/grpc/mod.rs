@@ -1,9 +1,9 @@
 //! gRPC to the sidecars: the one place, besides `mesh_discover::wire`, that sees wire types.
 
-mod candidate;
 mod context;
 mod destination;
 mod owner;
+mod registration;
 mod registry;
 mod updates;
 

@@ -1,10 +1,11 @@
 use super::{
-    candidate::{candidate, state},
     owner,
+    registration::{conditions, registration},
 };
-use crate::{
-    index::{Refusal, Shared, Ticket},
-    stats::{Sidecar, Store, scrape},
+use crate::stats::{Sidecar, Store, scrape};
+use mesh_control::{
+    index::{Index, Lease, Refusal},
+    model::Conditions,
 };
 use mesh_discover::wire::mesh_v1::{
     RegisterRequest, RegisterResponse, Registry, RegistryServer, Replica,
@@ -36,14 +37,14 @@ const PACE: Duration = Duration::from_millis(100);
 /// user who runs the controller, since they change what the mesh is.
 #[derive(Clone, Debug)]
 pub struct RegistryApi {
-    index: Shared,
+    index: Index,
     store: Arc<Mutex<Store>>,
     stop: watch::Receiver<bool>,
 }
 
 impl RegistryApi {
     /// Registers in `index`, and counts in `store`, until `stop` is true or its sender gone.
-    pub fn new(index: Shared, store: Arc<Mutex<Store>>, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(index: Index, store: Arc<Mutex<Store>>, stop: watch::Receiver<bool>) -> Self {
         Self { index, store, stop }
     }
 
@@ -76,22 +77,22 @@ impl Registry for RegistryApi {
         let replica = first.and_then(|first| first.replica).ok_or_else(|| {
             Status::invalid_argument("the first message must say which replica it is of")
         })?;
-        let candidate = candidate(replica.clone())?;
-        let ticket = self.index.lock().register(candidate)?;
+        let registration = registration(replica.clone())?;
+        let lease = self.index.register(registration).map_err(refused)?;
         tracing::info!(
-            namespace = %ticket.namespace,
-            pod = %ticket.pod,
+            namespace = %lease.namespace,
+            pod = %lease.pod,
             pid = replica.pid,
             "registered"
         );
         let (answer, answers) = mpsc::channel(2);
         // There is room for two.
-        let _ = answer.try_send(Ok(response(&ticket)));
-        let seat = Seat {
+        let _ = answer.try_send(Ok(response(&lease)));
+        let held = HeldLease {
             index: self.index.clone(),
-            ticket: Some(ticket),
+            lease: Some(lease),
         };
-        tokio::spawn(self.clone().follow(seat, replica, said, answer));
+        tokio::spawn(self.clone().follow(held, replica, said, answer));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }
@@ -100,18 +101,18 @@ impl RegistryApi {
     /// Takes what a registered replica says, until it says no more.
     async fn follow(
         self,
-        seat: Seat,
+        held: HeldLease,
         mut known: Replica,
         mut said: Streaming<RegisterRequest>,
         answer: mpsc::Sender<Result<RegisterResponse, Status>>,
     ) {
-        let Some(ticket) = seat.ticket.clone() else {
+        let Some(lease) = held.lease.clone() else {
             return;
         };
         let source = Sidecar {
-            namespace: ticket.namespace.clone(),
-            deployment: ticket.workload.clone(),
-            pod: ticket.pod.clone(),
+            namespace: lease.namespace.clone(),
+            deployment: lease.workload.clone(),
+            pod: lease.pod.clone(),
         };
         let mut stop = self.stop.clone();
         // An error is the end, too.
@@ -125,7 +126,7 @@ impl RegistryApi {
             };
             let message = match message {
                 Ok(Some(message)) => message,
-                Ok(None) => return seat.leave(),
+                Ok(None) => return held.leave(),
                 Err(status) => {
                     tracing::debug!(pod = %source.pod, %status, "a registration broke");
                     // What the client is to be blamed for, it is told.
@@ -137,17 +138,17 @@ impl RegistryApi {
                 scrape::ingest(&self.store, &source, text);
             }
             if let Some(replica) = message.replica {
-                match change(&known, &replica, &ticket) {
-                    Ok((ready, draining)) => {
-                        self.index.lock().set_registered(&ticket, ready, draining);
+                match change(&known, &replica, &lease) {
+                    Ok(conditions) => {
+                        self.index.set_conditions(&lease, conditions);
                         known.state = replica.state;
-                        if answer.send(Ok(response(&ticket))).await.is_err() {
+                        if answer.send(Ok(response(&lease))).await.is_err() {
                             return;
                         }
                     }
                     Err(status) => {
                         let _ = answer.try_send(Err(status));
-                        return seat.leave();
+                        return held.leave();
                     }
                 }
             }
@@ -157,14 +158,14 @@ impl RegistryApi {
 }
 
 /// The state that `now` says the replica is in; nothing else of it may have changed.
-fn change(before: &Replica, now: &Replica, ticket: &Ticket) -> Result<(bool, bool), Status> {
+fn change(before: &Replica, now: &Replica, lease: &Lease) -> Result<Conditions, Status> {
     let mut expected = before.clone();
     expected.state = now.state;
     // It may use the names that it was given, or go on as before.
-    if !now.namespace.is_empty() && *now.namespace == *ticket.namespace {
+    if !now.namespace.is_empty() && *now.namespace == *lease.namespace {
         expected.namespace.clone_from(&now.namespace);
     }
-    if !now.pod.is_empty() && *now.pod == *ticket.pod {
+    if !now.pod.is_empty() && *now.pod == *lease.pod {
         expected.pod.clone_from(&now.pod);
     }
     if expected != *now {
@@ -172,56 +173,54 @@ fn change(before: &Replica, now: &Replica, ticket: &Ticket) -> Result<(bool, boo
             "only the state of a registered replica may change",
         ));
     }
-    state(now.state)
+    conditions(now.state)
 }
 
-fn response(ticket: &Ticket) -> RegisterResponse {
+fn response(lease: &Lease) -> RegisterResponse {
     RegisterResponse {
-        namespace: ticket.namespace.to_string(),
-        pod: ticket.pod.to_string(),
+        namespace: lease.namespace.to_string(),
+        pod: lease.pod.to_string(),
     }
 }
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        let reason = refusal.to_string();
-        match refusal {
-            Refusal::Declared(_) | Refusal::Taken(_) => Self::already_exists(reason),
-            Refusal::OtherPort(_) => Self::failed_precondition(reason),
-            Refusal::Full => Self::resource_exhausted(reason),
-        }
+fn refused(refusal: Refusal) -> Status {
+    let reason = refusal.to_string();
+    match refusal {
+        Refusal::Declared(_) | Refusal::Taken(_) => Status::already_exists(reason),
+        Refusal::OtherPort(_) => Status::failed_precondition(reason),
+        Refusal::Full => Status::resource_exhausted(reason),
     }
 }
 
-/// A registration for as long as this lives, and then for a while.
-struct Seat {
-    index: Shared,
-    ticket: Option<Ticket>,
+/// Keeps a registration for as long as it lives, and a grace period longer.
+struct HeldLease {
+    index: Index,
+    lease: Option<Lease>,
 }
 
-impl Seat {
-    /// Gives it up at once.
+impl HeldLease {
+    /// Ends the registration at once.
     fn leave(mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.index.lock().unregister(&ticket);
-            tracing::info!(namespace = %ticket.namespace, pod = %ticket.pod, "left");
+        if let Some(lease) = self.lease.take() {
+            self.index.unregister(&lease);
+            tracing::info!(namespace = %lease.namespace, pod = %lease.pod, "left");
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for HeldLease {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket.take() else {
+        let Some(lease) = self.lease.take() else {
             return;
         };
-        if !self.index.lock().lose(&ticket) {
+        if !self.index.lose(&lease) {
             return;
         }
         let index = self.index.clone();
         tokio::spawn(async move {
             sleep(GRACE).await;
-            index.lock().unregister(&ticket);
-            tracing::info!(namespace = %ticket.namespace, pod = %ticket.pod, "gone");
+            index.unregister(&lease);
+            tracing::info!(namespace = %lease.namespace, pod = %lease.pod, "gone");
         });
     }
 }

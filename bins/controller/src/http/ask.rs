@@ -1,13 +1,9 @@
 //! What the questions about traffic have in common.
 
 use super::{ApiError, App};
-use crate::{
-    index::Index,
-    resource::{Body, Key},
-    stats::{QueryError, Store, Topology, query::Peer},
-};
+use crate::stats::{QueryError, Store, query::Peer};
 use axum::{extract::FromRequestParts, http::request::Parts};
-use mesh_api::{ManifestKind, Namespaces};
+use mesh_api::Namespaces;
 use serde::de::DeserializeOwned;
 use std::{
     sync::{MutexGuard, PoisonError},
@@ -55,21 +51,7 @@ pub(super) fn namespaces(app: &App, namespaces: Namespaces) -> String {
 
 /// The namespace that a question names, else the mesh's own.
 pub(super) fn namespace(app: &App, named: Option<String>) -> String {
-    named.unwrap_or_else(|| app.index.lock().default_namespace().to_owned())
-}
-
-/// What there is now.
-pub(super) fn topology(index: &Index) -> Topology {
-    Topology::new(index.workloads(), index.domain(), |namespace, fqdn| {
-        let key = Key::new(ManifestKind::ServiceProfile, namespace, fqdn);
-        let Some(Body::ServiceProfile(spec)) = index.resource(&key).map(|found| &found.body) else {
-            return Vec::new();
-        };
-        spec.routes
-            .iter()
-            .map(|route| route.name.as_str().into())
-            .collect()
-    })
+    named.unwrap_or_else(|| app.index.default_namespace().to_string())
 }
 
 pub(super) fn now() -> Instant {

@@ -1,13 +1,9 @@
 use super::App;
-use crate::{
-    index::Index,
-    name::ServiceName,
-    resource::Body,
-    source::workloads::{Workload, Workloads},
-};
 use axum::{Json, Router, extract::State, routing::get};
-use mesh_api::{
-    Check, CheckCategory, CheckReport, CheckRequest, CheckResult, ManifestKind, Question,
+use mesh_api::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, Question};
+use mesh_control::{
+    index::{Index, Snapshot},
+    model::{Pod, Resource, ServiceName, WorkloadKind},
 };
 use mesh_profile::Profile;
 
@@ -16,7 +12,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn check(State(app): State<App>) -> Json<CheckReport> {
-    let mut report = report(&app.index.lock());
+    let mut report = report(&app.index);
     let control = control_plane(&app);
     report.categories.insert(0, control);
     Json(report)
@@ -44,19 +40,27 @@ fn control_plane(app: &App) -> CheckCategory {
 
 /// What can be told from the index alone.
 fn report(index: &Index) -> CheckReport {
+    let snapshot = index.snapshot();
     CheckReport {
-        categories: vec![data_plane(index.workloads()), resources(index)],
+        categories: vec![data_plane(&snapshot), resources(index, &snapshot)],
     }
 }
 
-fn data_plane(workloads: &Workloads) -> CheckCategory {
-    let all = &workloads.workloads;
-    let none = match all.is_empty() {
+fn data_plane(snapshot: &Snapshot) -> CheckCategory {
+    let gateway = Some(WorkloadKind::Gateway);
+    let mut workloads = snapshot.workloads.iter();
+    let none = match workloads.all(|workload| Some(workload.name.kind) == gateway) {
         true => vec!["the controller has not been told of any".into()],
         false => vec![],
     };
-    let unmeshed = replicas(all, |replica| !replica.is_meshed());
-    let unready = replicas(all, |replica| !replica.ready && !replica.draining);
+    let pods = |is_bad: fn(&Pod) -> bool| -> Vec<String> {
+        let pods = snapshot.pods.iter();
+        pods.filter(|pod| pod.workload.as_ref().map(|it| it.kind) != gateway && is_bad(pod))
+            .map(|pod| format!("{}/{}", pod.namespace, pod.name))
+            .collect()
+    };
+    let unmeshed = pods(|pod| !pod.is_meshed());
+    let unready = pods(|pod| !pod.conditions.serving && !pod.conditions.terminating);
     category(
         "mesh-data-plane",
         [
@@ -82,32 +86,25 @@ fn data_plane(workloads: &Workloads) -> CheckCategory {
     )
 }
 
-fn replicas(
-    workloads: &[Workload],
-    is_bad: impl Fn(&crate::source::workloads::Replica) -> bool,
-) -> Vec<String> {
-    let all = workloads.iter().flat_map(|workload| {
-        let replicas = workload.replicas.iter();
-        replicas.map(move |replica| (&workload.namespace, replica))
-    });
-    all.filter(|(_, replica)| is_bad(replica))
-        .map(|(namespace, replica)| format!("{namespace}/{}", replica.pod))
-        .collect()
-}
-
-fn resources(index: &Index) -> CheckCategory {
-    let rejected = index.rejected().map(ToString::to_string).collect();
+fn resources(index: &Index, snapshot: &Snapshot) -> CheckCategory {
+    let rejections = index.rejections();
+    let rejected = rejections.iter().map(ToString::to_string).collect();
     let (mut strangers, mut odd) = (Vec::new(), Vec::new());
-    for resource in index.resources(ManifestKind::ServiceProfile) {
-        let Body::ServiceProfile(spec) = &resource.body;
-        let key = &resource.key;
-        let service = ServiceName::parse(&key.name, "", index.domain());
+    for resource in &snapshot.resources {
+        let Resource::ServiceProfile(profile) = resource;
+        let service = ServiceName::parse(&profile.name, "", index.domain());
         if !service.is_some_and(|service| index.has_service(&service)) {
-            strangers.push(format!("{} of namespace {}", key.name, key.namespace));
+            strangers.push(format!(
+                "{} of namespace {}",
+                profile.name, profile.namespace
+            ));
         }
-        let lint = Profile::try_from((**spec).clone()).map(|profile| profile.lint());
+        let lint = Profile::try_from((*profile.spec).clone()).map(|profile| profile.lint());
         let lint = lint.unwrap_or_default();
-        odd.extend(lint.iter().map(|found| format!("{}: {found}", key.name)));
+        odd.extend(
+            lint.iter()
+                .map(|found| format!("{}: {found}", profile.name)),
+        );
     }
     category(
         "mesh-resources",
@@ -164,7 +161,8 @@ fn finding(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{admit, resource::Rejection};
+    use crate::admit;
+    use mesh_control::model::{Conditions, Rejection, Workload, WorkloadName};
 
     fn results(report: &CheckReport) -> Vec<CheckResult> {
         let checks = report
@@ -178,29 +176,37 @@ mod tests {
     fn a_sound_mesh_passes_and_each_flaw_is_found() {
         use CheckResult::{Error, Success, Warning};
 
-        let mut index = Index::new("cluster.local");
+        let index = Index::new("cluster.local");
         assert_eq!(
             results(&report(&index)),
             [Warning, Success, Success, Success, Success, Success]
         );
-        let workloads = |ready| {
-            let text = format!(
-                r#"{{"generation": 1, "namespace": "shop", "workloads": [{{
-                    "name": "web", "namespace": "shop", "service_port": 80, "replicas": [
-                    {{"pod": "web-0", "ready": {ready}, "admin": "127.0.0.1:1"}}]}}]}}"#
-            );
-            serde_json::from_str(&text).unwrap()
+        let sink = index.sink();
+        let web = WorkloadName::deployment("web");
+        let pod = |is_ready| {
+            let conditions = if is_ready {
+                Conditions::READY
+            } else {
+                Conditions::default()
+            };
+            Pod {
+                workload: Some(web.clone()),
+                admin: Some(([127, 0, 0, 1], 1).into()),
+                conditions,
+                ..Pod::new("shop", "web-0")
+            }
         };
-        index.set_workloads(workloads(true));
+        sink.apply(Workload::new("shop", web.clone()));
+        sink.apply(pod(true));
         assert_eq!(results(&report(&index)), [Success; 6]);
 
-        index.set_workloads(workloads(false));
-        index.reject(Rejection::of("a.yaml", "no"));
+        sink.apply(pod(false));
+        sink.reject(Rejection::of("a.yaml", "no"));
         let text = "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\n\
                     metadata: {name: wbe.shop.svc.cluster.local}\n\
                     spec: {routes: [{name: a, condition: {pathRegex: /b}}, {name: b, condition: {pathRegex: /b}}]}";
         let mut all = admit::read(text, "b.yaml", "shop", "cluster.local").unwrap();
-        index.apply(all.remove(0).resource);
+        sink.apply(Resource::from(all.remove(0).resource));
         let report = report(&index);
         assert_eq!(
             results(&report)[..5],

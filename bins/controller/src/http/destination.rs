@@ -1,7 +1,7 @@
 use super::{ApiError, App, ask::Asked};
-use crate::index::Index;
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
+use mesh_control::index::Index;
 use mesh_discover::wire;
 use mesh_profile::ProfileSpec;
 
@@ -20,8 +20,7 @@ async fn destination(
         return Err(ApiError::bad_request(reason));
     }
     let namespace = request.namespace.unwrap_or_default();
-    let index = app.index.lock();
-    Ok(Json(describe(&index, &request.authority, &namespace)))
+    Ok(Json(describe(&app.index, &request.authority, &namespace)))
 }
 
 /// What a sidecar in `namespace` makes of the answers it gets for `authority`.

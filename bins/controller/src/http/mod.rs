@@ -16,19 +16,20 @@ mod tap;
 mod version;
 
 pub use self::error::ApiError;
-use crate::{index::Shared, source::Source, stats::Store};
+use crate::stats::Store;
 use axum::{Router, middleware};
+use mesh_control::{index::Index, source::ResourceStore};
 use std::sync::{Arc, Mutex};
 
 /// What the API answers from.
 #[derive(Clone, Debug)]
 pub struct App {
     /// Resources and workloads.
-    pub index: Shared,
+    pub index: Index,
     /// What the sidecars count.
     pub store: Arc<Mutex<Store>>,
     /// Where changed resources are kept.
-    pub source: Arc<dyn Source>,
+    pub resources: Arc<dyn ResourceStore>,
     /// Which controller this is.
     pub about: Arc<mesh_api::Version>,
 }

@@ -1,8 +1,7 @@
 use super::{ApiError, App, ask::Asked};
 use crate::{
     admit::{self, Admitted},
-    index::Index,
-    resource::{self, Key},
+    resource::{self, Key, Manifest},
 };
 use axum::{
     Json, Router,
@@ -12,6 +11,11 @@ use axum::{
     routing::{get, put},
 };
 use mesh_api::{Applied, ApplyRequest, ManifestKind, ManifestList, Outcome, Rejection};
+use mesh_control::{
+    index::Index,
+    model::{self, Reference, Status},
+    source::BoxError,
+};
 use mesh_manifest::names::{check_namespace, check_subdomain};
 use serde_json::Value;
 
@@ -39,7 +43,7 @@ async fn list(
     Path(kind): Path<String>,
 ) -> Result<Json<ManifestList<Value>>, ApiError> {
     let kind = parse_kind(&kind)?;
-    Ok(Json(select(&app.index.lock(), kind, |_| true)))
+    Ok(Json(select(&app.index, kind, |_| true)))
 }
 
 async fn list_namespace(
@@ -48,7 +52,7 @@ async fn list_namespace(
 ) -> Result<Json<ManifestList<Value>>, ApiError> {
     let kind = parse_kind(&kind)?;
     let is_there = |key: &Key| *key.namespace == *namespace;
-    Ok(Json(select(&app.index.lock(), kind, is_there)))
+    Ok(Json(select(&app.index, kind, is_there)))
 }
 
 async fn one(
@@ -56,7 +60,7 @@ async fn one(
     Path(path): Path<(String, String, String)>,
 ) -> Result<Json<ManifestList<Value>>, ApiError> {
     let wanted = parse_key(&path)?;
-    let list = select(&app.index.lock(), wanted.kind, |key| *key == wanted);
+    let list = select(&app.index, wanted.kind, |key| *key == wanted);
     // One that was never good is still worth showing: with the reason.
     if list.items.is_empty() && list.rejected.is_empty() {
         return Err(not_found(&wanted));
@@ -71,16 +75,13 @@ async fn apply(
 ) -> Result<Json<Vec<Applied>>, ApiError> {
     let text = std::str::from_utf8(&body)
         .map_err(|error| ApiError::bad_request(format_args!("the text is not UTF-8: {error}")))?;
-    let (namespace, domain) = {
-        let index = app.index.lock();
-        let namespace = query.namespace.as_deref();
-        let namespace = namespace.unwrap_or(index.default_namespace()).to_owned();
-        (namespace, index.domain().to_owned())
-    };
+    let namespace = query.namespace.clone();
+    let namespace = namespace.unwrap_or_else(|| app.index.default_namespace().to_string());
+    let domain = app.index.domain();
     check_namespace(&namespace)
         .map_err(|error| ApiError::bad_request(format_args!("namespace {namespace:?}: {error}")))?;
     let source = query.source.as_deref().unwrap_or("manifest");
-    let admitted = admit::read(text, source, &namespace, &domain).map_err(ApiError::invalid)?;
+    let admitted = admit::read(text, source, &namespace, domain).map_err(ApiError::invalid)?;
     if admitted.is_empty() {
         return Err(ApiError::invalid(resource::Rejection::of(
             source,
@@ -88,9 +89,14 @@ async fn apply(
         )));
     }
 
-    let resources = admitted.iter().map(|admitted| admitted.resource.clone());
-    let outcomes = app.source.put(resources.collect()).await;
-    let outcomes = outcomes.map_err(|error| ApiError::internal(&error))?;
+    let resources = admitted.iter();
+    let resources: Vec<_> = resources.map(|it| it.resource.clone().into()).collect();
+    let references: Vec<_> = resources.iter().map(model::Resource::reference).collect();
+    let outcomes = app.resources.put(resources).await.map_err(internal)?;
+    for reference in references {
+        let accepted = app.resources.set_status(reference, Status::Accepted);
+        accepted.await.map_err(internal)?;
+    }
     let applied = admitted.into_iter().zip(outcomes);
     let applied = applied.map(|(Admitted { resource, warnings }, result)| Applied {
         resource: resource.key.to_string(),
@@ -108,8 +114,8 @@ async fn delete(
     Path(path): Path<(String, String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let key = parse_key(&path)?;
-    let deleted = app.source.delete(key.clone()).await;
-    match deleted.map_err(|error| ApiError::internal(&error))? {
+    let deleted = app.resources.delete(Reference::from(&key)).await;
+    match deleted.map_err(internal)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(not_found(&key)),
     }
@@ -129,6 +135,10 @@ fn parse_key((kind, namespace, name): &(String, String, String)) -> Result<Key, 
     Ok(Key::new(kind, namespace, name))
 }
 
+fn internal(error: BoxError) -> ApiError {
+    ApiError::internal(&anyhow::anyhow!(error))
+}
+
 fn not_found(key: &Key) -> ApiError {
     ApiError::not_found(format_args!(
         "{key} not found in namespace {}",
@@ -143,13 +153,16 @@ fn select(
     kind: ManifestKind,
     is_wanted: impl Fn(&Key) -> bool,
 ) -> ManifestList<Value> {
-    let resources = index.resources(kind);
-    let items = resources
-        .filter(|resource| is_wanted(&resource.key))
-        .map(resource::Manifest::to_json);
-    let rejected = index
-        .rejected()
-        .filter(|rejection| rejection.key.as_ref().is_none_or(&is_wanted));
+    let snapshot = index.snapshot();
+    let manifests = snapshot.resources.iter().map(Manifest::from);
+    let items = manifests
+        .filter(|manifest| manifest.key.kind == kind && is_wanted(&manifest.key))
+        .map(|manifest| manifest.to_json());
+    let rejected = index.rejections().into_iter().filter(|rejection| {
+        let key = rejection.resource.as_ref();
+        let key = key.and_then(|resource| Key::try_from(resource).ok());
+        key.as_ref().is_none_or(&is_wanted)
+    });
     ManifestList {
         items: items.collect(),
         rejected: rejected.map(rejection).collect(),
@@ -164,11 +177,11 @@ fn outcome(outcome: resource::Outcome) -> Outcome {
     }
 }
 
-fn rejection(rejection: &resource::Rejection) -> Rejection {
+fn rejection(rejection: model::Rejection) -> Rejection {
     Rejection {
-        source: rejection.source.clone(),
+        source: rejection.source,
         line: rejection.line,
         column: rejection.column,
-        reason: rejection.reason.clone(),
+        reason: rejection.reason,
     }
 }

@@ -1,8 +1,8 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked, now, topology},
+    ask::{self, Asked, now},
 };
-use crate::stats::query;
+use crate::stats::{Topology, query};
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{Question, RouteTable, RoutesRequest};
 
@@ -21,7 +21,7 @@ async fn answer(
         namespace,
         window: request.window.length(),
     };
-    let topology = topology(&app.index.lock());
+    let topology = Topology::new(&app.index.snapshot());
     Ok(Json(query::routes(
         &ask::store(&app),
         &topology,

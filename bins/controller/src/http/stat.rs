@@ -1,8 +1,11 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked, now, topology},
+    ask::{self, Asked, now},
 };
-use crate::stats::query::{StatQuery, stat};
+use crate::stats::{
+    Topology,
+    query::{StatQuery, stat},
+};
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{Namespaces, Question, Side, StatRequest, StatTable};
 
@@ -29,6 +32,6 @@ async fn answer(
         window: request.window.length(),
         unmeshed: request.unmeshed,
     };
-    let topology = topology(&app.index.lock());
+    let topology = Topology::new(&app.index.snapshot());
     Ok(Json(stat(&ask::store(&app), &topology, now(), &query)?))
 }

@@ -1,9 +1,9 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked, topology},
+    ask::{self, Asked},
 };
 use crate::{
-    stats::query::exists,
+    stats::{Topology, query::exists},
     tap::{self, Ask, Target},
 };
 use axum::{
@@ -36,7 +36,7 @@ async fn answer(
     let to = request.to.map(|to| ask::peer(to, &target.namespace));
     check(&app, &target)?;
     if let Some(to) = &to {
-        let topology = topology(&app.index.lock());
+        let topology = Topology::new(&app.index.snapshot());
         exists(&ask::store(&app), &topology, &to.resource, &to.namespace)?;
     }
     let ask = Ask {
@@ -69,10 +69,9 @@ fn check(app: &App, target: &Target) -> Result<(), ApiError> {
             kind.name(),
         )));
     }
-    let index = app.index.lock();
-    let running = index.workloads();
-    if tap::pods(running, target).is_empty() {
-        if tap::embeds(running, target) {
+    let snapshot = app.index.snapshot();
+    if tap::sidecars(&snapshot, target).is_empty() {
+        if tap::embeds(&snapshot, target) {
             return Err(ApiError::bad_request(format_args!(
                 "{}/{} has no sidecar to tap: the program does that part itself, and shows its \
                  requests in its own process (mesh_tap); tap who calls it, or whom it calls",

@@ -8,6 +8,6 @@ pub(super) fn routes() -> Router<App> {
 
 async fn version(State(app): State<App>) -> Json<Version> {
     let mut version = Version::clone(&app.about);
-    version.namespace = app.index.lock().default_namespace().into();
+    version.namespace = app.index.default_namespace().to_string();
     Json(version)
 }

@@ -18,8 +18,9 @@ mod topology;
 
 pub use family::{BOUNDS, Family};
 pub use histogram::{BUCKETS, Histogram};
+pub use mesh_control::model::GATEWAY;
 pub use query::QueryError;
 pub use series::{Direction, Labels, Outcome};
 pub use store::{Increase, RETAIN, Span, Store};
 pub use target::{Reading, Sidecar};
-pub use topology::{GATEWAY, Pod, Service, Topology, Workload, targets};
+pub use topology::{Pod, Service, Topology, Workload, targets};

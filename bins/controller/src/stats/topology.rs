@@ -1,12 +1,11 @@
 //! What there is in the mesh, as the questions need it.
 
 use super::{Sidecar, scrape};
-use crate::source::workloads::{self, Workloads};
-use std::sync::Arc;
-
-/// The workload under which the gateway sidecar shows up: a source of requests, not a workload
-/// that anyone wrote, so it is listed only when asked for by name.
-pub const GATEWAY: &str = "mesh-gateway";
+use mesh_control::{
+    index::Snapshot,
+    model::{self, Resource, WorkloadKind, WorkloadName},
+};
+use std::{collections::HashMap, sync::Arc};
 
 /// The workloads and services there are now.
 #[derive(Clone, Debug, Default)]
@@ -48,40 +47,65 @@ pub struct Service {
     pub namespace: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
-    /// The workload that answers for it.
-    pub workload: Option<Arc<str>>,
+    /// The workloads that answer for it.
+    pub workloads: Vec<Arc<str>>,
     /// The names of the routes of its profile.
     pub routes: Vec<Arc<str>>,
 }
 
 impl Topology {
-    /// What `mesh up` runs. `routes` gives the routes of a service's profile, by its namespace
-    /// and its name in full.
-    pub fn new(
-        running: &Workloads,
-        domain: &str,
-        mut routes: impl FnMut(&str, &str) -> Vec<Arc<str>>,
-    ) -> Self {
+    /// The workloads and services of `snapshot`, without the gateway.
+    pub fn new(snapshot: &Snapshot) -> Self {
         let mut new = Self {
-            domain: domain.into(),
+            domain: snapshot.domain.clone(),
             ..Self::default()
         };
-        for workload in &running.workloads {
-            new.workloads.push(Workload {
-                namespace: workload.namespace.as_str().into(),
-                name: workload.name.as_str().into(),
-                pods: workload.replicas.iter().map(Pod::from).collect(),
-            });
-            if let Some(name) = workload.service() {
-                let mut service = Service {
-                    namespace: workload.namespace.as_str().into(),
-                    name: name.into(),
-                    workload: Some(workload.name.as_str().into()),
-                    routes: Vec::new(),
-                };
-                service.routes = routes(&service.namespace, &new.fqdn(&service));
-                new.services.push(service);
+        let mut places = HashMap::new();
+        for workload in &snapshot.workloads {
+            if workload.name.kind == WorkloadKind::Gateway {
+                continue;
             }
+            places.insert((&workload.namespace, &workload.name), new.workloads.len());
+            new.workloads.push(Workload {
+                namespace: workload.namespace.clone(),
+                name: workload.name.name.clone(),
+                pods: Vec::new(),
+            });
+        }
+        for pod in &snapshot.pods {
+            let workload = pod.workload.as_ref().map(|name| (&pod.namespace, name));
+            let place = workload.and_then(|workload| places.get(&workload));
+            if let Some(place) = place {
+                new.workloads[*place].pods.push(Pod::from(&**pod));
+            }
+        }
+        let mut routes = HashMap::new();
+        for resource in &snapshot.resources {
+            let Resource::ServiceProfile(profile) = resource;
+            let names = profile.spec.routes.iter().map(|it| it.name.as_str().into());
+            let names: Vec<Arc<str>> = names.collect();
+            routes.insert((profile.namespace.clone(), profile.name.clone()), names);
+        }
+        for (service, pods) in &snapshot.services {
+            let declared: &[WorkloadName] = match &service.members {
+                model::Members::Workloads(workloads) => workloads,
+                _ => &[],
+            };
+            let found = pods.iter().filter_map(|pod| pod.workload.as_ref());
+            let names = declared.iter().chain(found).map(|it| it.name.clone());
+            let mut workloads: Vec<_> = names.collect();
+            workloads.sort();
+            workloads.dedup();
+            let mut service = Service {
+                namespace: service.name.namespace.clone(),
+                name: service.name.service.clone(),
+                workloads,
+                routes: Vec::new(),
+            };
+            let fqdn: Arc<str> = new.fqdn(&service).into();
+            let routes = routes.remove(&(service.namespace.clone(), fqdn));
+            service.routes = routes.unwrap_or_default();
+            new.services.push(service);
         }
         new
     }
@@ -92,50 +116,44 @@ impl Topology {
     }
 }
 
-impl From<&workloads::Replica> for Pod {
-    fn from(replica: &workloads::Replica) -> Self {
+impl From<&model::Pod> for Pod {
+    fn from(pod: &model::Pod) -> Self {
         Self {
-            name: replica.pod.as_str().into(),
-            status: match replica {
-                _ if replica.draining => "Terminating",
-                _ if replica.ready => "Running",
+            name: pod.name.clone(),
+            status: match pod.conditions {
+                model::Conditions {
+                    terminating: true, ..
+                } => "Terminating",
+                model::Conditions { serving: true, .. } => "Running",
                 _ => "Pending",
             },
-            is_meshed: replica.is_meshed(),
+            is_meshed: pod.is_meshed(),
         }
     }
 }
 
 /// The sidecars to read, the gateway's included.
-pub fn targets(running: &Workloads) -> Vec<scrape::Target> {
-    let replicas = running.workloads.iter().flat_map(|workload| {
-        workload.replicas.iter().filter_map(|replica| {
-            let source = Sidecar {
-                namespace: workload.namespace.as_str().into(),
-                deployment: workload.name.as_str().into(),
-                pod: replica.pod.as_str().into(),
-            };
-            Some((source, replica.admin?))
-        })
-    });
-    let gateway = running.gateway.iter().map(|gateway| {
-        let source = Sidecar {
-            namespace: running.namespace.as_str().into(),
-            deployment: GATEWAY.into(),
-            pod: GATEWAY.into(),
+pub fn targets(snapshot: &Snapshot) -> Vec<scrape::Target> {
+    let sidecars = snapshot.pods.iter().filter_map(|pod| {
+        let sidecar = Sidecar {
+            namespace: pod.namespace.clone(),
+            deployment: pod.workload.as_ref()?.name.clone(),
+            pod: pod.name.clone(),
         };
-        (source, gateway.admin)
+        Some((sidecar, pod.admin?))
     });
-    replicas.chain(gateway).collect()
+    sidecars.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{admit, source::workloads::events};
+    use mesh_control::{index::Index, model::GATEWAY};
 
     #[test]
     fn what_runs_is_what_is_asked_about() {
-        let running: Workloads = serde_json::from_str(
+        let running = serde_json::from_str(
             r#"{"generation": 1, "namespace": "shop", "workloads": [
                 {"name": "web", "namespace": "shop", "service": "web-svc", "service_port": 80, "replicas": [
                     {"pod": "web-0", "ready": true, "admin": "127.0.0.1:1"},
@@ -146,14 +164,18 @@ mod tests {
             ], "gateway": {"admin": "127.0.0.1:3"}}"#,
         )
         .unwrap();
-        let topology = Topology::new(&running, "cluster.local", |namespace, fqdn| {
-            assert_eq!(
-                (namespace, fqdn),
-                ("shop", "web-svc.shop.svc.cluster.local")
-            );
-            vec!["GET /".into()]
-        });
-        let pods = &topology.workloads[0].pods;
+        let profile = "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\nmetadata: \
+                       {name: web-svc.shop.svc.cluster.local}\n\
+                       spec: {routes: [{name: GET /, condition: {method: GET}}]}\n";
+        let mut profile = admit::read(profile, "test", "shop", "cluster.local").unwrap();
+        let index = Index::new("cluster.local");
+        let sink = index.sink();
+        sink.send(events(&running));
+        sink.apply(Resource::from(profile.remove(0).resource));
+        let topology = Topology::new(&index.snapshot());
+        let names: Vec<_> = topology.workloads.iter().map(|it| &*it.name).collect();
+        assert_eq!(names, ["job", "web"]);
+        let pods = &topology.workloads[1].pods;
         let status: Vec<_> = pods.iter().map(|pod| (pod.status, pod.is_meshed)).collect();
         assert_eq!(
             status,
@@ -162,12 +184,12 @@ mod tests {
         let [service] = &topology.services[..] else {
             panic!("one service, not {:?}", topology.services);
         };
-        assert_eq!(
-            (&*service.name, service.workload.as_deref()),
-            ("web-svc", Some("web"))
-        );
+        assert_eq!(&*service.name, "web-svc");
+        assert_eq!(service.workloads, ["web".into()]);
+        assert_eq!(service.routes, ["GET /".into()]);
 
-        let targets = targets(&running);
+        let mut targets = targets(&index.snapshot());
+        targets.sort_by_key(|(_, admin)| admin.port());
         let pods: Vec<_> = targets.iter().map(|(source, _)| &*source.pod).collect();
         assert_eq!(pods, ["web-0", "web-1", GATEWAY]);
     }

@@ -1,14 +1,14 @@
 //! Asks every replica that is meant, also those that come later.
 
 use super::{
-    Ask, Pod,
+    Ask, Sidecar,
     ask::Matching,
     callers::Callers,
     known::{Known, add},
-    pods, wire,
+    sidecars, wire,
 };
-use crate::{index::Shared, source::workloads::Workloads};
 use linkerd2_proxy_api::tap::tap_client::TapClient;
+use mesh_control::index::{Index, Snapshot};
 use mesh_tap::{Direction, Event};
 use std::{
     collections::HashMap,
@@ -41,14 +41,14 @@ struct Tap {
     pods: AtomicUsize,
     /// Tells the exchanges of one sidecar from those of another; they number them alike.
     bases: AtomicU32,
-    known: watch::Sender<(Arc<Workloads>, Known)>,
+    known: watch::Sender<(Arc<Snapshot>, Known)>,
     callers: Callers,
     events: mpsc::Sender<Event>,
 }
 
 impl Tap {
     /// Adds what is known of both sides to what the sidecar of `pod` knows.
-    async fn enrich(&self, event: &mut Event, pod: &Pod) {
+    async fn enrich(&self, event: &mut Event, pod: &Sidecar) {
         let own = match event.direction {
             Direction::Inbound => &mut event.destination,
             Direction::Outbound => &mut event.source,
@@ -71,7 +71,7 @@ impl Tap {
 }
 
 /// Starts to watch. Ends when the receiver is dropped.
-pub fn follow(index: Shared, ask: Ask, matching: Matching) -> mpsc::Receiver<Event> {
+pub fn follow(index: Index, ask: Ask, matching: Matching) -> mpsc::Receiver<Event> {
     let (events, receiver) = mpsc::channel(WAITING);
     let tap = Tap {
         ask,
@@ -86,14 +86,14 @@ pub fn follow(index: Shared, ask: Ask, matching: Matching) -> mpsc::Receiver<Eve
     receiver
 }
 
-async fn run(index: Shared, tap: Arc<Tap>) {
-    let mut changes = index.lock().changes();
+async fn run(index: Index, tap: Arc<Tap>) {
+    let mut changes = index.changes();
     // Aborts what is in it when it is dropped.
     let mut tasks = JoinSet::new();
-    let mut asked: HashMap<Pod, AbortHandle> = HashMap::new();
+    let mut asked: HashMap<Sidecar, AbortHandle> = HashMap::new();
     loop {
-        let running = Arc::clone(index.lock().workloads());
-        let meant = pods(&running, &tap.ask.target);
+        let running = index.snapshot();
+        let meant = sidecars(&running, &tap.ask.target);
         tap.pods.store(meant.len(), Ordering::Relaxed);
         let known = Known::new(&running);
         tap.known.send_replace((Arc::clone(&running), known));
@@ -113,13 +113,13 @@ async fn run(index: Shared, tap: Arc<Tap>) {
         while tasks.try_join_next().is_some() {}
         tokio::select! {
             () = tap.events.closed() => return,
-            changed = changes.changed() => if changed.is_err() { return },
+            is_there = changes.changed() => if !is_there { return },
         }
     }
 }
 
 /// Asks one sidecar, again and again: a request is over when its limit is reached.
-async fn observe(pod: Pod, tap: Arc<Tap>) {
+async fn observe(pod: Sidecar, tap: Arc<Tap>) {
     let Ok(endpoint) = Endpoint::from_shared(format!("http://{}", pod.admin)) else {
         return;
     };
@@ -138,7 +138,7 @@ async fn observe(pod: Pod, tap: Arc<Tap>) {
 
 async fn observe_once(
     client: &mut TapClient<tonic::transport::Channel>,
-    pod: &Pod,
+    pod: &Sidecar,
     tap: &Tap,
 ) -> Result<(), tonic::Status> {
     let base = tap.bases.fetch_add(1, Ordering::Relaxed);
@@ -161,11 +161,7 @@ async fn observe_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        index::Index,
-        source::workloads::{Replica, Workload, Workloads},
-        tap::Target,
-    };
+    use crate::tap::Target;
     use http::Method;
     use linkerd2_proxy_api::tap::{
         ObserveRequest, TapEvent,
@@ -175,15 +171,16 @@ mod tests {
         },
         tap_server::{self, TapServer},
     };
+    use mesh_control::model::{Pod, WorkloadName};
     use std::net::SocketAddr;
     use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
     use tonic::{Request, Response, Status};
 
     /// A sidecar that has seen as many requests as it is asked for.
-    struct Sidecar;
+    struct Seen;
 
     #[tonic::async_trait]
-    impl tap_server::Tap for Sidecar {
+    impl tap_server::Tap for Seen {
         type ObserveStream = ReceiverStream<Result<TapEvent, Status>>;
 
         async fn observe(
@@ -215,33 +212,25 @@ mod tests {
     async fn sidecar() -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = listener.local_addr().unwrap();
-        let server = tonic::transport::Server::builder().add_service(TapServer::new(Sidecar));
+        let server = tonic::transport::Server::builder().add_service(TapServer::new(Seen));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         admin
     }
 
-    fn running(admins: &[SocketAddr]) -> Workloads {
-        let replica = |(index, admin): (usize, &SocketAddr)| Replica {
-            pod: format!("web-{index}"),
-            admin: Some(*admin),
-            ..Replica::default()
-        };
-        Workloads {
-            workloads: vec![Workload {
-                name: "web".to_owned(),
-                namespace: "shop".to_owned(),
-                replicas: admins.iter().enumerate().map(replica).collect(),
-                ..Workload::default()
-            }],
-            ..Workloads::default()
+    fn pod(name: &str, admin: SocketAddr) -> Pod {
+        Pod {
+            workload: Some(WorkloadName::deployment("web")),
+            admin: Some(admin),
+            ..Pod::new("shop", name)
         }
     }
 
     #[tokio::test]
     async fn replicas_that_come_later_are_watched_too() {
         let first = sidecar().await;
-        let index = Shared::new(Index::new("cluster.local"));
-        index.lock().set_workloads(running(&[first]));
+        let index = Index::new("cluster.local");
+        let sink = index.sink();
+        sink.apply(pod("web-0", first));
         let ask = Ask {
             target: Target {
                 resource: "deploy/web".parse().unwrap(),
@@ -262,7 +251,7 @@ mod tests {
         let base = event.id.base;
 
         let second = sidecar().await;
-        index.lock().set_workloads(running(&[first, second]));
+        sink.apply(pod("web-1", second));
         let later = loop {
             let event = events.recv().await.unwrap();
             if event.source.label("pod") == Some("web-1") {

@@ -1,81 +1,73 @@
 //! Which replicas are meant, and whose addresses are known.
 
 use super::Target;
-use crate::source::workloads::{Replica, Workload, Workloads};
 use mesh_api::Kind;
+use mesh_control::{
+    index::Snapshot,
+    model::{Pod, WorkloadKind},
+};
 use mesh_tap::Peer;
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
 };
 
-/// A replica whose sidecar can be asked.
+/// A sidecar that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Pod {
-    /// Where its sidecar is asked.
+pub(crate) struct Sidecar {
+    /// Where it is asked.
     pub(super) admin: SocketAddr,
-    /// What is known of it.
-    pub(super) labels: Vec<(String, String)>,
+    /// The labels of its pod.
+    pub(super) labels: Labels,
 }
 
-/// The replicas that `target` means, now.
-pub(crate) fn pods(running: &Workloads, target: &Target) -> Vec<Pod> {
+/// The sidecars that `target` means now.
+pub(crate) fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<Sidecar> {
+    let pods = pods(snapshot, target).filter_map(|pod| {
+        Some(Sidecar {
+            admin: pod.admin?,
+            labels: labels(pod),
+        })
+    });
+    pods.collect()
+}
+
+/// Returns true if `target` means programs in the mesh that have no sidecar to be asked.
+pub(crate) fn embeds(snapshot: &Snapshot, target: &Target) -> bool {
+    pods(snapshot, target).any(|pod| pod.embedded)
+}
+
+fn pods<'a>(snapshot: &'a Snapshot, target: &'a Target) -> impl Iterator<Item = &'a Pod> {
     let meant = &target.resource;
-    let mut pods = Vec::new();
-    for (workload, replica) in replicas(running, target) {
-        if let Some(admin) = replica.admin {
-            let labels = labels(&workload.namespace, &workload.name, &replica.pod);
-            pods.push(Pod { admin, labels });
+    let is_meant = move |pod: &&Pod| {
+        let is_here = *pod.namespace == *target.namespace;
+        let Some(workload) = &pod.workload else {
+            return false;
+        };
+        if workload.kind == WorkloadKind::Gateway {
+            // Only by its name: nobody declared it.
+            return meant.kind == Kind::Deployment
+                && meant.name.as_deref() == Some(&*workload.name);
         }
-    }
-    if let Some(gateway) = &running.gateway
-        && meant.kind == Kind::Deployment
-        && meant.name.as_deref() == Some(crate::stats::GATEWAY)
-    {
-        let name = crate::stats::GATEWAY;
-        let labels = labels(&running.namespace, name, name);
-        pods.push(Pod {
-            admin: gateway.admin,
-            labels,
-        });
-    }
-    pods
-}
-
-/// Whether `target` means programs in the mesh that have no sidecar to be asked.
-pub(crate) fn embeds(running: &Workloads, target: &Target) -> bool {
-    replicas(running, target).any(|(_, replica)| replica.embedded)
-}
-
-fn replicas<'a>(
-    running: &'a Workloads,
-    target: &'a Target,
-) -> impl Iterator<Item = (&'a Workload, &'a Replica)> {
-    let meant = &target.resource;
-    let is_meant = move |workload: &Workload, replica: &Replica| {
-        let is_here = workload.namespace == target.namespace;
         match meant.kind {
-            Kind::Namespace => {
-                meant.includes(&workload.namespace) && (is_here || meant.name.is_some())
-            }
+            Kind::Namespace => meant.includes(&pod.namespace) && (is_here || meant.name.is_some()),
             Kind::Deployment => is_here && meant.includes(&workload.name),
-            Kind::Pod => is_here && meant.includes(&replica.pod),
+            Kind::Pod => is_here && meant.includes(&pod.name),
             _ => false,
         }
     };
-    let all = running.workloads.iter();
-    let all = all.flat_map(|workload| workload.replicas.iter().map(move |it| (workload, it)));
-    all.filter(move |(workload, replica)| is_meant(workload, replica))
+    snapshot.pods.iter().map(|pod| &**pod).filter(is_meant)
 }
 
-pub(super) fn labels(namespace: &str, workload: &str, pod: &str) -> Vec<(String, String)> {
-    [
-        ("deployment", workload),
-        ("namespace", namespace),
-        ("pod", pod),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+/// The labels of a pod, as discovery gives them to its endpoints.
+pub(super) fn labels(pod: &Pod) -> Labels {
+    let workload = pod.workload.as_ref();
+    let workload = workload.map(|it| (it.kind.as_str(), &it.name));
+    let labels = [("namespace", &pod.namespace), ("pod", &pod.name)];
+    let labels = workload.into_iter().chain(labels);
+    labels
+        .map(|(name, value)| (name.to_owned(), value.to_string()))
+        .collect()
 }
 
 /// What is known of addresses: whose inbound side listens there, and who has a machine or a network
@@ -90,26 +82,26 @@ pub(super) struct Known {
 type Labels = Vec<(String, String)>;
 
 impl Known {
-    pub(super) fn new(running: &Workloads) -> Self {
+    pub(super) fn new(snapshot: &Snapshot) -> Self {
         let mut known = Self::default();
-        for workload in &running.workloads {
-            for replica in &workload.replicas {
-                let labels = labels(&workload.namespace, &workload.name, &replica.pod);
-                for addr in [replica.inbound, replica.admin].into_iter().flatten() {
-                    let ip = addr.ip();
-                    if ip.is_loopback() || ip.is_unspecified() {
-                        continue;
-                    }
-                    let alone = known
-                        .alone
-                        .entry(ip)
-                        .or_insert_with(|| Some(labels.clone()));
-                    alone.take_if(|other| *other != labels);
-                }
-                if let Some(addr) = replica.inbound {
-                    known.listening.insert(addr, labels);
-                }
+        for pod in &snapshot.pods {
+            if pod.workload.as_ref().map(|it| it.kind) == Some(WorkloadKind::Gateway) {
+                continue;
             }
+            let labels = labels(pod);
+            for addr in pod.listening().chain(pod.admin) {
+                let ip = addr.ip();
+                if ip.is_loopback() || ip.is_unspecified() {
+                    continue;
+                }
+                let alone = known
+                    .alone
+                    .entry(ip)
+                    .or_insert_with(|| Some(labels.clone()));
+                alone.take_if(|other| *other != labels);
+            }
+            let listening = pod.listening().map(|addr| (addr, labels.clone()));
+            known.listening.extend(listening);
         }
         known
     }
@@ -136,11 +128,22 @@ pub(super) fn add(peer: &mut Peer, labels: &[(String, String)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::workloads::events;
+    use mesh_control::index::Index;
+    use std::sync::Arc;
 
-    fn running() -> Workloads {
-        serde_json::from_str(
+    fn snapshot(file: &str) -> Arc<Snapshot> {
+        let index = Index::new("cluster.local");
+        index
+            .sink()
+            .send(events(&serde_json::from_str(file).unwrap()));
+        index.snapshot()
+    }
+
+    fn running() -> Arc<Snapshot> {
+        snapshot(
             r#"{"generation": 1, "namespace": "shop", "workloads": [
-                {"name": "web", "namespace": "shop", "replicas": [
+                {"name": "web", "namespace": "shop", "service_port": 80, "replicas": [
                     {"pod": "web-0", "inbound": "127.0.0.1:10", "admin": "127.0.0.1:1"},
                     {"pod": "web-1"}
                 ]},
@@ -149,7 +152,6 @@ mod tests {
                 ]}
             ], "gateway": {"admin": "127.0.0.1:3"}}"#,
         )
-        .unwrap()
     }
 
     fn ports(resource: &str) -> Vec<u16> {
@@ -157,9 +159,9 @@ mod tests {
             resource: resource.parse().unwrap(),
             namespace: "shop".to_owned(),
         };
-        pods(&running(), &target)
+        sidecars(&running(), &target)
             .iter()
-            .map(|pod| pod.admin.port())
+            .map(|sidecar| sidecar.admin.port())
             .collect()
     }
 
@@ -181,7 +183,7 @@ mod tests {
             {"name": "front", "namespace": "shop", "replicas": [
                 {"pod": "front-0", "embedded": true}]},
             {"name": "plain", "namespace": "shop", "replicas": [{"pod": "plain-0"}]}]}"#;
-        let running: Workloads = serde_json::from_str(text).unwrap();
+        let running = snapshot(text);
         for (resource, embedded) in [
             ("deploy/front", true),
             ("po/front-0", true),
@@ -193,7 +195,7 @@ mod tests {
                 resource: resource.parse().unwrap(),
                 namespace: "shop".to_owned(),
             };
-            assert!(pods(&running, &target).is_empty());
+            assert!(sidecars(&running, &target).is_empty());
             assert_eq!(embeds(&running, &target), embedded, "{resource}");
         }
     }
@@ -201,13 +203,13 @@ mod tests {
     #[test]
     fn who_has_an_address_alone_is_known_by_it_from_whatever_port() {
         let text = r#"{"generation": 1, "namespace": "shop", "workloads": [
-            {"name": "web", "namespace": "shop", "replicas": [
+            {"name": "web", "namespace": "shop", "service_port": 80, "replicas": [
                 {"pod": "web-0", "inbound": "10.1.0.2:80", "admin": "10.1.0.2:4191"},
                 {"pod": "web-1", "admin": "10.1.0.3:4191"},
                 {"pod": "web-2", "admin": "10.1.0.4:4191"},
                 {"pod": "web-3", "admin": "10.1.0.4:4192"},
                 {"pod": "web-4", "admin": "127.0.0.1:4191"}]}]}"#;
-        let known = Known::new(&serde_json::from_str(text).unwrap());
+        let known = Known::new(&snapshot(text));
         for (addr, pod) in [
             ("10.1.0.2:51234", Some("web-0")),
             ("10.1.0.3:51234", Some("web-1")),

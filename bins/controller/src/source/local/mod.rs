@@ -5,22 +5,29 @@
 //! and finds the same after a restart.
 
 mod folder;
+mod objects;
+pub mod workloads;
 
-use self::folder::{Entry, Stamp};
-use super::{Source, atomic};
+use self::{
+    folder::{Entry, Stamp},
+    workloads::Workloads,
+};
+use super::atomic;
 use crate::{
     StateDir, admit,
-    index::Shared,
     resource::{Key, Manifest, Outcome, Rejection},
-    source::workloads::Workloads,
 };
 use anyhow::{Context, Result};
-use futures_util::future::BoxFuture;
+use mesh_control::{
+    index::Index,
+    model::{self, Reference, Status},
+    source::{BoxError, BoxFuture, ResourceStore, Sink, Source},
+};
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -39,13 +46,15 @@ pub struct Local(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: StateDir,
-    index: Shared,
-    known: Mutex<Known>,
+    index: Index,
+    /// Set when the folder is followed.
+    sink: OnceLock<Sink>,
+    looked: Mutex<Looked>,
 }
 
-/// What the last look has found.
+/// The findings of the last look.
 #[derive(Debug, Default)]
-struct Known {
+struct Looked {
     files: BTreeMap<PathBuf, Seen>,
     workloads: Option<Stamp>,
 }
@@ -69,41 +78,50 @@ enum Trust {
 }
 
 impl Local {
-    /// Reads the state folder into `index`, and creates what it lacks.
+    /// Opens the state folder, and creates what it lacks. Reads nothing yet; `index` is the one
+    /// that the folder feeds.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be read or created. Files in it that cannot be used are rejections
-    /// in the index.
-    pub fn open(state: StateDir, index: Shared) -> Result<Self> {
+    /// If the folder cannot be created.
+    pub fn open(state: StateDir, index: Index) -> Result<Self> {
         for folder in [state.resources(), state.run(), state.accepted()] {
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let local = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             state,
             index,
-            known: Mutex::default(),
-        }));
-        local.0.look(&mut local.0.known(), Trust::AtOnce)?;
-        Ok(local)
+            sink: OnceLock::new(),
+            looked: Mutex::default(),
+        })))
+    }
+
+    /// Reads the folder for the first time.
+    fn start(&self, sink: Sink) -> Result<()> {
+        let sink = self.0.sink.get_or_init(|| sink);
+        self.0.look(&mut self.0.looked(), Trust::AtOnce)?;
+        sink.ready();
+        Ok(())
     }
 
     /// Looks through everything once.
     fn tick(&self) {
         // Held only by a change that is being written; the next look comes soon enough.
-        let Ok(mut known) = self.0.known.try_lock() else {
+        let Ok(mut looked) = self.0.looked.try_lock() else {
             return;
         };
-        if let Err(error) = self.0.look(&mut known, Trust::WhenSettled) {
+        if let Err(error) = self.0.look(&mut looked, Trust::WhenSettled) {
             tracing::warn!("cannot look through the state folder: {error:#}");
         }
     }
 }
 
 impl Source for Local {
-    fn watch(&self) -> BoxFuture<'_, ()> {
+    /// Follows the folder. Files in it that cannot be used are rejections in the index.
+    fn run(&self, sink: Sink) -> BoxFuture<'_, Result<(), BoxError>> {
         Box::pin(async {
+            self.start(sink)?;
             let mut tick = interval(EVERY);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -112,32 +130,75 @@ impl Source for Local {
             }
         })
     }
+}
 
-    fn put(&self, resources: Vec<Manifest>) -> BoxFuture<'_, Result<Vec<Outcome>>> {
+impl ResourceStore for Local {
+    fn put(
+        &self,
+        resources: Vec<model::Resource>,
+    ) -> BoxFuture<'_, Result<Vec<Outcome>, BoxError>> {
         let inner = self.0.clone();
+        let manifests: Vec<_> = resources.iter().map(Manifest::from).collect();
         // Waiting for the disk is no business of the runtime's only thread.
-        let put = tokio::task::spawn_blocking(move || inner.put(&resources));
-        Box::pin(async { put.await? })
+        let put = tokio::task::spawn_blocking(move || inner.put(&manifests));
+        Box::pin(async { Ok(put.await??) })
     }
 
-    fn delete(&self, key: Key) -> BoxFuture<'_, Result<bool>> {
+    fn delete(&self, resource: Reference) -> BoxFuture<'_, Result<bool, BoxError>> {
         let inner = self.0.clone();
-        let delete = tokio::task::spawn_blocking(move || inner.delete(&key));
-        Box::pin(async { delete.await? })
+        let delete = move || inner.delete(&Key::try_from(&resource)?);
+        let delete = tokio::task::spawn_blocking(delete);
+        Box::pin(async { Ok(delete.await??) })
+    }
+
+    /// Conditions of resources are shown by the API, and not kept: after a restart every file is
+    /// read again.
+    fn set_status(
+        &self,
+        resource: Reference,
+        status: Status,
+    ) -> BoxFuture<'_, Result<bool, BoxError>> {
+        let inner = self.0.clone();
+        Box::pin(async move { Ok(inner.set_status(&resource, status)?) })
     }
 }
 
 impl Inner {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn looked(&self) -> MutexGuard<'_, Looked> {
         // After a panic the next look finds out what is so.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, known: &mut Known, trust: Trust) -> Result<()> {
+    fn sink(&self) -> Result<&Sink> {
+        self.sink.get().context("the state folder is not read yet")
+    }
+
+    fn set_status(&self, resource: &Reference, status: Status) -> Result<bool> {
+        let sink = self.sink()?;
+        let key = Key::try_from(resource)?;
+        let looked = self.looked();
+        let path = self.path(&looked, &key);
+        if !looked.files.contains_key(&path) {
+            return Ok(false);
+        }
+        let source = path.to_string_lossy();
+        match status {
+            Status::Rejected(rejection) => sink.reject(model::Rejection {
+                source: source.into_owned(),
+                resource: Some(resource.clone()),
+                ..rejection
+            }),
+            Status::Accepted => sink.clear_rejection(&source),
+        }
+        Ok(true)
+    }
+
+    fn look(&self, looked: &mut Looked, trust: Trust) -> Result<()> {
+        let sink = self.sink()?;
         let entries = folder::list(&self.state.resources())?;
-        self.look_for_removed(known, &entries, trust);
+        self.look_for_removed(sink, looked, &entries, trust);
         for entry in &entries {
-            let seen = known.files.entry(entry.path.clone()).or_insert(Seen {
+            let seen = looked.files.entry(entry.path.clone()).or_insert(Seen {
                 stamp: None,
                 is_taken: false,
                 key: None,
@@ -150,17 +211,17 @@ impl Inner {
             if seen.is_taken || (is_new && trust == Trust::WhenSettled) {
                 continue;
             }
-            self.take(known, entry);
+            self.take(sink, looked, entry);
         }
-        self.look_at_workloads(known);
+        self.look_at_workloads(sink, looked);
         Ok(())
     }
 
     /// A file that is gone deletes what it declared: but some editors take the old file away
     /// before they put the new one in its place.
-    fn look_for_removed(&self, known: &mut Known, entries: &[Entry], trust: Trust) {
+    fn look_for_removed(&self, sink: &Sink, looked: &mut Looked, entries: &[Entry], trust: Trust) {
         let mut gone = Vec::new();
-        for (path, seen) in &mut known.files {
+        for (path, seen) in &mut looked.files {
             if entries
                 .binary_search_by(|entry| entry.path.cmp(path))
                 .is_ok()
@@ -173,20 +234,20 @@ impl Inner {
             }
         }
         for path in gone {
-            let seen = known.files.remove(&path);
-            self.index.lock().absolve(&path.to_string_lossy());
+            let seen = looked.files.remove(&path);
+            sink.clear_rejection(&path.to_string_lossy());
             if let Some(key) = seen.and_then(|seen| seen.key) {
                 tracing::info!("{key} deleted with its file {}", path.display());
-                self.forget(&key);
+                self.forget(sink, &key);
             }
         }
     }
 
     /// Reads a file into the index, or rejects it.
-    fn take(&self, known: &mut Known, entry: &Entry) {
-        let result = self.read(known, entry);
+    fn take(&self, sink: &Sink, looked: &mut Looked, entry: &Entry) {
+        let result = self.read(looked, entry);
         let source = entry.path.to_string_lossy().into_owned();
-        let seen = known.files.entry(entry.path.clone()).or_insert(Seen {
+        let seen = looked.files.entry(entry.path.clone()).or_insert(Seen {
             stamp: Some(entry.stamp),
             is_taken: true,
             key: None,
@@ -196,9 +257,8 @@ impl Inner {
             Ok(resource) => {
                 let key = resource.key.clone();
                 self.remember(&resource);
-                let mut index = self.index.lock();
-                index.absolve(&source);
-                if index.apply(resource) {
+                sink.clear_rejection(&source);
+                if sink.apply(model::Resource::from(resource)) {
                     tracing::info!("{key} of namespace {} taken from {source}", key.namespace);
                 }
                 seen.key = Some(key);
@@ -212,18 +272,18 @@ impl Inner {
                     && let Some(last_good) = self.recall(key)
                 {
                     seen.key = Some(key.clone());
-                    self.index.lock().apply(last_good);
+                    sink.apply(model::Resource::from(last_good));
                 }
-                self.index.lock().reject(rejection);
+                sink.reject(rejection.into());
             }
         }
     }
 
-    fn read(&self, known: &Known, entry: &Entry) -> Result<Manifest, Rejection> {
+    fn read(&self, looked: &Looked, entry: &Entry) -> Result<Manifest, Rejection> {
         let source = entry.path.to_string_lossy();
         let reject = |reason: String| Rejection::of(&source, reason);
         let key = entry.key.clone().map_err(reject)?;
-        let owner = known.files.iter().find(|(path, seen)| {
+        let owner = looked.files.iter().find(|(path, seen)| {
             **path != entry.path && seen.key.as_ref() == Some(&key) && seen.stamp.is_some()
         });
         if let Some((owner, _)) = owner {
@@ -238,8 +298,8 @@ impl Inner {
 
     /// The one resource in `text`, which must be `key`.
     fn admit(&self, text: &str, source: &str, key: &Key) -> Result<Manifest, Rejection> {
-        let domain = self.index.lock().domain().to_owned();
-        let mut all = admit::read(text, source, &key.namespace, &domain)?;
+        let domain = self.index.domain();
+        let mut all = admit::read(text, source, &key.namespace, domain)?;
         let Some(admitted) = all.pop() else {
             return Err(Rejection::of(source, "there is no resource in it"));
         };
@@ -258,19 +318,21 @@ impl Inner {
     }
 
     fn put(&self, resources: &[Manifest]) -> Result<Vec<Outcome>> {
-        let mut known = self.known();
+        let sink = self.sink()?;
+        let mut looked = self.looked();
+        let rejections = self.index.rejections();
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         for resource in resources {
             let key = &resource.key;
-            let path = self.path(&known, key);
-            let index = self.index.lock();
-            let present = index.resource(key);
-            let is_good = !index
-                .rejected()
+            let path = self.path(&looked, key);
+            let present = self.index.resource(&key.into());
+            let present = present.as_ref().map(Manifest::from);
+            let is_good = !rejections
+                .iter()
                 .any(|rejection| Path::new(&rejection.source) == path);
             outcomes.push(match present {
-                Some(present) if present == resource && is_good => Outcome::Unchanged,
+                Some(present) if present == *resource && is_good => Outcome::Unchanged,
                 Some(_) => Outcome::Configured,
                 None => Outcome::Created,
             });
@@ -297,7 +359,7 @@ impl Inner {
                 key: Ok(resource.key.clone()),
                 stamp: stamp.with_context(|| context(path))?,
             };
-            known.files.insert(
+            looked.files.insert(
                 path.clone(),
                 Seen {
                     stamp: Some(entry.stamp),
@@ -305,24 +367,25 @@ impl Inner {
                     key: Some(resource.key.clone()),
                 },
             );
-            self.take(&mut known, &entry);
+            self.take(sink, &mut looked, &entry);
         }
         Ok(outcomes)
     }
 
     fn delete(&self, key: &Key) -> Result<bool> {
-        let mut known = self.known();
-        let path = self.path(&known, key);
+        let sink = self.sink()?;
+        let mut looked = self.looked();
+        let path = self.path(&looked, key);
         let was_file =
             atomic::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        known.files.remove(&path);
-        self.index.lock().absolve(&path.to_string_lossy());
-        Ok(self.forget(key) || was_file)
+        looked.files.remove(&path);
+        sink.clear_rejection(&path.to_string_lossy());
+        Ok(self.forget(sink, key) || was_file)
     }
 
     /// Where a resource is, or goes.
-    fn path(&self, known: &Known, key: &Key) -> PathBuf {
-        let declared = known
+    fn path(&self, looked: &Looked, key: &Key) -> PathBuf {
+        let declared = looked
             .files
             .iter()
             .find(|(_, seen)| seen.key.as_ref() == Some(key) && seen.stamp.is_some());
@@ -350,36 +413,35 @@ impl Inner {
         self.admit(&text, &path.to_string_lossy(), key).ok()
     }
 
-    fn forget(&self, key: &Key) -> bool {
+    fn forget(&self, sink: &Sink, key: &Key) -> bool {
         let path = folder::path(&self.state.accepted(), key);
         if let Err(error) = atomic::remove(&path) {
             tracing::warn!("cannot remove {}: {error}", path.display());
         }
-        self.index.lock().delete(key)
+        sink.delete(key.into())
     }
 
     /// `mesh up` writes the file atomically, so a change counts at once. Should the file go
     /// away or go bad, what it said last still runs.
-    fn look_at_workloads(&self, known: &mut Known) {
+    fn look_at_workloads(&self, sink: &Sink, looked: &mut Looked) {
         let path = self.state.workloads();
         let Ok(metadata) = fs::metadata(&path) else {
             return;
         };
         let stamp = Stamp::of(&metadata);
-        if known.workloads.replace(stamp) == Some(stamp) {
+        if looked.workloads.replace(stamp) == Some(stamp) {
             return;
         }
         let source = path.to_string_lossy();
         match read_workloads(&path) {
             Ok(workloads) => {
-                let mut index = self.index.lock();
-                index.absolve(&source);
-                index.set_workloads(workloads);
+                sink.clear_rejection(&source);
+                sink.send(workloads::events(&workloads));
             }
             Err(error) => {
                 let rejection = Rejection::of(&source, error);
                 tracing::warn!("rejected: {rejection}");
-                self.index.lock().reject(rejection);
+                sink.reject(rejection.into());
             }
         }
     }

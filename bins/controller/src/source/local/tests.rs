@@ -1,5 +1,5 @@
 use super::*;
-use crate::{index::Index, resource::Body};
+use crate::resource::Body;
 use mesh_api::ManifestKind;
 use tempfile::TempDir;
 
@@ -28,8 +28,9 @@ impl Mesh {
     }
 
     fn over(root: TempDir) -> Self {
-        let index = Shared::new(Index::new("cluster.local"));
-        let local = Local::open(StateDir::new(root.path()), index).unwrap();
+        let index = Index::new("cluster.local");
+        let local = Local::open(StateDir::new(root.path()), index.clone()).unwrap();
+        local.start(index.sink()).unwrap();
         Self { root, local }
     }
 
@@ -55,15 +56,15 @@ impl Mesh {
     }
 
     fn route(&self) -> Option<String> {
-        let index = self.local.0.index.lock();
         let key = Key::new(ManifestKind::ServiceProfile, "shop", NAME);
-        let Body::ServiceProfile(spec) = &index.resource(&key)?.body;
+        let resource = self.local.0.index.resource(&Reference::from(&key))?;
+        let Body::ServiceProfile(spec) = Manifest::from(&resource).body;
         Some(spec.routes.first()?.name.clone())
     }
 
     fn rejected(&self) -> Vec<String> {
-        let index = self.local.0.index.lock();
-        index.rejected().map(ToString::to_string).collect()
+        let rejections = self.local.0.index.rejections();
+        rejections.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -119,7 +120,7 @@ fn a_file_removed_deletes_but_not_at_the_first_sight_of_its_absence() {
 #[tokio::test]
 async fn what_is_put_is_in_force_and_outlives_the_controller() {
     let mesh = Mesh::new();
-    let put = async |route: &str| mesh.local.put(vec![resource(route)]).await.unwrap();
+    let put = async |route: &str| mesh.local.put(vec![resource(route).into()]).await.unwrap();
     assert_eq!(put("a").await, [Outcome::Created]);
     assert_eq!(put("a").await, [Outcome::Unchanged]);
     assert_eq!(put("b").await, [Outcome::Configured]);
@@ -129,7 +130,7 @@ async fn what_is_put_is_in_force_and_outlives_the_controller() {
 
     let mesh = mesh.restart();
     assert_eq!(mesh.route().as_deref(), Some("b"));
-    let key = resource("b").key;
+    let key = Reference::from(&resource("b").key);
     assert!(mesh.local.delete(key.clone()).await.unwrap());
     assert!(!mesh.local.delete(key).await.unwrap());
     assert_eq!(mesh.route(), None);
@@ -139,11 +140,11 @@ async fn what_is_put_is_in_force_and_outlives_the_controller() {
 #[tokio::test]
 async fn putting_what_holds_repairs_a_file_that_does_not() {
     let mesh = Mesh::new();
-    mesh.local.put(vec![resource("a")]).await.unwrap();
+    mesh.local.put(vec![resource("a").into()]).await.unwrap();
     mesh.edit("nonsense");
     mesh.look();
     assert_eq!(mesh.rejected().len(), 1);
-    let outcomes = mesh.local.put(vec![resource("a")]).await.unwrap();
+    let outcomes = mesh.local.put(vec![resource("a").into()]).await.unwrap();
     assert_eq!(outcomes, [Outcome::Configured]);
     assert!(mesh.rejected().is_empty());
 }
@@ -186,7 +187,7 @@ fn workloads_are_followed_and_a_broken_file_changes_nothing() {
     let write = |text: &str| atomic::write(&path, text.as_bytes()).unwrap();
     write(r#"{"generation": 1, "namespace": "shop", "workloads": []}"#);
     mesh.local.tick();
-    let namespace = || mesh.local.0.index.lock().default_namespace().to_owned();
+    let namespace = || mesh.local.0.index.default_namespace().to_string();
     assert_eq!(namespace(), "shop");
 
     write("{");
@@ -201,4 +202,26 @@ fn workloads_are_followed_and_a_broken_file_changes_nothing() {
     fs::remove_file(&path).unwrap();
     mesh.look();
     assert_eq!(namespace(), "other");
+}
+
+#[tokio::test]
+async fn the_condition_of_a_resource_is_shown_until_it_is_accepted() {
+    let mesh = Mesh::new();
+    mesh.local.put(vec![resource("a").into()]).await.unwrap();
+    let reference = Reference::from(&resource("a").key);
+    let set = async |reference: &Reference, status| {
+        let set = mesh.local.set_status(reference.clone(), status);
+        set.await.unwrap()
+    };
+    let rejection = model::Rejection::of("", "its service has no such port");
+    assert!(set(&reference, Status::Rejected(rejection)).await);
+    assert!(mesh.rejected()[0].ends_with("its service has no such port"));
+    let rejections = mesh.local.0.index.rejections();
+    assert_eq!(rejections[0].resource.as_ref(), Some(&reference));
+    assert!(set(&reference, Status::Accepted).await);
+    assert!(mesh.rejected().is_empty());
+
+    let mut none = reference;
+    none.name = "none.shop.svc.cluster.local".into();
+    assert!(!set(&none, Status::Accepted).await);
 }

@@ -93,22 +93,21 @@ fn names(topology: &Topology, query: &RoutesQuery) -> Vec<String> {
 
 /// The services by which `resource` is called.
 fn services<'a>(topology: &'a Topology, resource: &Resource, namespace: &str) -> Vec<&'a Service> {
-    let owner = |service: &Service| {
+    let has_pod = |service: &Service| {
         let mut workloads = topology.workloads.iter();
-        let workload = service.workload.as_deref()?;
-        workloads.find(|one| *one.name == *workload && one.namespace == service.namespace)
+        workloads.any(|one| {
+            one.namespace == service.namespace
+                && service.workloads.contains(&one.name)
+                && one.pods.iter().any(|pod| resource.includes(&pod.name))
+        })
     };
     let all = topology.services.iter();
     all.filter(|service| match resource.kind {
         Kind::Namespace => resource.includes(&service.namespace),
         _ if *service.namespace != *namespace => false,
         Kind::Service => resource.includes(&service.name),
-        Kind::Deployment => service
-            .workload
-            .as_deref()
-            .is_some_and(|name| resource.includes(name)),
-        Kind::Pod => owner(service)
-            .is_some_and(|one| one.pods.iter().any(|pod| resource.includes(&pod.name))),
+        Kind::Deployment => service.workloads.iter().any(|name| resource.includes(name)),
+        Kind::Pod => has_pod(service),
         _ => false,
     })
     .collect()

@@ -105,7 +105,7 @@ fn topology() -> Topology {
     let service = |name: &str, routes: &[&str]| Service {
         namespace: "booksapp".into(),
         name: name.into(),
-        workload: Some(name.into()),
+        workloads: vec![name.into()],
         routes: routes.iter().map(|&route| route.into()).collect(),
     };
     Topology {

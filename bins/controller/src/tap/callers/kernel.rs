@@ -1,7 +1,8 @@
 //! What the kernel says in `/proc` of the connections of processes.
 
 use super::Labels;
-use crate::{source::workloads::Workloads, tap::known::labels};
+use crate::tap::known::labels;
+use mesh_control::{index::Snapshot, model::Pod};
 use std::{
     collections::{HashMap, HashSet},
     fs,
@@ -18,31 +19,18 @@ struct Member {
     labels: Labels,
 }
 
-fn members(running: &Workloads) -> Vec<Member> {
-    let mut members = Vec::new();
-    for workload in &running.workloads {
-        for replica in &workload.replicas {
-            members.push(Member {
-                admin: replica.admin,
-                pid: replica.pid,
-                labels: labels(&workload.namespace, &workload.name, &replica.pod).into(),
-            });
-        }
-    }
-    members.extend(running.gateway.iter().map(|gateway| {
-        let name = crate::stats::GATEWAY;
-        Member {
-            admin: Some(gateway.admin),
-            pid: None,
-            labels: labels(&running.namespace, name, name).into(),
-        }
-    }));
-    members
+fn members(running: &Snapshot) -> Vec<Member> {
+    let member = |pod: &Arc<Pod>| Member {
+        admin: pod.admin,
+        pid: pod.pid,
+        labels: labels(pod).into(),
+    };
+    running.pods.iter().map(member).collect()
 }
 
 /// The connections of all members of the mesh, by their own ends. A process is a member's if it
 /// listens where that one does. Takes milliseconds, and reads files.
-pub(super) fn callers(proc: &Path, running: &Workloads) -> HashMap<SocketAddr, Labels> {
+pub(super) fn callers(proc: &Path, running: &Snapshot) -> HashMap<SocketAddr, Labels> {
     let members = members(running);
     let sockets = sockets(proc);
     let listening: HashMap<_, _> = sockets

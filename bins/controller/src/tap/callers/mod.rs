@@ -5,7 +5,7 @@
 
 mod kernel;
 
-use crate::source::workloads::Workloads;
+use mesh_control::index::Snapshot;
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -72,7 +72,7 @@ impl Callers {
     /// What is known of who has the connection from `addr`. Nothing is known of other machines, of
     /// processes that are not `running`'s, and of connections that began since the kernel was asked
     /// and before it may be asked again. Takes 20 ms at most.
-    pub(super) async fn of(&self, addr: SocketAddr, running: &Arc<Workloads>) -> Option<Labels> {
+    pub(super) async fn of(&self, addr: SocketAddr, running: &Arc<Snapshot>) -> Option<Labels> {
         if !addr.ip().is_loopback() {
             return None;
         }
@@ -93,7 +93,7 @@ impl Callers {
 
 impl Shared {
     /// Asks the kernel about everybody, because of `addr`.
-    async fn ask(self: Arc<Self>, addr: SocketAddr, running: Arc<Workloads>) {
+    async fn ask(self: Arc<Self>, addr: SocketAddr, running: Arc<Snapshot>) {
         let began = Instant::now();
         let callers = spawn_blocking(move || kernel::callers(Path::new("/proc"), &running)).await;
         let callers = callers.unwrap_or_default();
@@ -149,18 +149,22 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::workloads::events;
+    use mesh_control::index::Index;
     use std::net::{TcpListener, TcpStream};
 
-    fn running(admin: &str, pid: Option<u32>) -> Arc<Workloads> {
-        serde_json::from_value(serde_json::json!({
+    fn running(admin: &str, pid: Option<u32>) -> Arc<Snapshot> {
+        let file = serde_json::from_value(serde_json::json!({
             "generation": 1, "namespace": "shop", "workloads": [
                 {"name": "web", "namespace": "shop", "replicas": [
                     {"pod": "web-0", "admin": admin, "pid": pid},
                 ]},
             ],
         }))
-        .map(Arc::new)
-        .unwrap()
+        .unwrap();
+        let index = Index::new("cluster.local");
+        index.sink().send(events(&file));
+        index.snapshot()
     }
 
     fn pod(labels: Option<Labels>) -> Option<String> {

@@ -1,15 +1,14 @@
-use crate::{
-    index::Candidate,
-    source::workloads::{self, Protocol},
-    stats::GATEWAY,
+use mesh_control::{
+    index::{RegisteredService, Registration},
+    model::{Conditions, GATEWAY, Protocol},
 };
 use mesh_discover::wire::mesh_v1;
 use mesh_manifest::names::{check_namespace, check_service};
 use std::{fmt, net::SocketAddr};
 use tonic::Status;
 
-/// What a program says of itself, if it can be so.
-pub(super) fn candidate(wire: mesh_v1::Replica) -> Result<Candidate, Status> {
+/// Reads what a program says of itself, and checks every name and address.
+pub(super) fn registration(wire: mesh_v1::Replica) -> Result<Registration, Status> {
     let mesh_v1::Replica {
         namespace,
         workload,
@@ -25,43 +24,45 @@ pub(super) fn candidate(wire: mesh_v1::Replica) -> Result<Candidate, Status> {
             check_namespace(name).map_err(|error| invalid(what, name, error))?;
         }
     }
-    let (ready, draining) = state(wire.state)?;
-    let mut replica = workloads::Replica {
-        pod: wire.pod,
-        ready,
-        draining,
-        pid: Some(wire.pid).filter(|pid| *pid != 0),
-        embedded: true,
-        ..workloads::Replica::default()
-    };
-    let mut service_port = None;
-    if let Some(service) = wire.service {
-        let port = u16::try_from(service.port).ok().filter(|port| *port != 0);
-        let port = port.ok_or_else(|| invalid("port", service.port, "it is none"))?;
-        service_port = Some(port);
-        replica.inbound = Some(addr(&service.addr)?);
-        replica.protocol = match mesh_v1::Protocol::try_from(service.protocol) {
-            Ok(mesh_v1::Protocol::Http1) => Some(Protocol::Http1),
-            Ok(mesh_v1::Protocol::H2) => Some(Protocol::H2),
-            Ok(mesh_v1::Protocol::Opaque) => Some(Protocol::Opaque),
-            Err(_) => return Err(invalid("protocol", service.protocol, "it is unknown")),
-        };
-    }
-    Ok(Candidate {
+    let conditions = conditions(wire.state)?;
+    Ok(Registration {
         namespace: (!wire.namespace.is_empty()).then(|| wire.namespace.into()),
         workload: wire.workload.into(),
+        pod: (!wire.pod.is_empty()).then(|| wire.pod.into()),
         instance: wire.instance,
-        service_port,
-        replica,
+        service: wire.service.as_ref().map(service).transpose()?,
+        conditions,
+        pid: Some(wire.pid).filter(|pid| *pid != 0),
     })
 }
 
-/// Ready, and draining.
-pub(super) fn state(wire: i32) -> Result<(bool, bool), Status> {
+fn service(wire: &mesh_v1::Service) -> Result<RegisteredService, Status> {
+    let port = u16::try_from(wire.port).ok().filter(|port| *port != 0);
+    let port = port.ok_or_else(|| invalid("port", wire.port, "it is none"))?;
+    let addr = addr(&wire.addr)?;
+    let protocol = match mesh_v1::Protocol::try_from(wire.protocol) {
+        Ok(mesh_v1::Protocol::Http1) => Some(Protocol::Http1),
+        Ok(mesh_v1::Protocol::H2) => Some(Protocol::H2),
+        Ok(mesh_v1::Protocol::Opaque) => Some(Protocol::Opaque),
+        Err(_) => return Err(invalid("protocol", wire.protocol, "it is unknown")),
+    };
+    Ok(RegisteredService {
+        port,
+        addr,
+        protocol,
+    })
+}
+
+/// The readiness that `wire` stands for.
+pub(super) fn conditions(wire: i32) -> Result<Conditions, Status> {
     match mesh_v1::State::try_from(wire) {
-        Ok(mesh_v1::State::Ready) => Ok((true, false)),
-        Ok(mesh_v1::State::Unready) => Ok((false, false)),
-        Ok(mesh_v1::State::Draining) => Ok((true, true)),
+        Ok(mesh_v1::State::Ready) => Ok(Conditions::READY),
+        Ok(mesh_v1::State::Unready) => Ok(Conditions::default()),
+        Ok(mesh_v1::State::Draining) => Ok(Conditions {
+            ready: false,
+            serving: true,
+            terminating: true,
+        }),
         Err(_) => Err(invalid("state", wire, "it is unknown")),
     }
 }
@@ -103,16 +104,16 @@ mod tests {
 
     #[test]
     fn what_can_be_so_is_taken() {
-        let front = candidate(wire()).unwrap();
-        assert_eq!((&*front.workload, front.service_port), ("front", Some(80)));
-        assert!(front.replica.is_ready() && front.replica.is_meshed());
-        assert_eq!(front.replica.protocol, Some(Protocol::H2));
-        assert_eq!((front.namespace, front.replica.pid), (None, None));
+        let front = registration(wire()).unwrap();
+        let service = front.service.unwrap();
+        assert_eq!((&*front.workload, service.port), ("front", 80));
+        assert!(front.conditions.ready);
+        assert_eq!(service.protocol, Some(Protocol::H2));
+        assert_eq!((front.namespace, front.pod, front.pid), (None, None, None));
 
         let mut silent = wire();
         silent.service = None;
-        let silent = candidate(silent).unwrap();
-        assert_eq!((silent.service_port, silent.replica.inbound), (None, None));
+        assert_eq!(registration(silent).unwrap().service, None);
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
         for (change, reason) in cases {
             let mut replica = wire();
             change(&mut replica);
-            let status = candidate(replica).unwrap_err();
+            let status = registration(replica).unwrap_err();
             assert_eq!(status.code(), tonic::Code::InvalidArgument);
             assert!(status.message().contains(reason), "{status}");
             assert!(status.message().len() < 512);

@@ -1,5 +1,6 @@
 //! `run/workloads.json`: what `mesh up` runs, written by it and followed by the controller.
 
+pub(crate) use super::objects::events;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -76,6 +77,9 @@ pub struct Replica {
     /// What it speaks, if that is known.
     #[serde(default)]
     pub protocol: Option<Protocol>,
+    /// The revision of the workload that it runs, if somebody has set one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Whether the program itself does what a sidecar would, and has registered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub embedded: bool,
@@ -85,11 +89,6 @@ impl Replica {
     /// Whether requests may be sent to it.
     pub fn is_ready(&self) -> bool {
         self.ready && !self.draining && self.inbound.is_some()
-    }
-
-    /// Whether what it does is seen and ruled: by a sidecar, or by itself.
-    pub fn is_meshed(&self) -> bool {
-        self.admin.is_some() || self.embedded
     }
 }
 
