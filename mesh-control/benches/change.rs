@@ -29,6 +29,7 @@ fn clients(mesh: &Mesh) -> Vec<(Subscription<Apex>, Subscription<Endpoints>)> {
 fn change(criterion: &mut Criterion) {
     for size in SIZES {
         let mesh = Mesh::new(size);
+        assert_eq!(mesh.apexes.len() + mesh.endpoints.len(), size);
         let _clients = clients(&mesh);
         let mut number = 1;
         criterion.bench_function(&format!("pod/{size}"), |bencher| {

@@ -57,6 +57,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("mesh-discover/src/wire/mesh_v1/", "prost"),
     ("mesh-discover/src/wire/mesh_v1/", "tonic"),
     ("mesh-discover/src/wire/mesh_v1/", "futures_core"),
+    // Answers carry the endpoints that clients follow.
+    ("mesh-control/src/index/", "mesh_discover"),
     // `embedded` is made of these, which are ours.
     ("mesh-discover/src/embedded/", "mesh_balance"),
     ("mesh-discover/src/embedded/", "mesh_retry"),
@@ -78,6 +80,7 @@ const LIBRARIES: &[&str] = &[
     "mesh-tap",
     "mesh-discover",
     "mesh-api",
+    "mesh-control",
     "mesh-conformance",
 ];
 

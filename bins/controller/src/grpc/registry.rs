@@ -78,7 +78,10 @@ impl Registry for RegistryApi {
             Status::invalid_argument("the first message must say which replica it is of")
         })?;
         let registration = registration(replica.clone())?;
-        let lease = self.index.register(registration).map_err(refused)?;
+        let lease = self
+            .index
+            .register(registration)
+            .map_err(|refusal| refused(&refusal))?;
         tracing::info!(
             namespace = %lease.namespace,
             pod = %lease.pod,
@@ -183,7 +186,7 @@ fn response(lease: &Lease) -> RegisterResponse {
     }
 }
 
-fn refused(refusal: Refusal) -> Status {
+fn refused(refusal: &Refusal) -> Status {
     let reason = refusal.to_string();
     match refusal {
         Refusal::Declared(_) | Refusal::Taken(_) => Status::already_exists(reason),
