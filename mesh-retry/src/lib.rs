@@ -11,6 +11,7 @@ mod layer;
 mod memory;
 mod peek;
 mod replay;
+mod retry_after;
 mod service;
 mod verdict;
 

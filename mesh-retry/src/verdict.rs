@@ -1,7 +1,7 @@
 //! May this failure be retried? The one place where that is decided.
 
 use crate::{
-    backoff::{Ask, pause, random},
+    backoff::{Ask, pause},
     future::Exchange,
 };
 use http_body::Body;
@@ -62,7 +62,7 @@ impl<S, I, B, RB: Body> Exchange<S, I, B, RB> {
         own.and_then(|retries| retries.backoff)
             .or(self.config.backoff)
             .map_or(Duration::ZERO, |backoff| {
-                pause(backoff, self.attempt.number(), random())
+                pause(backoff, self.attempt.number(), fastrand::f64())
             })
     }
 }

@@ -7,7 +7,7 @@ use http::{Method, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, channel::Channel};
 use mesh_retry::{Backoff, Retries, RetryLayer, RetrySkipped, Route};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use support::*;
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready_ok, task};
@@ -108,7 +108,9 @@ async fn a_push_back_in_trailers_sets_the_pause_or_forbids_the_retry() {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_before_the_first_retry_and_capped() {
-    for (asked, waited) in [("1", 1), ("86400", 5)] {
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    let tomorrow = httpdate::fmt_http_date(tomorrow);
+    for (asked, waited) in [("1", 1), ("86400", 5), (&*tomorrow, 5)] {
         let (mut svc, mut handle) = spawn(RetryLayer::new(budget(0.0, 10)));
         assert_ready_ok!(svc.poll_ready());
         let begun = Instant::now();
