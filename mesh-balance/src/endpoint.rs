@@ -187,7 +187,7 @@ impl Record {
         let Some(ejection) = &self.core.config.ejection else {
             return;
         };
-        let jitter = self.core.random.draw().unit();
+        let jitter = self.core.random.draw().f32();
         let mut breaker = self.breaker();
         self.troubled.store(true, Relaxed);
         let until = breaker.failure(now, ejection, jitter, probe, || self.core.may_eject());

@@ -1,8 +1,8 @@
 use crate::{
     endpoint::{Core, Endpoint, Record},
     load::{Nanos, START},
-    random::Draw,
 };
+use fastrand::Rng;
 use std::{
     net::SocketAddr,
     sync::{
@@ -91,7 +91,7 @@ fn two<'a, S>(
     core: &Core,
     endpoints: &'a [Endpoint<S>],
     now: Nanos,
-    draw: &mut Draw,
+    draw: &mut Rng,
     fit: impl Fn(&Record) -> bool,
 ) -> Option<&'a Endpoint<S>> {
     let one = one(core, endpoints, now, draw, None, &fit)?;
@@ -118,7 +118,7 @@ fn one<S>(
     core: &Core,
     endpoints: &[Endpoint<S>],
     now: Nanos,
-    draw: &mut Draw,
+    draw: &mut Rng,
     except: Option<usize>,
     fit: impl Fn(&Record) -> bool,
 ) -> Option<usize> {
@@ -128,24 +128,24 @@ fn one<S>(
     }
     let skip = |position| position + usize::from(except.is_some_and(|except| position >= except));
     for _ in 0..DRAWS {
-        let position = skip(draw.below(count));
+        let position = skip(draw.usize(..count));
         let record = &endpoints[position].record;
         if fit(record) && admits(core, record, now, draw) {
             return Some(position);
         }
     }
-    let start = draw.below(count);
+    let start = draw.usize(..count);
     (0..count)
         .map(|step| skip((start + step) % count))
         .find(|&position| fit(&endpoints[position].record))
 }
 
 /// Lets an endpoint in its slow start through as often as befits its age.
-fn admits(core: &Core, record: &Record, now: Nanos, draw: &mut Draw) -> bool {
+fn admits(core: &Core, record: &Record, now: Nanos, draw: &mut Rng) -> bool {
     if !record.slow_start {
         return true;
     }
     let age = now.saturating_sub(record.joined) as f32;
     let share = age / core.config.slow_start.as_nanos() as f32;
-    share >= 1.0 || draw.unit() < share.max(SLOW_START_FLOOR)
+    share >= 1.0 || draw.f32() < share.max(SLOW_START_FLOOR)
 }

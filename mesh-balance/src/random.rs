@@ -1,3 +1,4 @@
+use fastrand::Rng;
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hasher},
@@ -32,34 +33,11 @@ impl Random {
     }
 
     /// The numbers for one choice.
-    pub(crate) fn draw(&self) -> Draw {
+    pub(crate) fn draw(&self) -> Rng {
         // Two threads may now and then draw the same numbers: it is cheaper than to agree.
         let next = self.next.load(Relaxed);
         self.next.store(next.wrapping_add(GOLDEN), Relaxed);
-        Draw(mix(next) | 1)
-    }
-}
-
-/// A short run of numbers (xorshift64*): fast, and good enough to choose by.
-#[derive(Debug)]
-pub(crate) struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
-    }
-
-    /// A number below `n`.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        ((u64::from(self.next()) * n as u64) >> 32) as usize
-    }
-
-    /// A number from 0 up to, not including, 1.
-    pub(crate) fn unit(&mut self) -> f32 {
-        (self.next() >> 8) as f32 / (1u32 << 24) as f32
+        Rng::with_seed(mix(next))
     }
 }
 
@@ -80,9 +58,9 @@ mod tests {
         let mut counts = [0i32; 10];
         for _ in 0..50_000 {
             let mut draw = random.draw();
-            counts[draw.below(10)] += 1;
-            counts[draw.below(10)] += 1;
-            assert!((0.0..1.0).contains(&draw.unit()));
+            counts[draw.usize(..10)] += 1;
+            counts[draw.usize(..10)] += 1;
+            assert!((0.0..1.0).contains(&draw.f32()));
         }
         for count in counts {
             assert!((count - 10_000).abs() < 500, "{counts:?}");
@@ -91,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_itself_and_no_seed_does_not() {
-        let first = |seed| Random::new(seed).draw().next();
+        let first = |seed| Random::new(seed).draw().u64(..);
         assert_eq!(first(Some(1)), first(Some(1)));
         assert_ne!(first(None), first(None));
     }

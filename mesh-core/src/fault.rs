@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::{any::Any, error::Error, fmt};
 
 /// The error of middleware that can add a failure of its own.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -63,6 +63,15 @@ impl Fault {
         }
         None
     }
+
+    /// The fault that `error`, of whatever type, states: a [`BoxError`] itself or through its
+    /// sources, or a `Fault`.
+    pub fn of_any(error: &dyn Any) -> Option<Self> {
+        match error.downcast_ref::<BoxError>() {
+            Some(error) => Self::of(&**error),
+            None => error.downcast_ref::<Self>().copied(),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -97,5 +106,8 @@ mod tests {
         let error: BoxError = Box::new(Wrapped(Fault::Elapsed));
         assert_eq!(Fault::of(&*error), Some(Fault::Elapsed));
         assert_eq!(Fault::of(&fmt::Error), None);
+        assert_eq!(Fault::of_any(&error), Some(Fault::Elapsed));
+        assert_eq!(Fault::of_any(&Fault::Reset), Some(Fault::Reset));
+        assert_eq!(Fault::of_any(&fmt::Error), None);
     }
 }

@@ -1,8 +1,6 @@
 use super::{Outcome, Status, held::Held, series::Series};
 use http::{HeaderMap, Response, StatusCode};
-use mesh_core::{
-    BoxError, Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock,
-};
+use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock};
 use std::{any::Any, sync::Arc, time::Instant};
 
 /// Where in the stack something is counted.
@@ -15,14 +13,6 @@ pub(super) enum Level {
 
 /// What an error of the service, or of its response body, means.
 pub(super) type Inspect = fn(&dyn Any) -> Option<Fault>;
-
-/// The fault that the usual error types state.
-pub(super) fn fault_of(error: &dyn Any) -> Option<Fault> {
-    if let Some(error) = error.downcast_ref::<BoxError>() {
-        return Fault::of(&**error);
-    }
-    error.downcast_ref::<Fault>().copied()
-}
 
 fn clock() -> Instant {
     tokio::time::Instant::now().into_std()

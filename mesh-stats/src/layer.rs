@@ -1,6 +1,6 @@
 use super::{
     StatsBody,
-    exchange::{Exchange, Inspect, Level, fault_of},
+    exchange::{Exchange, Inspect, Level},
     table::Table,
 };
 use http::{Request, Response};
@@ -31,7 +31,7 @@ impl StatsLayer {
         Self {
             table,
             level,
-            inspect: fault_of,
+            inspect: Fault::of_any,
         }
     }
 

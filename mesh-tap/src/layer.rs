@@ -1,7 +1,7 @@
 use crate::{Labels, TapBody, live::Live, tap::Registry};
 use http::{Request, Response};
 use http_body::Body;
-use mesh_core::{BoxError, Direction, Fault};
+use mesh_core::{Direction, Fault};
 use pin_project_lite::pin_project;
 use std::{
     any::Any,
@@ -13,13 +13,6 @@ use std::{
 };
 use tower_layer::Layer;
 use tower_service::Service;
-
-fn fault_of(error: &dyn Any) -> Option<Fault> {
-    if let Some(error) = error.downcast_ref::<BoxError>() {
-        return Fault::of(&**error);
-    }
-    error.downcast_ref::<Fault>().copied()
-}
 
 /// Shows the requests that pass to whoever watches the [`Tap`](crate::Tap) that made it.
 #[derive(Clone, Debug)]
@@ -50,7 +43,7 @@ impl TapLayer {
                 source: Labels::default(),
                 endpoint: None,
                 destination: Labels::default(),
-                inspect: fault_of,
+                inspect: Fault::of_any,
             }),
         }
     }

@@ -4,6 +4,7 @@ use super::{
     object::Object,
     parse::parse,
 };
+use percent_encoding::percent_decode_str;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, collections::HashMap, fmt};
 
@@ -49,28 +50,10 @@ pub(super) fn resolve<'t>(
 /// The way that a local reference describes (RFC 6901).
 pub(super) fn pointer(reference: &str) -> Option<Vec<String>> {
     let path = reference.strip_prefix("#/")?;
-    let step = |step: &str| percent_decode(step).replace("~1", "/").replace("~0", "~");
+    // A pointer in a fragment is percent-encoded.
+    let decode = |step| percent_decode_str(step).decode_utf8_lossy();
+    let step = |step| decode(step).replace("~1", "/").replace("~0", "~");
     Some(path.split('/').map(step).collect())
-}
-
-/// A pointer in a fragment is percent-encoded.
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let decoded = after
-            .get(..2)
-            .filter(|_| byte == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(byte));
-        rest = if decoded.is_some() {
-            &after[2..]
-        } else {
-            after
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 type Open<'r, 't> = (Place, Vec<String>, &'r mut PathItem<'t>);

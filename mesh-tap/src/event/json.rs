@@ -5,7 +5,11 @@
 
 use super::{
     Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, VERSIONS,
-    base64, version_name,
+    version_name,
+};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use mesh_core::Direction;
@@ -271,13 +275,19 @@ fn metadata(labels: &Labels) -> Option<BTreeMap<String, String>> {
     (!labels.is_empty()).then(|| labels.iter().cloned().collect())
 }
 
+/// Standard base64; padding may be missing in what is read.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 fn headers(headers: &HeaderMap) -> Vec<Header> {
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         let text = std::str::from_utf8(value.as_bytes()).ok();
         Header {
             name: name.to_string(),
             value_str: text.map(str::to_owned),
-            value_bin: text.is_none().then(|| base64::encode(value.as_bytes())),
+            value_bin: text.is_none().then(|| BASE64.encode(value.as_bytes())),
         }
     };
     headers.iter().map(header).collect()
@@ -293,7 +303,8 @@ fn header_map<E: Error>(headers: Option<Vec<Header>>) -> Result<Option<HeaderMap
         let value = match (header.value_str, header.value_bin) {
             (Some(text), _) => text.into_bytes(),
             (None, Some(coded)) => {
-                base64::decode(&coded).ok_or_else(|| E::custom("valueBin is not base64"))?
+                let bytes = BASE64.decode(&coded);
+                bytes.map_err(|error| E::custom(format_args!("valueBin is not base64: {error}")))?
             }
             (None, None) => Vec::new(),
         };

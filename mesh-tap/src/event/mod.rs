@@ -1,5 +1,3 @@
-#[cfg(feature = "serde")]
-mod base64;
 mod display;
 #[cfg(feature = "serde")]
 mod json;

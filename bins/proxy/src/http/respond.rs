@@ -10,6 +10,7 @@ use mesh_balance::NoEndpoint;
 use mesh_core::{BoxError, Fault, Head, RetrySkipped};
 use mesh_retry::{Exhausted, MESH_NO_RETRY};
 use mesh_timeout::Elapsed;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use pin_project_lite::pin_project;
 use std::{
     borrow::Cow,
@@ -199,13 +200,8 @@ pub(crate) fn strip(headers: &mut HeaderMap) -> bool {
 
 /// gRPC messages are percent-encoded (gRPC over HTTP/2, "Status-Message").
 fn percent_encoded(text: &HeaderValue) -> HeaderValue {
-    let mut encoded = String::new();
-    for byte in text.as_bytes() {
-        match byte {
-            b'%' | 0..0x20 | 0x7f.. => encoded.push_str(&format!("%{byte:02X}")),
-            byte => encoded.push(char::from(*byte)),
-        }
-    }
+    const RESERVED: &AsciiSet = &CONTROLS.add(b'%');
+    let encoded = percent_encode(text.as_bytes(), RESERVED).to_string();
     HeaderValue::try_from(encoded).expect("printable ASCII")
 }
 

@@ -2,7 +2,6 @@ use super::{
     Inner, MAX_HEADERS, MOST_HEADERS, SendError, Sending,
     body::Body,
     exchange::{self, Unsettled},
-    is_idempotent,
     upload::{Upload, Uploaded},
     wakeup::Wakeup,
 };
@@ -66,7 +65,7 @@ where
         if req.headers().contains_key(UPGRADE) {
             return Box::pin(self.send_upgrade(req).map_err(Into::into));
         }
-        let idempotent = is_idempotent(req.method());
+        let idempotent = req.method().is_idempotent();
         let retryable = Route::of(&req).is_some_and(Route::is_retryable);
 
         let (parts, body) = req.into_parts();

@@ -2,7 +2,6 @@ use super::{
     Inner, Returned, SendError, Sending, Spare,
     body::Body,
     error::{is_broken_connection, is_unprocessed},
-    is_idempotent,
     kept::Kept,
     sending,
     stream::Stream,
@@ -42,7 +41,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn send_http2(self: Arc<Self>, mut req: Request<B>) -> Sending<B> {
-        let idempotent = is_idempotent(req.method());
+        let idempotent = req.method().is_idempotent();
         // A retry layer looks after these.
         let retryable = Route::of(&req).is_some_and(Route::is_retryable);
         let safe = idempotent || retryable;

@@ -23,12 +23,7 @@ mod stream;
 mod upload;
 mod wakeup;
 
-pub(crate) use self::{
-    body::Body,
-    error::SendError,
-    settings::Settings,
-    spare::{Returned, is_idempotent},
-};
+pub(crate) use self::{body::Body, error::SendError, settings::Settings, spare::Returned};
 
 use self::{
     http1::Idle,
@@ -160,7 +155,7 @@ impl<B> Inner<B> {
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     {
         let lost = refusal == Fault::Reset;
-        if lost && !(is_idempotent(spare.method()) && uploaded.was_empty()) {
+        if lost && !(spare.method().is_idempotent() && uploaded.was_empty()) {
             return;
         }
         if let Some(req) = uploaded.unsent(spare.into_request(Upload::empty())) {

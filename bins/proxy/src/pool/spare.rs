@@ -97,11 +97,3 @@ impl<B> Clone for Shared<B> {
         Self(self.0.clone())
     }
 }
-
-/// RFC 9110, 9.2.2.
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    )
-}
