@@ -61,10 +61,10 @@ async fn sidecar(listener: TcpListener, mut books: Watch<Destination>, tap: Tap)
     // What the world looks like changes; the stack stays, with its connections and counts.
     tokio::spawn(async move {
         while let Some(destination) = books.changed().await {
-            let (routes, _flaws) = Profile::salvage((*destination.profile).clone());
-            budget.update(routes.budget());
-            profile.set(routes);
-            let addrs = destination.leaves.iter().flat_map(|leaf| &*leaf.endpoints);
+            budget.update(destination.budget());
+            profile.set(destination.profile().clone());
+            let backends = destination.backends().iter();
+            let addrs = backends.flat_map(|backend| &**backend.endpoints());
             endpoints.update(addrs.map(|endpoint| endpoint.addr), |addr| {
                 http.clone().map_request(move |mut req: Request<Body>| {
                     let path = req.uri().path_and_query().map_or("/", |path| path.as_str());

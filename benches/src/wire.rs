@@ -233,6 +233,7 @@ fn config(forward: Vec<String>, profile: &Path) -> Config {
         admin: any,
         control: None,
         namespace: String::new(),
+        cluster_domain: "cluster.local".into(),
         labels: Vec::new(),
         workers: 1,
         lifeline: false,

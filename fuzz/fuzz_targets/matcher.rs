@@ -35,7 +35,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     // What is no regex is left out, with its route.
-    let (profile, _) = Profile::salvage(ProfileSpec {
+    let (profile, _) = Profile::compile_lenient(ProfileSpec {
         routes,
         ..ProfileSpec::default()
     });

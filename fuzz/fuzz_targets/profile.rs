@@ -24,7 +24,7 @@ fuzz_target!(|text: &str| {
 });
 
 fn compile(spec: ProfileSpec) {
-    let (sound, flaws) = Profile::salvage(spec.clone());
+    let (sound, flaws) = Profile::compile_lenient(spec.clone());
     let _ = sound.lint();
     match Profile::try_from(spec) {
         Ok(profile) => assert!(flaws.is_empty() && profile == sound),

@@ -54,8 +54,8 @@ impl Slow {
 /// Panics unless the compiled lookup, its reasons and the slow meaning agree on a request.
 pub fn check(profile: &Profile, slow: &mut Slow, method: &Method, path: &str) {
     let mut expected = None;
-    for (i, route) in profile.spec().routes.iter().enumerate() {
-        match slow.holds(&route.condition, method, path) {
+    for (i, route) in profile.declared().routes().iter().enumerate() {
+        match slow.holds(route.condition(), method, path) {
             Some(false) => {}
             Some(true) => {
                 expected = Some(i);

@@ -1,40 +1,46 @@
-use mesh_profile::ProfileSpec;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use crate::{Backend, RouteRule};
+use mesh_profile::{Profile, RetryBudget, Route};
+use std::sync::Arc;
 
-/// Everything known about an authority: its profile, leaves and endpoints.
+/// Everything known about an authority: its routes, and the rules that choose among its backends.
 ///
-/// Equal destinations are never announced twice, so whatever reads a
-/// [`Watch`](crate::Watch) may rebuild without comparing.
+/// The profile says which route a request is; a rule says where it goes. Equal destinations are
+/// never announced twice, so a reader of a [`Watch`](crate::Watch) need not compare them.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Destination {
-    /// The authority, as it was asked for.
-    pub authority: Arc<str>,
-    /// The full name and port of the apex, as in `books.shop.svc.cluster.local:7002`; `None`
-    /// if the mesh does not know the authority.
-    pub name: Option<Arc<str>>,
-    /// Routes and retry budget; without routes if nobody declared any.
-    pub profile: Arc<ProfileSpec>,
-    /// The services that share the apex's requests, in the order they were declared: the apex
-    /// alone if nothing splits it, none if the mesh does not know it.
-    pub leaves: Vec<Leaf>,
-    /// Whether connections to it are to be carried as bytes, whatever they look like.
-    pub opaque: bool,
+    authority: Arc<str>,
+    name: Option<Arc<str>>,
+    protocol: Protocol,
+    profile: Profile,
+    rules: Arc<[RouteRule]>,
+    backends: Arc<[Backend]>,
+}
+
+/// The protocol of a destination's connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// The first bytes of a connection tell.
+    #[default]
+    Detect,
+    /// Connections are carried as bytes, whatever they look like.
+    Opaque,
 }
 
 impl Destination {
-    /// A destination outside the mesh: no name, no leaves, no routes.
+    /// A destination outside the mesh: no name, no routes, no backends.
     pub fn unknown(authority: impl Into<Arc<str>>) -> Self {
         Self {
             authority: authority.into(),
             name: None,
-            profile: Arc::default(),
-            leaves: Vec::new(),
-            opaque: false,
+            protocol: Protocol::default(),
+            profile: Profile::default(),
+            rules: Arc::default(),
+            backends: Arc::default(),
         }
     }
 
-    /// A destination in the mesh, named `name` (full name and port), without leaves yet.
+    /// A destination in the mesh, named `name` (full name and port), without backends yet.
     pub fn named(authority: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self {
             name: Some(name.into()),
@@ -42,106 +48,102 @@ impl Destination {
         }
     }
 
-    /// Sets the profile.
+    /// Sets the protocol.
     #[must_use]
-    pub fn with_profile(mut self, profile: impl Into<Arc<ProfileSpec>>) -> Self {
-        self.profile = profile.into();
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
-    /// Sets the leaves.
+    /// Sets routes and retry budget.
     #[must_use]
-    pub fn with_leaves(mut self, leaves: impl IntoIterator<Item = Leaf>) -> Self {
-        self.leaves = leaves.into_iter().collect();
+    pub fn with_profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
         self
     }
 
-    /// Whether the mesh knows this destination.
+    /// Sets the backends that the rules refer to.
+    #[must_use]
+    pub fn with_backends(mut self, backends: impl IntoIterator<Item = Backend>) -> Self {
+        self.backends = backends.into_iter().collect();
+        self
+    }
+
+    /// Sets the rules, tried in order. A request that meets no condition follows the last one.
+    #[must_use]
+    pub fn with_rules(mut self, rules: impl IntoIterator<Item = RouteRule>) -> Self {
+        self.rules = rules.into_iter().collect();
+        self
+    }
+
+    /// Sets one backend, and the rule that sends all requests there.
+    #[must_use]
+    pub fn with_backend(self, backend: Backend) -> Self {
+        let rule = RouteRule::to(backend.name().clone());
+        self.with_backends([backend]).with_rules([rule])
+    }
+
+    /// Sets backends, and the rule that shares all requests out among them by weight.
+    ///
+    /// Without a weight above zero there is no rule.
+    #[must_use]
+    pub fn with_split(self, shares: impl IntoIterator<Item = (Backend, u32)>) -> Self {
+        let (backends, weights): (Vec<_>, Vec<_>) = shares.into_iter().unzip();
+        let names = backends.iter().map(|backend| backend.name().clone());
+        let rule = RouteRule::split(names.zip(weights));
+        self.with_backends(backends).with_rules(rule)
+    }
+
+    /// The authority, as it was asked for.
+    pub fn authority(&self) -> &Arc<str> {
+        &self.authority
+    }
+
+    /// The full name and port of the service, as in `books.shop.svc.cluster.local:7002`; `None` if
+    /// the mesh has no service of that authority.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
+    /// The protocol of its connections.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The limits on retries, shared by all routes.
+    pub fn budget(&self) -> RetryBudget {
+        self.profile.budget()
+    }
+
+    /// The routes, tried in order.
+    pub fn routes(&self) -> impl ExactSizeIterator<Item = &Route> {
+        self.profile.routes()
+    }
+
+    /// Routes and retry budget, compiled.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The rules, tried in order; none if the mesh does not know the destination.
+    pub fn rules(&self) -> &[RouteRule] {
+        &self.rules
+    }
+
+    /// The backends that the rules refer to, each once.
+    pub fn backends(&self) -> &Arc<[Backend]> {
+        &self.backends
+    }
+
+    /// The backend called `name`.
+    pub fn backend(&self, name: &str) -> Option<&Backend> {
+        self.backends
+            .iter()
+            .find(|backend| &**backend.name() == name)
+    }
+
+    /// Returns true if the mesh knows this destination: a service of it, or one of its pods.
     pub fn is_known(&self) -> bool {
-        self.name.is_some()
-    }
-}
-
-/// A service that takes a share of an apex's requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Leaf {
-    /// Full name and port.
-    pub authority: Arc<str>,
-    /// Its share relative to the sum of all leaves; zero receives nothing.
-    pub weight: u32,
-    /// Its addresses, sorted; shared with the previous answer if they did not change.
-    pub endpoints: Arc<[Endpoint]>,
-    /// Whether there is such a service, with endpoints or without.
-    pub exists: bool,
-}
-
-impl Leaf {
-    /// A leaf of weight one that exists and has these endpoints.
-    pub fn new(
-        authority: impl Into<Arc<str>>,
-        endpoints: impl IntoIterator<Item = Endpoint>,
-    ) -> Self {
-        Self {
-            authority: authority.into(),
-            weight: 1,
-            endpoints: endpoints.into_iter().collect(),
-            exists: true,
-        }
-    }
-
-    /// Sets the share.
-    #[must_use]
-    pub fn with_weight(mut self, weight: u32) -> Self {
-        self.weight = weight;
-        self
-    }
-}
-
-/// One address of a leaf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Endpoint {
-    /// Where to connect.
-    pub addr: SocketAddr,
-    /// What it is: `namespace`, `service`, `deployment`, `pod`, ... Metrics prefix them with
-    /// `dst_`.
-    pub labels: Arc<BTreeMap<String, String>>,
-    /// Whether it is known to speak HTTP/2 without being asked.
-    pub h2: bool,
-    /// Who it must prove to be, if it can.
-    pub identity: Option<Arc<str>>,
-}
-
-impl Endpoint {
-    /// An address about which nothing else is known.
-    pub fn new(addr: SocketAddr) -> Self {
-        Self {
-            addr,
-            labels: Arc::default(),
-            h2: false,
-            identity: None,
-        }
-    }
-
-    /// Sets the labels.
-    #[must_use]
-    pub fn with_labels(mut self, labels: impl Into<Arc<BTreeMap<String, String>>>) -> Self {
-        self.labels = labels.into();
-        self
-    }
-
-    /// Says whether it speaks HTTP/2 without being asked.
-    #[must_use]
-    pub fn with_h2(mut self, h2: bool) -> Self {
-        self.h2 = h2;
-        self
-    }
-
-    /// Says who it must prove to be.
-    #[must_use]
-    pub fn with_identity(mut self, identity: impl Into<Arc<str>>) -> Self {
-        self.identity = Some(identity.into());
-        self
+        self.name.is_some() || !self.backends.is_empty()
     }
 }

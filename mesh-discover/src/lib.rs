@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod backend;
 mod destination;
+mod rule;
 mod watch;
 
 #[cfg(feature = "control")]
@@ -10,6 +12,8 @@ mod control;
 pub mod embedded;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "follow")]
+pub mod follow;
 #[cfg(feature = "control")]
 pub mod wire;
 #[cfg(feature = "control")]
@@ -17,13 +21,15 @@ mod workload;
 
 #[cfg(feature = "file")]
 pub use self::file::{FileSource, InvalidFile};
+pub use self::{
+    backend::{Backend, Endpoint},
+    destination::{Destination, Protocol},
+    rule::{RouteRule, Share},
+    watch::{Publisher, Watch},
+};
 #[cfg(feature = "control")]
 pub use self::{
     control::{Control, ControlConfig, InvalidAddr, Refused, Registered, Registration},
     workload::Workload,
 };
-pub use self::{
-    destination::{Destination, Endpoint, Leaf},
-    watch::{Publisher, Watch},
-};
-pub use mesh_profile::ProfileSpec;
+pub use mesh_profile::{Profile, ProfileSpec, RequestMatchSpec, RetryBudget};

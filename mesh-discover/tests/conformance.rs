@@ -3,7 +3,7 @@
 use http::{HeaderValue, request::Parts};
 use mesh_conformance::{Conformance, Mock};
 use mesh_discover::{
-    Destination, Endpoint, Leaf, ProfileSpec, Watch,
+    Backend, Destination, Endpoint, Profile, Watch,
     embedded::{Inbound, Metrics, Outbound},
 };
 use mesh_profile::ProfileLayer;
@@ -23,15 +23,15 @@ fn web(leaves: &[u16]) -> Destination {
     let spec = serde_json::json!({
         "routes": [{"name": "PUT /some", "condition": {"method": "PUT"}}],
     });
-    let profile: ProfileSpec = serde_json::from_value(spec).unwrap();
+    let profile: Profile = serde_json::from_value(spec).unwrap();
     let leaves = leaves.iter().enumerate().map(|(n, endpoints)| {
         let addr = |port| ([127, 0, 0, u8::try_from(n).unwrap()], port).into();
         let endpoints = (1..=*endpoints).map(|port| Endpoint::new(addr(port)));
-        Leaf::new(format!("web-{n}"), endpoints)
+        (Backend::new(format!("web-{n}"), endpoints), 1)
     });
     Destination::named("web", NAME)
         .with_profile(profile)
-        .with_leaves(leaves)
+        .with_split(leaves)
 }
 
 /// What `make` makes of a watch of `destination`, once that has been heard of.

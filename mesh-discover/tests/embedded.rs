@@ -3,7 +3,7 @@
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use mesh_discover::{
-    Destination, Endpoint, Leaf, ProfileSpec, Publisher, Watch,
+    Backend, Destination, Endpoint, Profile, Publisher, Watch,
     embedded::{Inbound, Metrics, Outbound},
 };
 use mesh_profile::{ProfileLayer, Route};
@@ -31,12 +31,12 @@ fn endpoint(port: u16) -> Endpoint {
 fn web(leaves: &[(&str, u32, &[u16])]) -> Destination {
     let leaves = leaves.iter().map(|(name, weight, ports)| {
         let endpoints = ports.iter().map(|port| endpoint(*port));
-        Leaf::new(*name, endpoints).with_weight(*weight)
+        (Backend::new(*name, endpoints), *weight)
     });
-    Destination::named("web", NAME).with_leaves(leaves)
+    Destination::named("web", NAME).with_split(leaves)
 }
 
-fn profile(route: &str) -> ProfileSpec {
+fn profile(route: &str) -> Profile {
     let spec = serde_json::json!({
         "routes": [{"name": route, "condition": {"method": "GET"}}],
         "retryBudget": {"retryRatio": 0.5, "minRetriesPerSecond": 1, "ttl": "10s"},

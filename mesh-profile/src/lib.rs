@@ -18,6 +18,7 @@ pub mod proto;
 mod request;
 mod response;
 mod spec;
+mod typed;
 mod weight;
 
 pub use self::{
@@ -30,6 +31,7 @@ pub use self::{
         ProfileSpec, RequestMatchSpec, ResponseClassSpec, ResponseMatchSpec, RetryBudgetSpec,
         RouteSpec, StatusRangeSpec, WeightedDst,
     },
+    typed::{TypedProfile, TypedRoute},
     weight::{InvalidWeight, Weight},
 };
 pub use mesh_core::{Class, Classify, RetryBudget, Route};

@@ -1,5 +1,4 @@
 use crate::{
-    duration,
     explain::Explanation,
     invalid::{Flaw, InvalidProfile},
     lint::Finding,
@@ -7,7 +6,8 @@ use crate::{
     pattern::PatternCompiler,
     request::RequestMatch,
     response::ResponseClasses,
-    spec::{ProfileSpec, RetryBudgetSpec, RouteSpec, WeightedDst},
+    spec::{ProfileSpec, WeightedDst},
+    typed::{self, TypedProfile, TypedRoute},
 };
 use http::Method;
 use mesh_core::{RetryBudget, Route};
@@ -33,8 +33,7 @@ struct Inner {
 
 /// What is only ever read, and may be shared by threads without cost.
 struct Compiled {
-    spec: ProfileSpec,
-    budget: RetryBudget,
+    declared: TypedProfile,
     conditions: Vec<RequestMatch>,
     matcher: Matcher,
 }
@@ -79,17 +78,17 @@ impl Profile {
 
     /// The retry budget, shared by all routes.
     pub fn budget(&self) -> RetryBudget {
-        self.0.compiled.budget
+        self.0.compiled.declared.budget.unwrap_or_default()
     }
 
     /// The leaves of the split that the profile declares; none for no split.
     pub fn dst_overrides(&self) -> &[WeightedDst] {
-        &self.0.compiled.spec.dst_overrides
+        &self.0.compiled.declared.dst_overrides
     }
 
-    /// What it was compiled from.
-    pub fn spec(&self) -> &ProfileSpec {
-        &self.0.compiled.spec
+    /// The typed declaration that it was compiled from.
+    pub fn declared(&self) -> &TypedProfile {
+        &self.0.compiled.declared
     }
 
     /// An equal profile with routes of its own.
@@ -99,9 +98,9 @@ impl Profile {
     #[must_use]
     pub fn for_worker(&self) -> Self {
         let compiled = self.0.compiled.clone();
-        let routes = compiled.spec.routes.iter();
+        let routes = compiled.declared.routes.iter();
         let routes = routes
-            .map(|spec| route(spec).expect("it was compiled from the same specification before"))
+            .map(|declared| route(declared).expect("the same declaration compiled before"))
             .collect();
         Self(Arc::new(Inner {
             routes,
@@ -110,47 +109,49 @@ impl Profile {
         }))
     }
 
-    /// Compiles what can be compiled: a route with a flaw is left out as a whole, a budget with
-    /// one gives way to the default.
+    /// Compiles the parts that can be compiled: a route with a flaw is left out as a whole, and the
+    /// default budget replaces an invalid one.
     ///
-    /// For a data plane, whose controller may accept what we would not. Leaving out a conjunct
-    /// instead, as Linkerd does, would widen the route.
-    pub fn salvage(mut spec: ProfileSpec) -> (Self, Vec<InvalidProfile>) {
+    /// For a data plane, whose controller may accept profiles that this crate would refuse. Leaving
+    /// out only the broken part of a condition, as Linkerd does, would make the route match more.
+    pub fn compile_lenient(spec: ProfileSpec) -> (Self, Vec<InvalidProfile>) {
         let mut flaws = Vec::new();
-        if let Err(flaw) = budget(spec.retry_budget.as_ref()) {
+        let budget = spec.retry_budget.as_ref().map(typed::budget).transpose();
+        let budget = budget.unwrap_or_else(|flaw| {
             flaws.push(InvalidProfile::new(None, flaw));
-            spec.retry_budget = None;
-        }
-        let mut patterns = PatternCompiler::new();
-        let mut parts = Vec::new();
-        let mut index = 0;
-        spec.routes.retain(|spec| {
-            let compiled = compile_route(spec, &mut patterns);
-            index += 1;
-            match compiled {
-                Ok(part) => {
-                    parts.push(part);
-                    true
-                }
-                Err(flaw) => {
-                    flaws.push(InvalidProfile::new(Some((index - 1, &spec.name)), flaw));
-                    false
-                }
-            }
+            None
         });
-        let budget = budget(spec.retry_budget.as_ref()).unwrap_or_default();
-        (Self::assemble(spec, budget, parts), flaws)
+        let routes = spec.routes.iter();
+        let routes = routes.map(|route| (&*route.name, TypedRoute::parse(route)));
+        let (declared, parts) = compile_sound(routes, &mut flaws);
+        let declared = TypedProfile {
+            routes: declared,
+            budget,
+            dst_overrides: spec.dst_overrides,
+            opaque_ports: spec.opaque_ports,
+        };
+        (Self::assemble(declared, parts), flaws)
     }
 
-    fn assemble(spec: ProfileSpec, budget: RetryBudget, parts: Vec<(Route, RequestMatch)>) -> Self {
+    /// As [`compile_lenient`](Self::compile_lenient), of values that are typed already.
+    pub fn compile_typed(mut declared: TypedProfile) -> (Self, Vec<InvalidProfile>) {
+        let mut flaws = Vec::new();
+        let names: Vec<_> = declared.routes.iter().map(|it| it.name().clone()).collect();
+        let routes = names.iter().map(|name| &**name);
+        let routes = routes.zip(std::mem::take(&mut declared.routes).into_iter().map(Ok));
+        let (routes, parts) = compile_sound(routes, &mut flaws);
+        declared.routes = routes;
+        (Self::assemble(declared, parts), flaws)
+    }
+
+    fn assemble(declared: TypedProfile, parts: Vec<(Route, RequestMatch)>) -> Self {
         let (routes, conditions): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let matcher = Matcher::new(&conditions);
         Self(Arc::new(Inner {
             routes,
             default_route: Route::new(Route::DEFAULT_NAME),
             compiled: Arc::new(Compiled {
-                spec,
-                budget,
+                declared,
                 conditions,
                 matcher,
             }),
@@ -166,88 +167,93 @@ impl TryFrom<ProfileSpec> for Profile {
     type Error = InvalidProfile;
 
     fn try_from(spec: ProfileSpec) -> Result<Self, InvalidProfile> {
-        let budget =
-            budget(spec.retry_budget.as_ref()).map_err(|flaw| InvalidProfile::new(None, flaw))?;
-        for (i, dst) in spec.dst_overrides.iter().enumerate() {
-            if dst.authority.is_empty() {
-                let flaw = Flaw::new("an override must name an authority").within("authority");
-                let flaw = flaw.within_item(i).within("dstOverrides");
-                return Err(InvalidProfile::new(None, flaw));
-            }
-        }
+        Self::try_from(TypedProfile::try_from(spec)?)
+    }
+}
+
+impl TryFrom<TypedProfile> for Profile {
+    type Error = InvalidProfile;
+
+    fn try_from(declared: TypedProfile) -> Result<Self, InvalidProfile> {
         let mut patterns = PatternCompiler::new();
-        let parts = spec
+        let parts = declared
             .routes
             .iter()
             .enumerate()
-            .map(|(index, spec)| {
-                compile_route(spec, &mut patterns)
-                    .map_err(|flaw| InvalidProfile::new(Some((index, &spec.name)), flaw))
+            .map(|(index, route)| {
+                compile_route(route, &mut patterns)
+                    .map_err(|flaw| InvalidProfile::new(Some((index, route.name())), flaw))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self::assemble(spec, budget, parts))
+        Ok(Self::assemble(declared, parts))
     }
+}
+
+/// Compiles the routes without a flaw, and adds a flaw for each of the others.
+fn compile_sound<'a>(
+    routes: impl Iterator<Item = (&'a str, Result<TypedRoute, Flaw>)>,
+    flaws: &mut Vec<InvalidProfile>,
+) -> (Vec<TypedRoute>, Vec<(Route, RequestMatch)>) {
+    let mut patterns = PatternCompiler::new();
+    let (mut declared, mut parts) = (Vec::new(), Vec::new());
+    for (index, (name, route)) in routes.enumerate() {
+        let compiled = route.and_then(|route| {
+            let part = compile_route(&route, &mut patterns)?;
+            Ok((route, part))
+        });
+        match compiled {
+            Ok((route, part)) => {
+                declared.push(route);
+                parts.push(part);
+            }
+            Err(flaw) => flaws.push(InvalidProfile::new(Some((index, name)), flaw)),
+        }
+    }
+    (declared, parts)
 }
 
 fn compile_route(
-    spec: &RouteSpec,
+    declared: &TypedRoute,
     patterns: &mut PatternCompiler,
 ) -> Result<(Route, RequestMatch), Flaw> {
-    if spec.name.is_empty() {
+    if declared.name().is_empty() {
         return Err(Flaw::new("a route must have a name").within("name"));
     }
-    let condition = RequestMatch::compile(&spec.condition, patterns)
+    let condition = RequestMatch::compile(declared.condition(), patterns)
         .map_err(|flaw| flaw.within("condition"))?;
-    Ok((route(spec)?, condition))
+    Ok((route(declared)?, condition))
 }
 
-fn route(spec: &RouteSpec) -> Result<Route, Flaw> {
-    let mut route = Route::new(&*spec.name);
-    if !spec.response_classes.is_empty() {
-        route = route.with_classify(ResponseClasses::compile(&spec.response_classes)?);
+fn route(declared: &TypedRoute) -> Result<Route, Flaw> {
+    let mut route = Route::new(declared.name().clone());
+    if !declared.response_classes().is_empty() {
+        route = route.with_classify(ResponseClasses::compile(declared.response_classes())?);
     }
-    if let Some(timeout) = &spec.timeout {
-        let timeout = duration::parse(timeout)
-            .map_err(|error| Flaw::new(error.to_string()).within("timeout"))?;
-        // Zero is no limit, as in Gateway API; taken literally it would fail every request.
-        if !timeout.is_zero() {
-            route = route.with_timeout(timeout);
-        }
+    // Zero is no limit, as in Gateway API; taken literally it would fail every request.
+    if let Some(timeout) = declared.timeout().filter(|timeout| !timeout.is_zero()) {
+        route = route.with_timeout(timeout);
     }
-    if spec.is_retryable {
+    if declared.is_retryable() {
         route = route.with_retries();
     }
     Ok(route)
 }
 
-fn budget(spec: Option<&RetryBudgetSpec>) -> Result<RetryBudget, Flaw> {
-    let Some(spec) = spec else {
-        return Ok(RetryBudget::default());
-    };
-    let ttl = duration::parse(&spec.ttl).map_err(|error| {
-        Flaw::new(error.to_string())
-            .within("ttl")
-            .within("retryBudget")
-    })?;
-    RetryBudget::new(spec.retry_ratio, spec.min_retries_per_second, ttl)
-        .map_err(|error| Flaw::new(error.to_string()).within("retryBudget"))
-}
-
 impl Default for Profile {
     fn default() -> Self {
-        Self::assemble(ProfileSpec::default(), RetryBudget::default(), Vec::new())
+        Self::assemble(TypedProfile::default(), Vec::new())
     }
 }
 
 impl From<Profile> for ProfileSpec {
     fn from(profile: Profile) -> Self {
-        profile.spec().clone()
+        Self::from(profile.declared())
     }
 }
 
 impl PartialEq for Profile {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.spec() == other.spec()
+        Arc::ptr_eq(&self.0, &other.0) || self.declared() == other.declared()
     }
 }
 
@@ -349,7 +355,7 @@ mod tests {
             ],"retryBudget":{"retryRatio":9999,"minRetriesPerSecond":1,"ttl":"10s"}}"#,
         )
         .unwrap();
-        let (profile, flaws) = Profile::salvage(spec);
+        let (profile, flaws) = Profile::compile_lenient(spec);
         assert_eq!(profile.route_for(&Method::GET, "/x").name(), "good");
         assert_eq!(profile.budget(), RetryBudget::default());
         assert_eq!(flaws.len(), 2);

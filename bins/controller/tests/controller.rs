@@ -7,7 +7,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mesh_controller::{Config, Controller, StateDir, source::write_atomically};
 use mesh_discover::{Control, ControlConfig, Destination, Watch};
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -131,14 +131,13 @@ fn manifest(service: &str, route: &str) -> String {
 const WEB: &str = "/api/v1/resources/sp/shop/web.shop.svc.cluster.local";
 
 fn ports(destination: &Destination) -> Vec<u16> {
-    let leaves = destination.leaves.iter();
-    let endpoints = leaves.flat_map(|leaf| leaf.endpoints.iter());
+    let backends = destination.backends().iter();
+    let endpoints = backends.flat_map(|backend| backend.endpoints().iter());
     endpoints.map(|endpoint| endpoint.addr.port()).collect()
 }
 
 fn routes(destination: &Destination) -> Vec<&str> {
-    let routes = destination.profile.routes.iter();
-    routes.map(|route| route.name.as_str()).collect()
+    destination.routes().map(|route| route.name()).collect()
 }
 
 #[tokio::test]
@@ -147,11 +146,11 @@ async fn what_is_applied_reaches_whoever_watches() {
     let mut watch = mesh.watch("web:8080", "shop");
     let first = watch.ready().await.unwrap();
     assert_eq!(
-        first.name.as_deref(),
+        first.name().map(|name| &**name),
         Some("web.shop.svc.cluster.local:8080")
     );
     assert_eq!(ports(&first), [1, 2]);
-    assert_eq!(first.leaves[0].endpoints[0].labels["pod"], "web-1");
+    assert_eq!(first.backends()[0].endpoints()[0].labels["pod"], "web-1");
     assert!(routes(&first).is_empty());
 
     let (status, body) = mesh.put(&manifest("web", "one")).await;
@@ -159,7 +158,8 @@ async fn what_is_applied_reaches_whoever_watches() {
     assert!(body.contains(r#""result":"created""#), "{body}");
     let second = watch.changed().await.unwrap();
     assert_eq!(routes(&second), ["one"]);
-    assert_eq!(second.profile.routes[0].timeout.as_deref(), Some("25ms"));
+    let timeouts = second.routes().next().unwrap().timeouts();
+    assert_eq!(timeouts.head, Some(Duration::from_millis(25)));
 
     mesh.replicas(&[2, 3]);
     // In one step or two; never without an endpoint.
@@ -202,7 +202,7 @@ async fn names_outside_the_mesh_have_no_name_in_it() {
     for stranger in ["example.com:443", "web", "web.other:8080", "127.0.0.1:1"] {
         let destination = mesh.watch(stranger, "shop").ready().await.unwrap();
         assert!(!destination.is_known(), "{stranger}");
-        assert!(destination.leaves.is_empty());
+        assert!(destination.backends().is_empty());
     }
     let full = mesh.watch("web.shop.svc.cluster.local.:8080", "other");
     assert!(full.clone().ready().await.unwrap().is_known());

@@ -198,11 +198,11 @@ async fn a_registered_program_is_in_every_table_and_gone_when_it_ends() {
 
     // Others find it by its name.
     let found = callers.ready().await.unwrap();
-    let found = match found.leaves.is_empty() {
+    let found = match found.backends().is_empty() {
         true => callers.changed().await.unwrap(),
         false => found,
     };
-    let endpoint = &found.leaves[0].endpoints[0];
+    let endpoint = &found.backends()[0].endpoints()[0];
     assert_eq!(endpoint.addr.port(), 4000);
     assert_eq!(endpoint.labels["deployment"], "front");
 
@@ -234,9 +234,9 @@ async fn a_registered_program_is_in_every_table_and_gone_when_it_ends() {
         .changed()
         .await
         .unwrap()
-        .leaves
+        .backends()
         .iter()
-        .all(|leaf| leaf.endpoints.is_empty())
+        .all(|backend| backend.endpoints().is_empty())
     {}
 }
 

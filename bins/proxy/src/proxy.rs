@@ -286,6 +286,7 @@ fn control(config: &Config) -> anyhow::Result<Option<Arc<dyn Discover>>> {
     });
     let config = ControlConfig::new(addr)
         .context("--control")?
+        .with_cluster(&config.namespace, &config.cluster_domain)
         .with_context_token(token.to_string());
     Ok(Some(Arc::new(Control::new(config))))
 }

@@ -4,7 +4,7 @@ mod support;
 
 use http::Request;
 use http_body_util::Full;
-use mesh_discover::{Destination, Leaf};
+use mesh_discover::{Backend, Destination};
 use mesh_profile::{ProfileSpec, RetryBudgetSpec};
 use mesh_proxy::Role;
 use std::sync::Arc;
@@ -254,10 +254,9 @@ async fn leaves_share_by_weight() {
         Upstream::answering(|_| 200).await,
     );
     let discovery = Discovery::default();
-    let leaves = [("v1:1", &one, 3), ("v2:1", &two, 1)].map(|(name, upstream, weight)| {
-        Leaf::new(name, [endpoint(upstream.addr())]).with_weight(weight)
-    });
-    let split = Destination::named("books:7002", BOOKS).with_leaves(leaves);
+    let leaves = [("v1:1", &one, 3), ("v2:1", &two, 1)]
+        .map(|(name, upstream, weight)| (Backend::new(name, [endpoint(upstream.addr())]), weight));
+    let split = Destination::named("books:7002", BOOKS).with_split(leaves);
     discovery.set("books:7002", split);
     let proxy = Running::discovering(config([Role::Outbound]), &discovery);
     let mut client = Client::http1(proxy.addr()).await;

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mesh_discover::Protocol;
 use mesh_profile::ProfileSpec;
 use mesh_proxy::{Config, Limits, Role};
 use std::{
@@ -71,8 +72,8 @@ fn discovery_declares_a_destination_whose_server_speaks_first() {
     let addr = server.local_addr().unwrap();
     let discovery = Discovery::default();
     // As the controller has it of a service whose annotation names the port.
-    let mut mail = destination("mail.shop:25", ProfileSpec::default(), &[addr]);
-    mail.opaque = true;
+    let mail = destination("mail.shop:25", ProfileSpec::default(), &[addr])
+        .with_protocol(Protocol::Opaque);
     discovery.set("mail:25", mail);
     let config = Config {
         // Neither a list of ports nor a pause says so.

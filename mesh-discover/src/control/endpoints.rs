@@ -16,6 +16,8 @@ pub(super) struct Endpoints {
     pub(super) exists: bool,
     /// A new stream's word that there are no endpoints any more, and whether there is a service.
     pub(super) doubted: Option<Doubt<bool>>,
+    /// The time since which a new stream has said nothing, after an older one that had.
+    pub(super) silent_since: Option<Instant>,
     by_addr: BTreeMap<SocketAddr, Endpoint>,
     pub(super) sorted: Arc<[Endpoint]>,
 }
@@ -61,6 +63,16 @@ impl Endpoints {
     pub(super) fn believe(&mut self, limit: Duration) {
         if let Some(doubt) = self.doubted.take_if(|it| it.is_over(limit)) {
             self.none(doubt.word);
+            self.sort();
+        }
+    }
+
+    /// Takes a silence of `limit` for a service that exists and has no endpoints; it counts from
+    /// `answered` at the earliest.
+    pub(super) fn drop_silent(&mut self, answered: Instant, limit: Duration) {
+        let is_over = |since: &mut Instant| answered.max(*since).elapsed() >= limit;
+        if self.silent_since.take_if(is_over).is_some() {
+            self.none(true);
             self.sort();
         }
     }

@@ -1,8 +1,9 @@
-use crate::{Destination, Publisher, Watch};
+use crate::{Destination, Publisher, Watch, wire};
 use std::{
     collections::HashMap,
     error::Error,
     fmt,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -42,6 +43,14 @@ pub struct ControlConfig {
     /// doubted: a controller that has just started may not have heard of everybody yet. It is
     /// forgotten if the stream ends sooner. Default: 5 s.
     pub doubt: Duration,
+    /// Pause before a controller is asked again for a name that it has refused, less a random part
+    /// of up to half. Default: 30 s.
+    pub refused_pause: Duration,
+    /// Time that the endpoints of a new destination may take; then it is announced without them.
+    /// Default: 200 ms.
+    pub first_endpoints: Duration,
+    /// Namespace and cluster domain that complete short names.
+    cluster: Option<(String, String)>,
 }
 
 impl ControlConfig {
@@ -70,12 +79,45 @@ impl ControlConfig {
             connect_timeout: Duration::from_secs(1),
             backoff: (Duration::from_millis(100), Duration::from_secs(1)),
             doubt: Duration::from_secs(5),
+            refused_pause: Duration::from_secs(30),
+            first_endpoints: Duration::from_millis(200),
+            cluster: None,
         })
     }
 
     /// The controller's address, as given.
     pub fn addr(&self) -> &str {
         &self.addr
+    }
+
+    /// Completes names that the controller refuses as they are: `web:8080` is asked again as
+    /// `web.NAMESPACE.svc.DOMAIN:8080`. Linkerd's controller takes no others.
+    #[must_use]
+    pub fn with_cluster(mut self, namespace: &str, domain: &str) -> Self {
+        self.cluster = Some((namespace.into(), domain.into()));
+        self
+    }
+
+    /// The full form of a short name; `None` if there is none, or if it is full already.
+    fn full_name(&self, authority: &str) -> Option<String> {
+        let (namespace, domain) = self.cluster.as_ref()?;
+        let (host, port) = wire::split_port(authority);
+        let host = host.trim_end_matches('.');
+        if host.is_empty() || host.starts_with('[') || host.parse::<IpAddr>().is_ok() {
+            return None;
+        }
+        let parts: Vec<_> = host.split('.').collect();
+        let full = match parts[..] {
+            [service] => format!("{service}.{namespace}.svc.{domain}"),
+            [_, _] => format!("{host}.svc.{domain}"),
+            [_, _, "svc"] => format!("{host}.{domain}"),
+            _ => host.to_owned(),
+        };
+        let full = match port {
+            Some(port) => format!("{full}:{port}"),
+            None => full,
+        };
+        (full != authority).then_some(full)
     }
 
     /// Says who asks.
@@ -110,7 +152,11 @@ impl Error for InvalidAddr {}
 /// endpoints away: by `Remove`, by `NoEndpoints`, or by a first `Add` that lists others. An empty
 /// `Add`, one whose addresses cannot be read, or a stream that ends changes nothing. That nothing
 /// is left is believed of a new stream only after [`ControlConfig::doubt`], if it lives so long and
-/// says no more.
+/// says no more; and a new stream that stays silent takes away what the old one had said once the
+/// profile has been answered anew for as long.
+///
+/// A name that the controller refuses (`InvalidArgument`, `NotFound`, `FailedPrecondition`, `Unknown`)
+/// is unknown at once, and asked for again after [`ControlConfig::refused_pause`].
 #[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
@@ -218,5 +264,33 @@ impl fmt::Debug for Control {
             .field("addr", &self.shared.config.addr())
             .field("connected", &self.is_connected())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_name_is_completed() {
+        let config = ControlConfig::new("127.0.0.1:8086").unwrap();
+        assert_eq!(config.full_name("web:8080"), None);
+        let config = config.with_cluster("shop", "cluster.local");
+        for (asked, full) in [
+            ("web:8080", Some("web.shop.svc.cluster.local:8080")),
+            ("web", Some("web.shop.svc.cluster.local")),
+            ("web.other:80", Some("web.other.svc.cluster.local:80")),
+            ("web.other.svc:80", Some("web.other.svc.cluster.local:80")),
+            (
+                "web.other.svc.cluster.local.:80",
+                Some("web.other.svc.cluster.local:80"),
+            ),
+            ("web.other.svc.cluster.local:80", None),
+            ("10.0.0.1:80", None),
+            ("[::1]:80", None),
+            ("", None),
+        ] {
+            assert_eq!(config.full_name(asked).as_deref(), full, "{asked}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Shared, backoff::Backoff};
 use linkerd2_proxy_api::destination::{
-    DestinationProfile, GetDestination, Update, destination_client::DestinationClient,
+    DestinationProfile, GetDestination, NoEndpoints, Update, destination_client::DestinationClient,
+    update::Update as Kind,
 };
 use std::{error::Error, sync::Arc};
 use tokio::{sync::mpsc, time::sleep};
@@ -21,6 +22,8 @@ pub(super) enum Event {
         first: bool,
         update: Update,
     },
+    /// The endpoints of a leaf are asked for again.
+    Asked { leaf: Arc<str> },
     /// A stream that had said something is gone: that of a leaf's endpoints, or the profile's.
     Ended { leaf: Option<Arc<str>> },
 }
@@ -31,86 +34,111 @@ pub(super) async fn follow_profile(
     authority: Arc<str>,
     events: mpsc::Sender<Event>,
 ) {
-    let request = shared.request(&authority);
-    let open = |mut client: Client| {
-        let request = request.clone();
-        async move { client.get_profile(request).await }
-    };
-    let event = |said| match said {
-        Said::Message(profile, first) => Event::Profile {
+    let open = |mut client: Client, request| async move { client.get_profile(request).await };
+    let event = |heard| match heard {
+        Heard::Message(profile, first) => Some(Event::Profile {
             first,
             profile: Box::new(profile),
-        },
-        Said::NoMore => Event::Ended { leaf: None },
+        }),
+        Heard::Refusal => Some(Event::Profile {
+            first: true,
+            profile: Box::default(),
+        }),
+        Heard::Silence => None,
+        Heard::End => Some(Event::Ended { leaf: None }),
     };
-    follow(&shared, &authority, open, event, &events).await;
+    let full = shared.config.full_name(&authority);
+    follow(&shared, &authority, full, open, event, &events).await;
 }
 
 /// Passes the endpoints of `leaf` on, until nobody takes them.
 pub(super) async fn follow_leaf(shared: Arc<Shared>, leaf: Arc<str>, events: mpsc::Sender<Event>) {
-    let request = shared.request(&leaf);
-    let open = |mut client: Client| {
-        let request = request.clone();
-        async move { client.get(request).await }
+    let open = |mut client: Client, request| async move { client.get(request).await };
+    let event = |heard| {
+        let leaf = leaf.clone();
+        Some(match heard {
+            Heard::Message(update, first) => Event::Endpoints {
+                leaf,
+                first,
+                update,
+            },
+            Heard::Refusal => Event::Endpoints {
+                leaf,
+                first: true,
+                update: Update {
+                    update: Some(Kind::NoEndpoints(NoEndpoints { exists: false })),
+                },
+            },
+            Heard::Silence => Event::Asked { leaf },
+            Heard::End => Event::Ended { leaf: Some(leaf) },
+        })
     };
-    let event = |said| match said {
-        Said::Message(update, first) => Event::Endpoints {
-            leaf: leaf.clone(),
-            first,
-            update,
-        },
-        Said::NoMore => Event::Ended {
-            leaf: Some(leaf.clone()),
-        },
-    };
-    follow(&shared, &leaf, open, event, &events).await;
+    follow(&shared, &leaf, None, open, event, &events).await;
 }
 
-enum Said<T> {
-    /// Whether it is the stream's first.
+/// News of one stream.
+enum Heard<T> {
+    /// Its message, and whether it is the stream's first.
     Message(T, bool),
-    NoMore,
+    /// The controller has no answer for this name.
+    Refusal,
+    /// The stream is opened again, and has not said anything yet.
+    Silence,
+    /// The stream has ended.
+    End,
 }
 
+/// Follows `authority`, or its `full` name once the controller has refused the short one.
 async fn follow<T, F>(
     shared: &Shared,
     authority: &str,
-    open: impl Fn(Client) -> F,
-    event: impl Fn(Said<T>) -> Event,
+    mut full: Option<String>,
+    open: impl Fn(Client, GetDestination) -> F,
+    event: impl Fn(Heard<T>) -> Option<Event>,
     events: &mpsc::Sender<Event>,
 ) where
     F: Future<Output = Result<Response<Streaming<T>>, Status>>,
 {
     let _asks = shared.connection.ask();
     let mut backoff = Backoff::new(shared.config.backoff);
+    let refused_pause = shared.config.refused_pause;
+    let mut refused = Backoff::new((refused_pause, refused_pause));
+    let mut request = shared.request(authority);
+    let tell = async |heard| match event(heard) {
+        Some(event) => events.send(event).await.is_ok(),
+        None => true,
+    };
+    let mut has_spoken = false;
     loop {
         let (generation, channel) = shared.connection.channel().await;
-        let ended = match open(Client::new(channel)).await {
+        if has_spoken && !tell(Heard::Silence).await {
+            return;
+        }
+        let mut first = true;
+        let ended = match open(Client::new(channel), request.clone()).await {
             Ok(response) => {
                 let mut stream = response.into_inner();
-                let mut first = true;
-                let ended = loop {
+                loop {
                     match stream.message().await {
                         Ok(Some(message)) => {
                             shared.connection.heard(generation);
-                            let message = event(Said::Message(message, first));
-                            if events.send(message).await.is_err() {
+                            if !tell(Heard::Message(message, first)).await {
                                 return;
                             }
                             first = false;
+                            has_spoken = true;
                             backoff.reset();
                         }
                         Ok(None) => break None,
                         Err(status) => break Some(status),
                     }
-                };
-                if !first && events.send(event(Said::NoMore)).await.is_err() {
-                    return;
                 }
-                ended
             }
             Err(status) => Some(status),
         };
+        if !first && !tell(Heard::End).await {
+            return;
+        }
         if let Some(status) = ended {
             if is_transport(&status) {
                 // The connection has a pause of its own, for all streams together.
@@ -118,9 +146,30 @@ async fn follow<T, F>(
                 continue;
             }
             tracing::debug!(authority, %status, "the controller ended a stream");
+            if first && is_refusal(&status) {
+                shared.connection.heard(generation);
+                if let Some(full) = full.take() {
+                    request.path = full;
+                    continue;
+                }
+                if !tell(Heard::Refusal).await {
+                    return;
+                }
+                has_spoken = true;
+                sleep(refused.pause()).await;
+                continue;
+            }
         }
         sleep(backoff.pause()).await;
     }
+}
+
+/// Returns true if the controller has no answer for a name, rather than none at the moment.
+fn is_refusal(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::Unknown
+    )
 }
 
 /// Whether the connection failed, and not this one stream: what a server says has no source.

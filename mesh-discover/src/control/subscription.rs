@@ -19,8 +19,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How long a changed set of leaves waits until all of them have been answered for; then it is
-/// announced as it is.
+/// Time that a changed set of leaves waits until all of them have been answered for; then it is
+/// announced as it is. A new destination with one leaf waits
+/// [`first_endpoints`](super::ControlConfig::first_endpoints).
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Messages that wait to be taken into the destination: enough that a burst costs no switch
@@ -55,6 +56,7 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     let mut assembly = Assembly::new(authority.clone());
     let mut incomplete_since: Option<Instant> = None;
     let mut doubted: Option<Doubted<'_>> = None;
+    let mut is_announced = false;
     tasks.spawn(follow_profile(
         shared.clone(),
         authority.clone(),
@@ -62,7 +64,13 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     ));
 
     loop {
-        let grace = after(incomplete_since, GRACE);
+        let is_new = !is_announced && assembly.leaves().nth(1).is_none();
+        let grace = match is_new {
+            true => shared.config.first_endpoints,
+            false => GRACE,
+        };
+        let grace = after(incomplete_since, grace);
+        let silence = after(assembly.silent_since(), shared.config.doubt);
         let doubt = after(assembly.doubted_since(), shared.config.doubt);
         let mut overdue = false;
         tokio::select! {
@@ -71,12 +79,14 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
                 Some(Event::Endpoints { leaf, first, update }) => {
                     assembly.update(&leaf, first, update);
                 }
+                Some(Event::Asked { leaf }) => assembly.leaf_asked(&leaf),
                 Some(Event::Ended { leaf: Some(leaf) }) => assembly.leaf_ended(&leaf),
                 Some(Event::Ended { leaf: None }) => assembly.profile_ended(),
                 None => return,
             },
             () = grace => overdue = true,
             () = doubt => assembly.believe(shared.config.doubt),
+            () = silence => assembly.drop_silent(shared.config.doubt),
             // Reaps the tasks of leaves that are gone.
             Some(_) = tasks.join_next() => continue,
         }
@@ -106,6 +116,7 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
             incomplete_since = None;
             if let Some(destination) = assembly.destination() {
                 publisher.publish(destination);
+                is_announced = true;
             }
         } else if incomplete_since.is_none() {
             incomplete_since = Some(Instant::now());

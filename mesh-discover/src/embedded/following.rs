@@ -1,5 +1,4 @@
 use crate::{Destination, Watch};
-use mesh_profile::{Profile, ProfileHandle, ProfileSpec};
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -68,34 +67,5 @@ impl<S: Service<R>, R> Service<R> for Followed<S> {
 
     fn call(&mut self, req: R) -> S::Future {
         self.inner.call(req)
-    }
-}
-
-/// The profile of a destination, compiled again when it has changed.
-#[derive(Debug)]
-pub(super) struct Compiled {
-    handle: ProfileHandle,
-    spec: Arc<ProfileSpec>,
-}
-
-impl Compiled {
-    pub(super) fn new(handle: ProfileHandle) -> Self {
-        let spec = Arc::default();
-        Self { handle, spec }
-    }
-
-    /// Makes the profile that of `destination`; says what it is if it changed.
-    pub(super) fn apply(&mut self, destination: &Destination) -> Option<Profile> {
-        if self.spec == destination.profile {
-            return None;
-        }
-        let (profile, problems) = Profile::salvage((*destination.profile).clone());
-        for problem in problems {
-            let authority = &destination.authority;
-            tracing::warn!(%authority, %problem, "part of a profile is ignored");
-        }
-        self.spec = destination.profile.clone();
-        self.handle.set(profile.clone());
-        Some(profile)
     }
 }

@@ -1,5 +1,5 @@
 use super::{
-    following::{Compiled, Followed, Following},
+    following::{Followed, Following},
     metrics::{Metrics, Series},
 };
 use crate::{Destination, Watch};
@@ -29,12 +29,13 @@ impl Inbound {
     pub fn follow(watch: Watch<Destination>, metrics: &Metrics) -> Self {
         let profile = ProfileHandle::new(Profile::default());
         let series = metrics.own();
-        let mut compiled = Compiled::new(profile.clone());
         let following = {
-            let series = series.clone();
+            let (series, profile) = (series.clone(), profile.clone());
             Following::start(watch, move |destination| {
-                series.set_name(destination.name.as_ref());
-                compiled.apply(destination);
+                series.set_name(destination.name());
+                if profile.get() != *destination.profile() {
+                    profile.set(destination.profile().clone());
+                }
             })
         };
         Self {

@@ -41,7 +41,6 @@
 
 mod following;
 mod inbound;
-mod leaves;
 mod metrics;
 mod outbound;
 

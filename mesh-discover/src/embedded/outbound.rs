@@ -1,22 +1,25 @@
 use super::{
-    following::{Compiled, Followed, Following},
-    leaves::Leaves,
+    following::{Followed, Following},
     metrics::{Metrics, Series},
 };
-use crate::{Destination, Endpoint, Watch};
+use crate::{
+    Destination, Endpoint, Watch,
+    follow::{Connect, Follower, Rules, Tickets},
+};
+use http::Request;
 use mesh_balance::Balance;
-use mesh_profile::{Profile, ProfileHandle};
+use mesh_profile::{ProfileHandle, RetryBudget};
 use mesh_retry::Budget;
-use mesh_split::Split;
 use mesh_stats::{Counted, Stats};
 use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
 };
+use tower_layer::Layer as _;
 use tower_service::Service;
 
-/// The way to a destination: a split of its leaves, each a balance of its endpoints, that follow
+/// The way to a destination: rules over its backends, each a balance of its endpoints, that follow
 /// a watch for as long as a clone of this lives.
 ///
 /// What belongs above it in a stack is asked of it: [`profile`](Self::profile) for a
@@ -26,7 +29,7 @@ use tower_service::Service;
 /// Until the destination is known, and while it has no endpoint, a request waits for one, for
 /// three seconds at most. A destination that the mesh does not know has none.
 pub struct Outbound<S> {
-    inner: Followed<Split<Balance<Counted<S>>>>,
+    inner: Followed<Rules<Balance<Counted<S>>>>,
     profile: ProfileHandle,
     budget: Budget,
     series: Arc<Series>,
@@ -48,23 +51,24 @@ where
         metrics: &Metrics,
         connect: impl FnMut(&Endpoint) -> S + Send + 'static,
     ) -> Self {
-        let profile = ProfileHandle::new(Profile::default());
         let budget = Budget::default();
         let series = metrics.destination();
-        let (split, mut leaves) = Leaves::new(metrics.clone(), connect);
-        let mut compiled = Compiled::new(profile.clone());
+        let parts = Parts {
+            connect,
+            metrics: metrics.clone(),
+            budget: budget.clone(),
+        };
+        let (rules, mut follower) = Follower::new(parts, &Tickets::new(), None);
+        let profile = follower.profile().clone();
         let following = {
-            let (budget, series) = (budget.clone(), series.clone());
+            let series = series.clone();
             Following::start(watch, move |destination| {
-                series.set_name(destination.name.as_ref());
-                if let Some(profile) = compiled.apply(destination) {
-                    budget.update(profile.budget());
-                }
-                leaves.apply(destination);
+                series.set_name(destination.name());
+                follower.apply(destination);
             })
         };
         Self {
-            inner: Followed::new(split, following),
+            inner: Followed::new(rules, following),
             profile,
             budget,
             series,
@@ -89,19 +93,19 @@ impl<S> Outbound<S> {
     }
 }
 
-impl<S, R> Service<R> for Outbound<S>
+impl<S, B> Service<Request<B>> for Outbound<S>
 where
-    Split<Balance<Counted<S>>>: Service<R>,
+    Rules<Balance<Counted<S>>>: Service<Request<B>>,
 {
-    type Response = <Split<Balance<Counted<S>>> as Service<R>>::Response;
-    type Error = <Split<Balance<Counted<S>>> as Service<R>>::Error;
-    type Future = <Split<Balance<Counted<S>>> as Service<R>>::Future;
+    type Response = <Rules<Balance<Counted<S>>> as Service<Request<B>>>::Response;
+    type Error = <Rules<Balance<Counted<S>>> as Service<Request<B>>>::Error;
+    type Future = <Rules<Balance<Counted<S>>> as Service<Request<B>>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, req: R) -> Self::Future {
+    fn call(&mut self, req: Request<B>) -> Self::Future {
         self.inner.call(req)
     }
 }
@@ -120,5 +124,48 @@ impl<S> Clone for Outbound<S> {
 impl<S> fmt::Debug for Outbound<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbound").finish_non_exhaustive()
+    }
+}
+
+/// Makes the services of an embedded stack.
+struct Parts<F> {
+    connect: F,
+    metrics: Metrics,
+    budget: Budget,
+}
+
+impl<S, F> Connect for Parts<F>
+where
+    S: Clone,
+    F: FnMut(&Endpoint) -> S,
+{
+    type Service = Counted<S>;
+    type Backend = Balance<Counted<S>>;
+    type Guard = Option<Arc<Series>>;
+
+    fn endpoint(
+        &mut self,
+        backend: &Arc<str>,
+        endpoint: &Endpoint,
+    ) -> (Self::Service, Self::Guard) {
+        let counts = self.metrics.endpoint(backend, endpoint);
+        let service = (self.connect)(endpoint);
+        (counts.stats().endpoint().layer(service), Some(counts))
+    }
+
+    fn backend(
+        &mut self,
+        _name: Option<&Arc<str>>,
+    ) -> (Balance<Self::Service>, Self::Backend, Self::Guard) {
+        let balance = Balance::new();
+        (balance.clone(), balance, None)
+    }
+
+    fn is_available(backend: &Self::Backend) -> bool {
+        backend.is_available()
+    }
+
+    fn set_budget(&mut self, budget: RetryBudget) {
+        self.budget.update(budget);
     }
 }

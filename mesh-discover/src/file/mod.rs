@@ -3,7 +3,7 @@ mod read;
 pub use self::read::InvalidFile;
 
 use self::read::{read_destination, read_profile};
-use crate::{Destination, Endpoint, Leaf, ProfileSpec, Publisher, Watch};
+use crate::{Backend, Destination, Endpoint, Profile, Publisher, Watch};
 use std::{
     fs,
     net::SocketAddr,
@@ -92,7 +92,7 @@ impl FileSource {
     /// Outside of a tokio runtime, with a file.
     pub fn watch(self) -> Result<Watch<Destination>, InvalidFile> {
         let Some(file) = self.file.clone() else {
-            return Ok(Watch::fixed(self.at_its_endpoints(ProfileSpec::default())));
+            return Ok(Watch::fixed(self.at_its_endpoints(Profile::default())));
         };
         // Before the text: a change in between is read twice instead of never.
         let seen = stamp(file.path());
@@ -134,16 +134,15 @@ impl FileSource {
         match file {
             File::Profile(path) => Ok(self.at_its_endpoints(read_profile(path)?)),
             File::Destination(path) => {
-                let (profile, leaves) = read_destination(path)?;
-                Ok(self.named().with_profile(profile).with_leaves(leaves))
+                let (profile, split) = read_destination(path)?;
+                Ok(self.named().with_profile(profile).with_split(split))
             }
         }
     }
 
-    fn at_its_endpoints(&self, spec: ProfileSpec) -> Destination {
-        let mut leaf = Leaf::new(self.authority.clone(), []);
-        leaf.endpoints = self.endpoints.clone();
-        self.named().with_profile(spec).with_leaves([leaf])
+    fn at_its_endpoints(&self, profile: Profile) -> Destination {
+        let backend = Backend::of(self.authority.clone(), self.endpoints.clone());
+        self.named().with_profile(profile).with_backend(backend)
     }
 
     fn named(&self) -> Destination {
@@ -185,7 +184,7 @@ mod tests {
     }
 
     fn route(destination: &Destination) -> &str {
-        &destination.profile.routes[0].name
+        destination.routes().next().unwrap().name()
     }
 
     #[tokio::test(start_paused = true)]
@@ -196,7 +195,7 @@ mod tests {
         let mut watch = source(&path).watch().unwrap();
         let first = watch.ready().await.unwrap();
         assert_eq!(route(&first), "one");
-        assert_eq!(first.leaves[0].endpoints.len(), 1);
+        assert_eq!(first.backends()[0].endpoints().len(), 1);
 
         fs::write(&path, "nonsense: true").unwrap();
         tokio::time::sleep(5 * EVERY).await;
@@ -233,7 +232,7 @@ mod tests {
     #[test]
     fn without_a_profile_nothing_is_followed() {
         let watch = FileSource::new("a:80", []).watch().unwrap();
-        assert!(watch.current().unwrap().profile.routes.is_empty());
+        assert!(watch.current().unwrap().routes().len() == 0);
     }
 
     const DESTINATION: &str = "\
@@ -253,11 +252,12 @@ profile:
         fs::write(&path, DESTINATION).unwrap();
         let mut watch = FileSource::read("a:80", &path).watch().unwrap();
         let first = watch.ready().await.unwrap();
-        assert_eq!((&*first.authority, route(&first)), ("a:80", "one"));
-        let leaves = first.leaves.iter().map(|leaf| {
-            let addrs = leaf.endpoints.iter().map(|endpoint| endpoint.addr);
+        assert_eq!((&**first.authority(), route(&first)), ("a:80", "one"));
+        let backends = first.backends().iter().zip(first.rules()[0].shares());
+        let leaves = backends.map(|(backend, share)| {
+            let addrs = backend.endpoints().iter().map(|endpoint| endpoint.addr);
             let addrs: Vec<_> = addrs.map(|addr| addr.to_string()).collect();
-            (&*leaf.authority, leaf.weight, addrs.join(" "))
+            (&**backend.name(), share.weight(), addrs.join(" "))
         });
         let expected = [
             ("v1:80", 9_000, "10.0.0.1:80 10.0.0.2:80".to_owned()),
@@ -267,17 +267,20 @@ profile:
         assert_eq!(leaves.collect::<Vec<_>>(), expected);
 
         fs::write(&path, DESTINATION.replace("weight: 9,", "weight: 0,")).unwrap();
-        assert_eq!(watch.changed().await.unwrap().leaves[0].weight, 0);
+        assert_eq!(
+            watch.changed().await.unwrap().rules()[0].shares()[0].weight(),
+            0
+        );
         fs::write(&path, "leaves: []").unwrap();
         tokio::time::sleep(5 * EVERY).await;
-        assert_eq!(watch.current().unwrap().leaves.len(), 3);
+        assert_eq!(watch.current().unwrap().backends().len(), 3);
         fs::write(
             &path,
             r#"{"leaves": [{"authority": "b", "endpoints": ["1.2.3.4:5"]}]}"#,
         )
         .unwrap();
         let last = watch.changed().await.unwrap();
-        assert_eq!((last.leaves.len(), last.profile.routes.len()), (1, 0));
+        assert_eq!((last.backends().len(), last.routes().len()), (1, 0));
     }
 
     #[test]

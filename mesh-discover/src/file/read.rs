@@ -1,4 +1,4 @@
-use crate::{Endpoint, Leaf, ProfileSpec};
+use crate::{Backend, Endpoint, Profile, ProfileSpec, RouteRule};
 use mesh_manifest::{ServiceProfileManifest, Weight, yaml};
 use serde::Deserialize;
 use std::{error::Error, fmt, fs, io, net::SocketAddr, path::Path, sync::Arc};
@@ -21,38 +21,41 @@ struct WrittenLeaf {
     endpoints: Vec<SocketAddr>,
 }
 
-/// The profile and the leaves in the file `path`.
-pub(super) fn read_destination(path: &Path) -> Result<(ProfileSpec, Vec<Leaf>), InvalidFile> {
+/// The profile, and the backends with their weights, in the file `path`.
+pub(super) fn read_destination(path: &Path) -> Result<(Profile, Vec<(Backend, u32)>), InvalidFile> {
     let file = Opened::read(path)?;
     let written: WrittenDestination =
         yaml::from_str(&file.text, &file.name).map_err(InvalidFile::invalid)?;
-    let leaves = written.leaves.into_iter().map(WrittenLeaf::leaf);
+    let leaves = written.leaves.into_iter().map(WrittenLeaf::backend);
     let leaves: Vec<_> = leaves.collect();
-    if leaves.iter().all(|leaf| leaf.weight == 0) {
+    let names = leaves
+        .iter()
+        .map(|(leaf, weight)| (leaf.name().clone(), *weight));
+    if RouteRule::split(names).is_none() {
         return Err(file.flaw("no leaf has a weight above zero".to_owned()));
     }
-    Ok((written.profile, leaves))
+    Ok((file.compile(written.profile), leaves))
 }
 
 impl WrittenLeaf {
-    fn leaf(self) -> Leaf {
+    fn backend(self) -> (Backend, u32) {
         let mut addrs = self.endpoints;
         addrs.sort_unstable();
         addrs.dedup();
         // In thousandths, so that 900m and 100m are nine to one.
         let weight = self.weight.map_or(1_000, Weight::milli);
-        Leaf::new(self.authority, addrs.into_iter().map(Endpoint::new))
-            .with_weight(u32::try_from(weight).unwrap_or(u32::MAX))
+        let backend = Backend::new(self.authority, addrs.into_iter().map(Endpoint::new));
+        (backend, u32::try_from(weight).unwrap_or(u32::MAX))
     }
 }
 
 /// The one ServiceProfile in the file `path`.
-pub(super) fn read_profile(path: &Path) -> Result<ProfileSpec, InvalidFile> {
+pub(super) fn read_profile(path: &Path) -> Result<Profile, InvalidFile> {
     let file = Opened::read(path)?;
     let mut all =
         ServiceProfileManifest::read_all(&file.text, &file.name).map_err(InvalidFile::invalid)?;
     match (all.pop(), all.len()) {
-        (Some(manifest), 0) => Ok(manifest.spec),
+        (Some(manifest), 0) => Ok(file.compile(manifest.spec)),
         (_, others) => {
             let found = if others == 0 { 0 } else { others + 1 };
             Err(file.flaw(format!("expected one ServiceProfile, found {found}")))
@@ -72,6 +75,15 @@ impl Opened {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => Err(InvalidFile(Flaw::Unreadable(name, Arc::new(error)))),
         }
+    }
+
+    /// The parts of a profile that this crate understands; the rest is no reason to lose all.
+    fn compile(&self, spec: ProfileSpec) -> Profile {
+        let (profile, problems) = Profile::compile_lenient(spec);
+        for problem in problems {
+            tracing::warn!(file = self.name, %problem, "part of a profile is ignored");
+        }
+        profile
     }
 
     fn flaw(&self, message: String) -> InvalidFile {

@@ -1,8 +1,8 @@
 use crate::Endpoint;
 use linkerd2_proxy_api::{
     destination::{
-        ProtocolHint, TlsIdentity, WeightedAddr,
-        protocol_hint::{H2, Protocol},
+        AuthorityOverride, TlsIdentity, WeightedAddr,
+        protocol_hint::Protocol,
         tls_identity::{DnsLikeIdentity, Strategy, UriLikeIdentity},
     },
     net::TcpAddress,
@@ -10,10 +10,17 @@ use linkerd2_proxy_api::{
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 /// The weight every address gets: which endpoint of a leaf serves is the balancer's choice.
 const WEIGHT: u32 = 10_000;
+
+/// The metric label that tells a sidecar of ours which protocol the program speaks.
+const PROTOCOL: &str = "mesh_protocol";
+
+/// The value of [`PROTOCOL`] for HTTP/2 in plain text, without an upgrade.
+const H2C: &str = "h2c";
 
 /// An address; `None` if it has no IP, or a port that is none.
 pub fn addr_from_wire(addr: &TcpAddress) -> Option<SocketAddr> {
@@ -36,62 +43,83 @@ pub fn endpoint_from_wire(
     set_labels: &HashMap<String, String>,
 ) -> Option<Endpoint> {
     let socket = addr_from_wire(addr.addr.as_ref()?)?;
-    let labels: BTreeMap<String, String> = set_labels
+    let mut labels: BTreeMap<String, String> = set_labels
         .iter()
         .chain(&addr.metric_labels)
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
+    let speaks_h2c = labels.remove(PROTOCOL).is_some_and(|it| it == H2C);
     let hint = addr.protocol_hint.as_ref();
-    let h2 = hint.is_some_and(|hint| matches!(hint.protocol, Some(Protocol::H2(_))));
-    let mut endpoint = Endpoint::new(socket).with_labels(labels).with_h2(h2);
-    let identity = addr.tls_identity.as_ref();
-    endpoint.identity = match identity.and_then(|identity| identity.strategy.as_ref()) {
-        Some(Strategy::DnsLikeIdentity(id)) => Some(id.name.as_str().into()),
-        Some(Strategy::UriLikeIdentity(id)) => Some(id.uri.as_str().into()),
-        None => None,
-    };
+    let hint = hint.is_some_and(|hint| matches!(hint.protocol, Some(Protocol::H2(_))));
+    let mut endpoint = Endpoint::new(socket)
+        .with_labels(labels)
+        .with_h2(speaks_h2c || hint);
+    if let Some(tls) = &addr.tls_identity {
+        (endpoint.identity, endpoint.server_name) = identity_from_wire(tls);
+    }
+    let authority = addr.authority_override.as_ref();
+    let authority = authority.map(|it| &*it.authority_override);
+    endpoint.authority_override = authority.filter(|it| !it.is_empty()).map(Into::into);
     Some(endpoint)
 }
 
 /// An endpoint, as the wire has it.
+///
+/// That it speaks HTTP/2 is told in a label: the hint `h2` of this API promises a proxy that turns
+/// `l5d-orig-proto` back into HTTP/1, and ours does not.
 pub fn endpoint_to_wire(endpoint: &Endpoint) -> WeightedAddr {
-    let protocol_hint = endpoint.h2.then_some(ProtocolHint {
-        protocol: Some(Protocol::H2(H2 {})),
-        opaque_transport: None,
-    });
+    let protocol = endpoint.h2.then(|| (PROTOCOL.to_owned(), H2C.to_owned()));
+    let labels = endpoint.labels.iter();
+    let labels = labels.map(|(key, value)| (key.clone(), value.clone()));
+    let authority = endpoint.authority_override.as_deref();
     WeightedAddr {
         addr: Some(addr_to_wire(endpoint.addr)),
         weight: WEIGHT,
-        metric_labels: endpoint
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-        tls_identity: endpoint.identity.as_deref().map(identity_to_wire),
-        protocol_hint,
+        metric_labels: labels.chain(protocol).collect(),
+        tls_identity: identity_to_wire(endpoint),
+        authority_override: authority.map(|authority| AuthorityOverride {
+            authority_override: authority.into(),
+        }),
         ..WeightedAddr::default()
     }
 }
 
-fn identity_to_wire(name: &str) -> TlsIdentity {
-    let (strategy, server_name) = if name.contains("://") {
-        (
-            Strategy::UriLikeIdentity(UriLikeIdentity { uri: name.into() }),
-            None,
-        )
-    } else {
-        let id = DnsLikeIdentity { name: name.into() };
-        (Strategy::DnsLikeIdentity(id.clone()), Some(id))
+/// The identity of `endpoint`. A URI without a server name is none: Linkerd's proxy would take it
+/// for plain text, with a warning for each endpoint.
+fn identity_to_wire(endpoint: &Endpoint) -> Option<TlsIdentity> {
+    let name = endpoint.identity.as_deref()?;
+    let server = endpoint.server_name.as_deref();
+    let dns = |name: &str| DnsLikeIdentity { name: name.into() };
+    let strategy = match name.contains("://") {
+        true => Strategy::UriLikeIdentity(UriLikeIdentity { uri: name.into() }),
+        false => Strategy::DnsLikeIdentity(dns(name)),
     };
-    TlsIdentity {
+    let server_name = match &strategy {
+        Strategy::UriLikeIdentity(_) => dns(server?),
+        Strategy::DnsLikeIdentity(_) => dns(server.unwrap_or(name)),
+    };
+    Some(TlsIdentity {
         strategy: Some(strategy),
-        server_name,
-    }
+        server_name: Some(server_name),
+    })
+}
+
+/// The identity, and the server name where it is another.
+fn identity_from_wire(tls: &TlsIdentity) -> (Option<Arc<str>>, Option<Arc<str>>) {
+    let identity: Arc<str> = match &tls.strategy {
+        Some(Strategy::DnsLikeIdentity(id)) => id.name.as_str().into(),
+        Some(Strategy::UriLikeIdentity(id)) => id.uri.as_str().into(),
+        None => return (None, None),
+    };
+    let server = tls.server_name.as_ref().map(|server| &*server.name);
+    let server = server.filter(|server| **server != *identity);
+    (Some(identity), server.map(Into::into))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linkerd2_proxy_api::destination::{ProtocolHint, protocol_hint::H2};
 
     #[test]
     fn an_endpoint_survives_the_wire() {
@@ -101,11 +129,34 @@ mod tests {
                 let endpoint = Endpoint::new(addr.parse().unwrap())
                     .with_labels(labels.clone())
                     .with_h2(true)
-                    .with_identity(identity);
+                    .with_identity(identity)
+                    .with_server_name("a.local")
+                    .with_authority_override("a.east:80");
                 let wire = endpoint_to_wire(&endpoint);
+                // What Linkerd's proxy would take for a promise to undo `l5d-orig-proto`.
+                assert_eq!(wire.protocol_hint, None);
                 assert_eq!(endpoint_from_wire(&wire, &HashMap::new()), Some(endpoint));
             }
         }
+    }
+
+    #[test]
+    fn an_identity_goes_with_a_server_name_or_not_at_all() {
+        let endpoint = Endpoint::new("127.0.0.1:1".parse().unwrap());
+        let sent = |identity| endpoint_to_wire(&endpoint.clone().with_identity(identity));
+        assert_eq!(sent("spiffe://local/a").tls_identity, None);
+        let dns = sent("a.b.serviceaccount.identity").tls_identity.unwrap();
+        assert_eq!(dns.server_name.unwrap().name, "a.b.serviceaccount.identity");
+    }
+
+    #[test]
+    fn a_hint_of_http2_from_another_controller_is_understood() {
+        let mut wire = endpoint_to_wire(&Endpoint::new("127.0.0.1:1".parse().unwrap()));
+        wire.protocol_hint = Some(ProtocolHint {
+            protocol: Some(Protocol::H2(H2 {})),
+            opaque_transport: None,
+        });
+        assert!(endpoint_from_wire(&wire, &HashMap::new()).unwrap().h2);
     }
 
     #[test]

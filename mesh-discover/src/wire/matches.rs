@@ -35,7 +35,7 @@ pub(super) fn request_to_wire(spec: &RequestMatchSpec) -> Option<RequestMatch> {
     }
     if let Some(regex) = &spec.path_regex {
         members.push(Match::Path(PathMatch {
-            regex: regex.clone(),
+            regex: regex_to_wire(regex),
         }));
     }
     let only = |member| RequestMatch {
@@ -65,10 +65,44 @@ pub(super) fn request_from_wire(wire: &RequestMatch) -> Option<RequestMatchSpec>
         }
         Match::Any(any) => spec.any = Some(list(&any.matches)?),
         Match::Not(not) => spec.not = Some(Box::new(request_from_wire(not)?)),
-        Match::Path(path) => spec.path_regex = Some(path.regex.clone()),
+        Match::Path(path) => spec.path_regex = Some(regex_from_wire(&path.regex).to_owned()),
         Match::Method(method) => spec.method = Some(method_from_wire(method)?),
     }
     Some(spec)
+}
+
+/// The regex of a whole path, grouped and anchored: Linkerd's proxy puts anchors around one that has
+/// none, but no group, so that the first of two alternatives would match a prefix.
+fn regex_to_wire(regex: &str) -> String {
+    format!("^(?:{regex})$")
+}
+
+/// The regex without the group and anchors of [`regex_to_wire`], if it has them.
+fn regex_from_wire(regex: &str) -> &str {
+    let inner = regex
+        .strip_prefix("^(?:")
+        .and_then(|it| it.strip_suffix(")$"));
+    inner.filter(|inner| is_balanced(inner)).unwrap_or(regex)
+}
+
+/// Returns true if no parenthesis in `regex` closes one that was opened before it.
+fn is_balanced(regex: &str) -> bool {
+    let (mut depth, mut in_class, mut escaped) = (0_u32, 0_u32, false);
+    for c in regex.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class += 1,
+            ']' => in_class = in_class.saturating_sub(1),
+            '(' if in_class == 0 => depth += 1,
+            ')' if in_class == 0 => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return false,
+            },
+            _ => {}
+        }
+    }
+    depth == 0 && in_class == 0 && !escaped
 }
 
 /// The one object with several members that would be sent as this list, if there is one.
@@ -201,4 +235,22 @@ fn merge_responses(parts: &[ResponseMatchSpec]) -> Option<ResponseMatchSpec> {
         }
     }
     (parts.len() > 1).then_some(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_sent_grouped_and_anchored_and_read_as_it_was() {
+        for regex in ["/aa|/b", "/a(b|c)[)]", "^/a$", "^(?:a)|(?:b)$", "", r"/\)"] {
+            let wire = regex_to_wire(regex);
+            assert!(wire.starts_with('^') && wire.ends_with('$'));
+            assert_eq!(regex_from_wire(&wire), regex);
+        }
+        // Others send what people wrote.
+        for regex in ["/a/.*", "^(?:a)|(?:b)$", "^/a$"] {
+            assert_eq!(regex_from_wire(regex), regex);
+        }
+    }
 }

@@ -3,12 +3,15 @@
 //!
 //! Only controllers need this module. It is the one place whose signatures name wire types.
 
+mod destination;
 mod endpoint;
 mod matches;
 pub mod mesh_v1;
 mod profile;
+mod weights;
 
 pub use self::{
+    destination::{destination_from_wire, rule_from_wire},
     endpoint::{addr_from_wire, addr_to_wire, endpoint_from_wire, endpoint_to_wire},
     profile::{profile_from_wire, profile_to_wire},
 };

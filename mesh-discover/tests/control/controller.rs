@@ -84,12 +84,15 @@ impl Controller {
     pub(super) fn doubting_client(&self, doubt: Duration) -> Control {
         let mut config = ControlConfig::new(&self.addr.to_string()).unwrap();
         config.doubt = doubt;
+        config.first_endpoints = Duration::from_secs(60);
         config.backoff = (Duration::ZERO, Duration::ZERO);
         Control::new(config)
     }
 
     pub(super) fn client(&self) -> Control {
-        let config = ControlConfig::new(&self.addr.to_string()).unwrap();
+        let mut config = ControlConfig::new(&self.addr.to_string()).unwrap();
+        // A test is not late, however slow the machine.
+        config.first_endpoints = Duration::from_secs(60);
         Control::new(config.with_context_token(r#"{"ns":"shop"}"#))
     }
 
@@ -175,8 +178,8 @@ pub(super) fn none() -> Update {
 }
 
 pub(super) fn ports(destination: &mesh_discover::Destination) -> Vec<u16> {
-    let leaves = destination.leaves.iter();
-    let endpoints = leaves.flat_map(|leaf| leaf.endpoints.iter());
+    let backends = destination.backends().iter();
+    let endpoints = backends.flat_map(|backend| backend.endpoints().iter());
     endpoints.map(|endpoint| endpoint.addr.port()).collect()
 }
 

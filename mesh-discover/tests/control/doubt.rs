@@ -73,7 +73,7 @@ async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_g
     assert_eq!(ports(&watch.current().unwrap()), [2, 3]);
     advance(SECOND).await;
     let last = watch.changed().await.unwrap();
-    assert!(!last.is_known() && last.leaves.is_empty());
+    assert!(!last.is_known() && last.backends().is_empty());
     assert_eq!((control.doubted(), control.ignored()), (0, 1));
 }
 

@@ -2,6 +2,7 @@
 
 mod controller;
 mod doubt;
+mod refusal;
 
 use controller::*;
 use linkerd2_proxy_api::destination::DestinationProfile;
@@ -22,7 +23,10 @@ async fn a_destination_is_its_profile_and_its_leaves_together() {
     assert_eq!(asked.path, format!("{WEB}:8080"));
     apex.send(Ok(add(&[1, 2]))).await.unwrap();
     let first = watch.ready().await.unwrap();
-    assert_eq!(first.name.as_deref(), Some(&*format!("{WEB}:8080")));
+    assert_eq!(
+        first.name().map(|name| &**name),
+        Some(&*format!("{WEB}:8080"))
+    );
     assert_eq!(ports(&first), [1, 2]);
 
     // A split keeps the apex's stream, and is announced once the new leaf is known.
@@ -49,7 +53,7 @@ async fn a_name_outside_the_mesh_is_answered_too() {
     profile.send(Ok(unknown)).await.unwrap();
     let destination = watch.ready().await.unwrap();
     assert!(!destination.is_known());
-    assert!(destination.leaves.is_empty());
+    assert!(destination.backends().is_empty());
 }
 
 #[tokio::test]
@@ -156,7 +160,7 @@ async fn a_leaf_nobody_answers_for_does_not_hold_up_the_rest() {
         silent.push(endpoints);
     }
     let destination = watch.ready().await.unwrap();
-    assert_eq!(destination.leaves.len(), 2);
+    assert_eq!(destination.backends().len(), 2);
     assert_eq!(ports(&destination), [1]);
 }
 

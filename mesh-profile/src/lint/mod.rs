@@ -103,7 +103,7 @@ fn check_budget(profile: &Profile, findings: &mut Vec<Finding>) {
     if budget.ratio() == 0.0 && budget.min_per_second() == 0 && is_retryable {
         find("retryBudget: it allows no retry at all, though a route is retryable");
     }
-    if profile.spec().retry_budget.is_some() && !is_retryable {
+    if profile.declared().budget().is_some() && !is_retryable {
         find("retryBudget: no route is retryable, so that it has no effect");
     }
     let overrides = profile.dst_overrides();

@@ -1,7 +1,7 @@
 //! gRPC to the sidecars: the one place, besides `mesh_discover::wire`, that sees wire types.
 
 mod context;
-mod destination;
+pub(crate) mod destination;
 mod owner;
 mod registration;
 mod registry;

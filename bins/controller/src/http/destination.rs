@@ -1,8 +1,9 @@
 use super::{ApiError, App, ask::Asked};
+use crate::grpc::destination::profile;
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
 use mesh_control::index::Index;
-use mesh_discover::wire;
+use mesh_discover::{RouteRule, wire};
 use mesh_profile::ProfileSpec;
 
 type Destination = mesh_api::Destination<ProfileSpec>;
@@ -39,23 +40,14 @@ fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
             endpoints: endpoints.collect(),
         }
     };
-    let name = apex
-        .service
-        .as_ref()
-        .map(|_| format!("{}:{}", apex.fqdn, apex.port));
-    let overrides = &apex.profile.dst_overrides;
-    let weight = |dst: &mesh_profile::WeightedDst| dst.weight.per_ten_thousand();
-    let leaves = match &name {
-        None => Vec::new(),
-        Some(_) if overrides.iter().any(|dst| weight(dst) > 0) => overrides
-            .iter()
-            .map(|dst| leaf(wire::authority(&dst.authority, authority), weight(dst)))
-            .collect(),
-        Some(name) => vec![leaf(name.clone(), 1)],
-    };
+    let message = profile(&apex, authority);
+    let (destination, _) = wire::destination_from_wire(&message, authority);
+    let shares = destination.rules().iter().flat_map(RouteRule::shares);
+    let leaves = shares.map(|share| leaf(share.backend().to_string(), share.weight()));
+    let leaves = leaves.collect();
     Destination {
         authority: authority.into(),
-        name,
+        name: destination.name().map(ToString::to_string),
         profile: (*apex.profile).clone(),
         resource: apex.resource.map(|key| ProfileRef {
             namespace: key.namespace.to_string(),

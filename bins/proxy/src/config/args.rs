@@ -131,6 +131,16 @@ pub struct Args {
     )]
     pub namespace: String,
 
+    /// The domain of the cluster's names: a short name that the controller refuses is asked for
+    /// again in full
+    #[arg(
+        long,
+        value_name = "DOMAIN",
+        env = "MESH_PROXY_CLUSTER_DOMAIN",
+        default_value = "cluster.local"
+    )]
+    pub cluster_domain: String,
+
     /// A label of every metric and of tap: namespace, pod, deployment...
     #[arg(
         long = "label",

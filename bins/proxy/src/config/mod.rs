@@ -63,6 +63,8 @@ pub struct Config {
     pub control: Option<String>,
     /// Where short names are looked up.
     pub namespace: String,
+    /// The domain of the cluster's names.
+    pub cluster_domain: String,
     /// On every series, and on tap events.
     pub labels: Vec<(String, String)>,
     /// How many threads carry requests.
@@ -158,6 +160,7 @@ impl TryFrom<Args> for Config {
             admin: args.admin,
             control: args.control,
             namespace: args.namespace,
+            cluster_domain: args.cluster_domain,
             labels: args.labels.into_iter().map(|l| (l.key, l.value)).collect(),
             workers: args.workers.map_or_else(cores, usize::from),
             lifeline: args.lifeline,

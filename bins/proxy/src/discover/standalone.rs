@@ -1,7 +1,7 @@
 //! The one destination of `mesh-proxy --listen --forward`.
 
 use crate::{config::Standalone, discover::resolve};
-use mesh_discover::{Destination, Endpoint, FileSource, Leaf, Publisher, Watch};
+use mesh_discover::{Backend, Destination, Endpoint, FileSource, Publisher, Watch};
 use std::sync::Arc;
 
 /// The destination, followed by a task on the current runtime; it has at most so many addresses of
@@ -54,11 +54,11 @@ fn publish(
     routes: &Watch<Destination>,
     endpoints: &[Endpoint],
 ) {
-    let profile = routes.current().map(|file| file.profile.clone());
-    let leaf = Leaf::new(name.clone(), endpoints.iter().cloned());
+    let profile = routes.current().map(|file| file.profile().clone());
+    let backend = Backend::new(name.clone(), endpoints.iter().cloned());
     let destination = Destination::named(name.clone(), name.clone())
         .with_profile(profile.unwrap_or_default())
-        .with_leaves([leaf]);
+        .with_backend(backend);
     publisher.publish(destination);
 }
 

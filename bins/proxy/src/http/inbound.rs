@@ -169,7 +169,7 @@ impl Inbound {
         let first = tokio::time::timeout(self.shop.limits.fail_fast, watch.ready()).await;
         let mut current = first.ok().flatten();
         loop {
-            let name = current.as_ref().and_then(|known| known.name.clone());
+            let name = current.as_ref().and_then(|known| known.name().cloned());
             // A name that the mesh does not know has no series: anybody could invent one.
             let held: Option<Held> = name.as_deref().map(|name| {
                 let (worker, inbound) = (self.shop.worker, Direction::Inbound);
@@ -179,12 +179,14 @@ impl Inbound {
                 .as_ref()
                 .map_or_else(Stats::new, |held| held.stats.clone());
             if let Some(known) = &current {
-                profile.set(compile(known));
+                profile.set(known.profile().for_worker());
             }
             entry.serve(self.stack(profile.clone(), &stats));
             current = loop {
                 match watch.changed().await {
-                    Some(next) if next.name == name => profile.set(compile(&next)),
+                    Some(next) if next.name() == name.as_ref() => {
+                        profile.set(next.profile().for_worker());
+                    }
                     Some(next) => break Some(next),
                     None => pending().await,
                 }
@@ -199,8 +201,4 @@ fn answered<B>(mut rsp: Response<B>) -> Response<ResponseBody<B>> {
     // Only a proxy may say what a proxy says.
     headers::strip_application(rsp.headers_mut());
     rsp.map(|body| ResponseBody::Stream { body })
-}
-
-fn compile(destination: &Destination) -> Profile {
-    Profile::salvage((*destination.profile).clone()).0
 }

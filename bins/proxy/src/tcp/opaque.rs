@@ -6,7 +6,7 @@ use crate::{
     transport::Io,
 };
 use mesh_core::{BoxError, Fault};
-use mesh_discover::Destination;
+use mesh_discover::{Destination, Protocol, RouteRule};
 use std::{io, net::SocketAddr, sync::PoisonError, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -69,7 +69,7 @@ impl Outbound {
             }
         };
         let known = tokio::time::timeout(HINT, watch.ready()).await;
-        matches!(known, Ok(Some(known)) if known.opaque)
+        matches!(known, Ok(Some(known)) if known.protocol() == Protocol::Opaque)
     }
 
     /// A connection to an endpoint of `authority`, or of the standalone destination.
@@ -113,38 +113,44 @@ impl Outbound {
     }
 }
 
-/// The endpoints of the leaf whose turn it is, by weight.
+/// The endpoints of the backend whose turn it is, by the weights of the rule for all requests.
 fn endpoints(destination: &Destination, turn: usize) -> Vec<SocketAddr> {
+    let shares = destination
+        .rules()
+        .last()
+        .map_or(&[][..], RouteRule::shares);
     let usable = || {
-        let leaves = destination.leaves.iter();
-        leaves.filter(|leaf| leaf.weight > 0 && !leaf.endpoints.is_empty())
+        shares.iter().filter_map(|share| {
+            let backend = destination.backend(share.backend())?;
+            let weight = share.weight() as usize;
+            (weight > 0 && !backend.endpoints().is_empty()).then_some((backend, weight))
+        })
     };
-    let total: usize = usable().map(|leaf| leaf.weight as usize).sum();
+    let total: usize = usable().map(|(_, weight)| weight).sum();
     let mut left = turn.checked_rem(total).unwrap_or_default();
-    let chosen = usable().find(|leaf| {
-        let weight = leaf.weight as usize;
-        let here = left < weight;
-        left = left.saturating_sub(weight);
+    let chosen = usable().find(|(_, weight)| {
+        let here = left < *weight;
+        left = left.saturating_sub(*weight);
         here
     });
-    chosen.map_or_else(Vec::new, |leaf| {
-        leaf.endpoints.iter().map(|e| e.addr).collect()
+    chosen.map_or_else(Vec::new, |(backend, _)| {
+        backend.endpoints().iter().map(|e| e.addr).collect()
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh_discover::{Endpoint, Leaf};
+    use mesh_discover::{Backend, Endpoint};
 
     #[test]
     fn leaves_have_turns_by_weight() {
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let leaf = |port, weight| {
             let endpoints = (port > 0).then(|| Endpoint::new(addr(port)));
-            Leaf::new("a", endpoints).with_weight(weight)
+            (Backend::new(format!("a:{port}"), endpoints), weight)
         };
-        let destination = Destination::named("a", "a").with_leaves([
+        let destination = Destination::named("a", "a").with_split([
             leaf(1, 2),
             leaf(0, 5),
             leaf(2, 1),

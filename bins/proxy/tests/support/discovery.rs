@@ -1,4 +1,4 @@
-use mesh_discover::{Destination, Endpoint, Leaf, Publisher, Watch};
+use mesh_discover::{Backend, Destination, Endpoint, Profile, Publisher, Watch};
 use mesh_profile::{ProfileSpec, RequestMatchSpec, RouteSpec};
 use mesh_proxy::Discover;
 use std::{
@@ -40,10 +40,10 @@ impl Discover for Discovery {
 
 /// `name` (`fqdn:port`) with one leaf at these addresses.
 pub fn destination(name: &str, profile: ProfileSpec, addrs: &[SocketAddr]) -> Destination {
-    let leaf = Leaf::new(name, addrs.iter().map(|addr| endpoint(*addr)));
+    let backend = Backend::new(name, addrs.iter().map(|addr| endpoint(*addr)));
     Destination::named(name, name)
-        .with_profile(profile)
-        .with_leaves([leaf])
+        .with_profile(Profile::compile_lenient(profile).0)
+        .with_backend(backend)
 }
 
 pub fn endpoint(addr: SocketAddr) -> Endpoint {

@@ -37,6 +37,7 @@ pub fn config(roles: impl IntoIterator<Item = Role>) -> Config {
         admin: any(),
         control: None,
         namespace: "shop".into(),
+        cluster_domain: "cluster.local".into(),
         labels: vec![("deployment".into(), "web".into())],
         workers: 1,
         lifeline: false,

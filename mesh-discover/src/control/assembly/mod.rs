@@ -1,12 +1,8 @@
 use super::endpoints::{Doubt, Endpoints};
-use crate::{Destination, Endpoint, Leaf, wire};
+use crate::{Backend, Destination, Endpoint, RouteRule, Share, wire};
 use linkerd2_proxy_api::destination as api;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
-
-/// The most leaves of a destination that are followed: what exceeds them is ignored with a warning,
-/// so that a controller gone mad cannot exhaust the memory.
-const MAX_LEAVES: usize = 128;
 
 /// A destination in the making: one profile, and the endpoints of each of its leaves.
 ///
@@ -19,15 +15,15 @@ pub(super) struct Assembly {
     leaves: BTreeMap<Arc<str>, Endpoints>,
     /// A new stream's word that there is no such destination any more.
     doubted: Option<Doubt<Box<api::DestinationProfile>>>,
+    /// The time of the first profile on the present stream; `None` while there is no stream.
+    answered: Option<Instant>,
     ignored: u64,
 }
 
 #[derive(Debug)]
 struct Apex {
-    /// As the destination has it, still without leaves.
+    /// The destination, still without backends.
     destination: Destination,
-    /// The leaves and their weights, as declared.
-    shares: Vec<(Arc<str>, u32)>,
     /// The endpoint itself, if the authority is the address of one.
     endpoint: Option<Endpoint>,
 }
@@ -39,6 +35,7 @@ impl Assembly {
             apex: None,
             leaves: BTreeMap::new(),
             doubted: None,
+            answered: None,
             ignored: 0,
         }
     }
@@ -46,10 +43,8 @@ impl Assembly {
     /// Takes a new profile; `first` of a new stream. The leaves to follow from now on are
     /// [`leaves`](Self::leaves).
     pub(super) fn profile(&mut self, message: api::DestinationProfile, first: bool) {
-        let known = self
-            .apex
-            .as_ref()
-            .and_then(|it| it.destination.name.as_ref());
+        self.answered.get_or_insert_with(Instant::now);
+        let known = self.apex.as_ref().and_then(|it| it.destination.name());
         let vanishes = known.is_some() && wire::name(&message, &self.authority).is_none();
         let before = self.doubted.take().filter(|_| !first);
         if vanishes && (first || before.is_some()) {
@@ -60,46 +55,21 @@ impl Assembly {
     }
 
     fn believed(&mut self, message: &api::DestinationProfile) {
-        let profile = wire::profile_from_wire(message);
-        let mut destination = Destination::unknown(self.authority.clone()).with_profile(profile);
-        destination.opaque = message.opaque_protocol;
-
-        let mut shares: Vec<(Arc<str>, u32)> = Vec::new();
-        let mut endpoint = None;
-        if let Some(name) = wire::name(message, &self.authority) {
-            let name: Arc<str> = name.into();
-            destination.name = Some(name.clone());
-            // As in Linkerd, a split that gives nobody anything is no split.
-            if message.dst_overrides.iter().any(|dst| dst.weight > 0) {
-                for dst in message.dst_overrides.iter().take(MAX_LEAVES) {
-                    let leaf = wire::authority(&dst.authority, &self.authority);
-                    match shares.iter_mut().find(|(name, _)| **name == *leaf) {
-                        Some((_, weight)) => *weight = weight.saturating_add(dst.weight),
-                        None => shares.push((leaf.into(), dst.weight)),
-                    }
-                }
-                if message.dst_overrides.len() > MAX_LEAVES {
-                    tracing::warn!(authority = %self.authority, "more than {MAX_LEAVES} leaves");
-                }
-            } else {
-                shares.push((name, 1));
+        let (destination, endpoint) = wire::destination_from_wire(message, &self.authority);
+        // The one endpoint of a pod's address needs no stream.
+        let wanted = |name: &Arc<str>| {
+            let mut rules = destination.rules().iter();
+            endpoint.is_none()
+                && rules.any(|rule| rule.shares().iter().any(|share| share.backend() == name))
+        };
+        self.leaves.retain(|name, _| wanted(name));
+        for share in destination.rules().iter().flat_map(RouteRule::shares) {
+            if endpoint.is_none() {
+                self.leaves.entry(share.backend().clone()).or_default();
             }
-        }
-        if let Some(addr) = &message.endpoint {
-            endpoint = wire::endpoint_from_wire(addr, &Default::default());
-            if endpoint.is_some() {
-                shares.clear();
-            }
-        }
-
-        self.leaves
-            .retain(|name, _| shares.iter().any(|(share, _)| share == name));
-        for (name, _) in &shares {
-            self.leaves.entry(name.clone()).or_default();
         }
         self.apex = Some(Apex {
             destination,
-            shares,
             endpoint,
         });
     }
@@ -112,6 +82,7 @@ impl Assembly {
         if first {
             endpoints.stream_begins();
         }
+        endpoints.silent_since = None;
         match message.update {
             Some(api::update::Update::Add(set)) => {
                 self.ignored += u64::from(!endpoints.add(leaf, &set));
@@ -132,6 +103,32 @@ impl Assembly {
     /// The stream of the profile is gone, and with it what was doubted of it.
     pub(super) fn profile_ended(&mut self) {
         self.doubted = None;
+        self.answered = None;
+    }
+
+    /// The endpoints of `leaf` are asked for again, on a stream that may have nothing to say.
+    pub(super) fn leaf_asked(&mut self, leaf: &str) {
+        if let Some(endpoints) = self.leaves.get_mut(leaf) {
+            endpoints.silent_since = Some(Instant::now());
+        }
+    }
+
+    /// The earliest time since which a new stream of endpoints is silent although the profile has
+    /// been answered: it may mean that there are none left.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        let answered = self.answered?;
+        let leaves = self.leaves.values().filter_map(|leaf| leaf.silent_since);
+        leaves.min().map(|since| since.max(answered))
+    }
+
+    /// Drops the endpoints of the streams that have been silent for `limit`.
+    pub(super) fn drop_silent(&mut self, limit: Duration) {
+        let Some(answered) = self.answered else {
+            return;
+        };
+        for endpoints in self.leaves.values_mut() {
+            endpoints.drop_silent(answered, limit);
+        }
     }
 
     /// The stream of the endpoints of `leaf` is gone, and with it what was doubted of it.
@@ -187,25 +184,22 @@ impl Assembly {
     /// no endpoints.
     pub(super) fn destination(&self) -> Option<Destination> {
         let apex = self.apex.as_ref()?;
-        let mut destination = apex.destination.clone();
+        let destination = apex.destination.clone();
         if let Some(endpoint) = &apex.endpoint {
-            let leaf = Leaf::new(self.authority.clone(), [endpoint.clone()]);
-            return Some(destination.with_leaves([leaf]));
+            let backend = Backend::new(self.authority.clone(), [endpoint.clone()]);
+            return Some(destination.with_backend(backend));
         }
-        destination.leaves = apex
-            .shares
-            .iter()
-            .map(|(authority, weight)| {
-                let known = self.leaves.get(authority);
-                Leaf {
-                    authority: authority.clone(),
-                    weight: *weight,
-                    endpoints: known.map(|leaf| leaf.sorted.clone()).unwrap_or_default(),
-                    exists: known.is_none_or(|leaf| leaf.exists || !leaf.answered),
-                }
-            })
-            .collect();
-        Some(destination)
+        let names = destination.rules().iter().flat_map(RouteRule::shares);
+        let mut backends: Vec<Backend> = Vec::new();
+        for name in names.map(Share::backend) {
+            if backends.iter().all(|known| known.name() != name) {
+                let known = self.leaves.get(name);
+                let endpoints = known.map(|leaf| leaf.sorted.clone()).unwrap_or_default();
+                let exists = known.is_none_or(|leaf| leaf.exists || !leaf.answered);
+                backends.push(Backend::of(name.clone(), endpoints).with_existence(exists));
+            }
+        }
+        Some(destination.with_backends(backends))
     }
 }
 

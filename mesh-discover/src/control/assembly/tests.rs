@@ -61,10 +61,8 @@ fn known() -> Assembly {
 
 fn ports(assembly: &Assembly) -> Vec<u16> {
     let destination = assembly.destination().unwrap();
-    let endpoints = destination
-        .leaves
-        .iter()
-        .flat_map(|leaf| leaf.endpoints.iter());
+    let backends = destination.backends().iter();
+    let endpoints = backends.flat_map(|backend| backend.endpoints().iter());
     endpoints.map(|endpoint| endpoint.addr.port()).collect()
 }
 
@@ -78,8 +76,8 @@ fn a_destination_is_complete_when_each_leaf_is_answered_for() {
     assert!(assembly.is_complete());
 
     let destination = assembly.destination().unwrap();
-    assert_eq!(destination.name.as_deref(), Some(A80));
-    assert_eq!(destination.leaves.len(), 1);
+    assert_eq!(destination.name().map(|name| &**name), Some(A80));
+    assert_eq!(destination.backends().len(), 1);
     assert_eq!(ports(&assembly), [1, 2]);
 }
 
@@ -102,10 +100,13 @@ fn overrides_are_the_leaves_and_their_endpoints_outlive_a_change_of_weight() {
         true,
     );
     let destination = assembly.destination().unwrap();
-    let shares: Vec<_> = destination
-        .leaves
+    let shares: Vec<_> = destination.rules()[0]
+        .shares()
         .iter()
-        .map(|leaf| (&*leaf.authority, leaf.weight, leaf.endpoints.len()))
+        .map(|share| {
+            let backend = destination.backend(share.backend()).unwrap();
+            (&**backend.name(), share.weight(), backend.endpoints().len())
+        })
         .collect();
     assert_eq!(shares, [(A80, 900, 2), ("c.b.svc:80", 101, 0)]);
     assert!(!assembly.is_complete());
@@ -123,8 +124,8 @@ fn updates_add_and_remove() {
     assembly.update("gone:80", false, add(&[4]));
     assert_eq!(ports(&assembly), [2, 3]);
     assembly.update(A80, false, none(false));
-    let leaf = &assembly.destination().unwrap().leaves[0];
-    assert!(leaf.endpoints.is_empty() && !leaf.exists);
+    let backend = assembly.destination().unwrap().backends()[0].clone();
+    assert!(backend.endpoints().is_empty() && !backend.exists());
 }
 
 #[test]
@@ -208,8 +209,8 @@ fn an_unchanged_list_keeps_its_address() {
     assembly.update(A80, true, add(&[1, 2]));
     let after = assembly.destination().unwrap();
     assert!(Arc::ptr_eq(
-        &before.leaves[0].endpoints,
-        &after.leaves[0].endpoints
+        before.backends()[0].endpoints(),
+        after.backends()[0].endpoints()
     ));
 }
 

@@ -145,7 +145,7 @@ async fn live(
         namespace: Some(namespace.to_owned()),
     };
     let destination: Destination<ProfileSpec> = client.ask(&request).await?;
-    let (profile, _) = Profile::salvage(destination.profile);
+    let (profile, _) = Profile::compile_lenient(destination.profile);
     let mut answer = explain(method, path, &profile);
     answer.destination = destination.name;
     answer.profile = destination

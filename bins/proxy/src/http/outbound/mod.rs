@@ -1,6 +1,7 @@
 //! From the application to other services: which destination a request is for, and its stack.
 
 mod again;
+mod authority;
 pub(crate) mod ejections;
 pub(crate) mod shared_state;
 pub(crate) mod stack;
@@ -13,6 +14,7 @@ use crate::{
         cache::{Cache, Entry},
         deadline, extensions, headers,
         outbound::{
+            authority::become_authority,
             shared_state::Joints,
             stack::{Stack, Workshop},
         },
@@ -25,15 +27,12 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Either},
 };
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, HOST},
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Conn};
-use mesh_discover::{Destination, Endpoint, Leaf, Watch};
+use mesh_discover::{Backend, Destination, Endpoint, Watch};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -285,13 +284,15 @@ impl Outbound {
         watch: &mut Watch<Destination>,
         entry: &Entry<Stack>,
     ) -> Arc<Destination> {
-        let name = destination.name.clone().unwrap_or_default();
-        let joint = self.joints.of(&name);
-        let (stack, mut handles) = stack::stack(self.workshop.clone(), joint, destination);
+        let name = destination.name().unwrap_or(destination.authority());
+        let joint = self.joints.of(name);
+        let (stack, mut handles) = stack::stack(&self.workshop, &joint, destination);
         entry.serve(stack);
         loop {
             match watch.changed().await {
-                Some(next) if next.name == destination.name => handles.apply(&next),
+                Some(next) if next.is_known() && next.name() == destination.name() => {
+                    handles.apply(&next);
+                }
                 Some(next) => return next,
                 // The last answer stays.
                 None => pending().await,
@@ -305,14 +306,14 @@ impl Outbound {
         loop {
             let again = match self.resolve(authority).await {
                 Ok(endpoints) => {
-                    let leaf = Leaf::new(authority.clone(), endpoints);
-                    let destination = Destination::unknown(authority.clone()).with_leaves([leaf]);
+                    let backend = Backend::new(authority.clone(), endpoints);
+                    let destination = Destination::unknown(authority.clone()).with_backend(backend);
                     match &mut running {
                         Some(handles) => handles.apply(&destination),
                         None => {
                             let joint = self.joints.of(authority);
-                            let workshop = self.workshop.clone();
-                            let (stack, handles) = stack::stack(workshop, joint, &destination);
+                            let (stack, handles) =
+                                stack::stack(&self.workshop, &joint, &destination);
                             entry.serve(stack);
                             running = Some(handles);
                         }
@@ -374,19 +375,6 @@ fn captured_authority(host: &str, original: SocketAddr) -> String {
         host if has_port(host) || original.port() == 80 => host.to_ascii_lowercase(),
         host => format!("{}:{}", host.to_ascii_lowercase(), original.port()),
     }
-}
-
-/// Names `host` in the request, in place of whatever it named.
-fn become_authority(req: &mut Request<Incoming>, host: HeaderValue) -> Result<(), BoxError> {
-    if req.uri().authority().is_some() {
-        let mut parts = std::mem::take(req.uri_mut()).into_parts();
-        parts.authority = Some(host.as_bytes().try_into()?);
-        *req.uri_mut() = http::Uri::from_parts(parts)?;
-    }
-    if req.version() != Version::HTTP_2 {
-        req.headers_mut().insert(HOST, host);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

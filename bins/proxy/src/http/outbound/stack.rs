@@ -1,24 +1,28 @@
 use crate::{
     config::Limits,
-    http::outbound::{again::Again, ejections::Ejections, shared_state::Joint},
+    http::outbound::{
+        again::Again, authority::OverrideAuthority, ejections::Ejections, shared_state::Joint,
+    },
     pool::{Pool, Settings},
     registry::{Held, Registry, Statuses},
 };
 use http::HeaderValue;
 use hyper::body::Incoming;
-use mesh_balance::{Balance, BalanceHandle};
+use mesh_balance::Balance;
 use mesh_core::Direction;
-use mesh_discover::{Destination, Endpoint, Leaf};
-use mesh_profile::{Profile, ProfileHandle, ProfileLayer, Profiled};
+use mesh_discover::{
+    Destination, Endpoint, RetryBudget,
+    follow::{Connect, Follower, Rules},
+};
+use mesh_profile::{ProfileLayer, Profiled};
 use mesh_retry::{ReplayBody, Retry, RetryLayer};
-use mesh_split::{Split, SplitHandle};
 use mesh_stats::{Counted, Stats};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{
     BodyTimeout, BodyTimeoutLayer, ProgressBody, PropagateDeadline, PropagateDeadlineLayer,
     TimeoutLayer,
 };
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tower::ServiceBuilder;
 
 /// What a destination's stack is made with: one worker's share of the proxy.
@@ -36,58 +40,50 @@ pub(crate) struct Workshop {
 
 type Attempt = ReplayBody<ProgressBody<Incoming>>;
 
-/// One endpoint of a leaf.
-type ToEndpoint = PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>;
+/// One endpoint of a backend.
+type ToEndpoint = OverrideAuthority<PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>>;
 
 /// What is limited in time: all tries of a request.
-type Tries = Tapped<Retry<Counted<Split<Again<ToEndpoint>>>>>;
+type Tries = Tapped<Retry<Counted<Rules<Again<ToEndpoint>>>>>;
 
 /// The whole line below `find`, for one authority.
 pub(crate) type Stack = Profiled<Counted<BodyTimeout<Tries>>>;
 
-/// The ends by which a stack is changed while it runs.
+/// The handles of a running stack.
 pub(crate) struct Handles {
-    workshop: Workshop,
-    profile: ProfileHandle,
-    /// The spec that `profile` was compiled from.
-    spec: Arc<mesh_profile::ProfileSpec>,
-    split: SplitHandle<Again<ToEndpoint>>,
-    leaves: HashMap<Arc<str>, LeafHandle>,
-    joint: Arc<Joint>,
-    canonical: Option<HeaderValue>,
+    follower: Follower<Parts>,
     _routes: Option<Held>,
 }
 
-struct LeafHandle {
-    balance: Balance<ToEndpoint>,
-    handle: BalanceHandle<ToEndpoint>,
-    endpoints: Arc<[Endpoint]>,
-    /// Whoever wants to know how they are doing asks as long as there is this.
-    _statuses: Arc<Statuses>,
+/// Makes the services of a destination's backends and endpoints.
+struct Parts {
+    workshop: Workshop,
+    /// Kept, so that the stacks of other workers find it.
+    joint: Arc<Joint>,
+    canonical: Option<HeaderValue>,
 }
 
 /// Builds the stack of `destination`, and the handles that follow its changes.
 pub(crate) fn stack(
-    workshop: Workshop,
-    joint: Arc<Joint>,
+    workshop: &Workshop,
+    joint: &Arc<Joint>,
     destination: &Destination,
 ) -> (Stack, Handles) {
     // A destination outside the mesh has no routes to count by.
-    let routes = destination.name.as_deref().map(|name| {
+    let routes = destination.name().map(|name| {
         let (worker, outbound) = (workshop.worker, Direction::Outbound);
         workshop.registry.routes(worker, outbound, name)
     });
     let stats = routes
         .as_ref()
         .map_or_else(Stats::new, |held| held.stats.clone());
-    let announced = destination.name.as_deref().filter(|_| workshop.announces);
-    let profile = ProfileHandle::new(Profile::default());
-    let leaves = HashMap::new();
-    let nothing = Again::new(Balance::with(workshop.balance()), joint.budget.clone());
-    let split = Split::with_tickets(&joint.tickets, [(nothing, 1)])
-        .expect("one leaf has a weight")
-        .available_if(Again::is_available);
-    let split_handle = split.handle();
+    let announced = destination.name().filter(|_| workshop.announces);
+    let parts = Parts {
+        workshop: workshop.clone(),
+        joint: joint.clone(),
+        canonical: announced.and_then(|name| HeaderValue::from_str(name).ok()),
+    };
+    let (rules, follower) = Follower::new(parts, &joint.tickets, Some(destination));
 
     let retryable = {
         let stats = stats.clone();
@@ -96,7 +92,7 @@ pub(crate) fn stack(
 
     let stack = ServiceBuilder::new()
         // Which route is this? What is below asks the route what it wants.
-        .layer(ProfileLayer::watch(profile.clone()))
+        .layer(ProfileLayer::watch(follower.profile().clone()))
         // What the caller sees: once per request, retries included.
         .layer(stats.effective())
         // One deadline, retries included: the route's to the head of a response, the caller's to
@@ -114,108 +110,61 @@ pub(crate) fn stack(
         )
         // What each attempt came to.
         .layer(stats.actual())
-        // Which leaf, by weight; which endpoint, by load; then `endpoint` below.
-        .service(split);
+        // Which rule; which of its backends, by weight; which endpoint, by load; then `endpoint`
+        // below.
+        .service(rules);
 
-    let mut handles = Handles {
-        workshop,
-        profile,
-        spec: Arc::default(),
-        split: split_handle,
-        leaves,
-        joint,
-        canonical: announced.and_then(|name| HeaderValue::from_str(name).ok()),
+    let handles = Handles {
+        follower,
         _routes: routes,
     };
-    handles.apply(destination);
     (stack, handles)
 }
 
 impl Handles {
     /// Makes the stack do what `destination` says. Nothing is rebuilt: connections, balance and
-    /// counts of what stays are kept.
+    /// counts of unchanged endpoints are kept.
     pub(crate) fn apply(&mut self, destination: &Destination) {
-        if self.spec != destination.profile {
-            let (profile, problems) = Profile::salvage((*destination.profile).clone());
-            for problem in problems {
-                let authority = &destination.authority;
-                tracing::warn!(%authority, %problem, "part of a profile is ignored");
-            }
-            self.joint.budget.update(profile.budget());
-            self.profile.set(profile);
-            self.spec = destination.profile.clone();
-        }
+        self.follower.apply(destination);
+    }
+}
 
-        let known = |name: &Arc<str>| {
-            destination
-                .leaves
-                .iter()
-                .any(|leaf| leaf.authority == *name)
-        };
-        let gone: Vec<_> = self
-            .leaves
-            .keys()
-            .filter(|name| !known(name))
-            .cloned()
-            .collect();
-        for leaf in &destination.leaves {
-            self.apply_leaf(leaf);
-        }
-        let shares = destination.leaves.iter().map(|leaf| {
-            let balance = self.leaves[&leaf.authority].balance.clone();
-            let balance = Again::new(balance, self.joint.budget.clone());
-            (leaf.authority.clone(), balance, leaf.weight)
-        });
-        // Without any share, the last good one stays in force.
-        if self.split.set(shares).is_ok() {
-            for name in gone {
-                self.leaves.remove(&name);
-            }
-        }
+impl Connect for Parts {
+    type Service = ToEndpoint;
+    type Backend = Again<ToEndpoint>;
+    /// The metrics show a backend's endpoints for as long as there is this.
+    type Guard = Option<Arc<Statuses>>;
+
+    fn endpoint(&mut self, backend: &Arc<str>, endpoint: &Endpoint) -> (ToEndpoint, Self::Guard) {
+        let canonical = self.canonical.clone();
+        let service = self.workshop.endpoint(backend, endpoint, canonical);
+        (service, None)
     }
 
-    fn apply_leaf(&mut self, leaf: &Leaf) {
+    fn backend(
+        &mut self,
+        name: Option<&Arc<str>>,
+    ) -> (Balance<ToEndpoint>, Again<ToEndpoint>, Self::Guard) {
         let workshop = &self.workshop;
-        let known = self
-            .leaves
-            .entry(leaf.authority.clone())
-            .or_insert_with(|| {
-                let balance = Balance::<ToEndpoint>::with(mesh_balance::Config {
-                    observer: Some(workshop.ejections.of(&leaf.authority)),
-                    ..workshop.balance()
-                });
-                let asked = balance.clone();
-                let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
-                workshop.registry.leaf(&leaf.authority, &statuses);
-                LeafHandle {
-                    _statuses: statuses,
-                    handle: balance.handle(),
-                    balance,
-                    endpoints: Arc::default(),
-                }
-            });
-        if known.endpoints == leaf.endpoints {
-            return;
+        let balance = Balance::<ToEndpoint>::with(mesh_balance::Config {
+            observer: name.map(|name| workshop.ejections.of(name)),
+            ..workshop.balance()
+        });
+        let asked = balance.clone();
+        let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
+        if let Some(name) = name {
+            workshop.registry.leaf(name, &statuses);
         }
-        let old: HashMap<SocketAddr, &Endpoint> =
-            known.endpoints.iter().map(|e| (e.addr, e)).collect();
-        let new: HashMap<SocketAddr, &Endpoint> =
-            leaf.endpoints.iter().map(|e| (e.addr, e)).collect();
-        let canonical = &self.canonical;
-        let make = |addr| workshop.endpoint(&leaf.authority, new[&addr], canonical.clone());
-        known
-            .handle
-            .update(leaf.endpoints.iter().map(|e| e.addr), make);
-        // An address that went from one pod to another must not be counted as the old one.
-        for (addr, endpoint) in &new {
-            if old
-                .get(addr)
-                .is_some_and(|old| old.labels != endpoint.labels)
-            {
-                known.handle.replace(*addr, make(*addr));
-            }
-        }
-        known.endpoints = leaf.endpoints.clone();
+        let again = Again::new(balance.clone(), self.joint.budget.clone());
+        (balance, again, Some(statuses))
+    }
+
+    fn is_available(backend: &Again<ToEndpoint>) -> bool {
+        backend.is_available()
+    }
+
+    fn set_budget(&mut self, budget: RetryBudget) {
+        self.joint.budget.update(budget);
     }
 }
 
@@ -249,6 +198,8 @@ impl Workshop {
         );
         let stats = held.stats.clone();
         ServiceBuilder::new()
+            // A gateway knows the destination by another name.
+            .layer_fn(|inner| OverrideAuthority::new(inner, endpoint.authority_override.as_deref()))
             // How long will the caller wait from now on?
             .layer(PropagateDeadlineLayer::new())
             // Shows the attempt and where it went.
@@ -275,6 +226,7 @@ fn tap_labels(endpoint: &Endpoint) -> Arc<[(String, String)]> {
 mod tests {
     use super::*;
     use crate::{registry::Peer, transport::Turn};
+    use mesh_discover::Backend;
     use std::time::Duration;
     use tokio::time::Instant;
 
@@ -297,8 +249,8 @@ mod tests {
         let registry = Arc::new(Registry::new(&[], &Limits::default()));
         let at = |ports: &[u16]| {
             let endpoint = |port: &u16| Endpoint::new(([127, 0, 0, 1], *port).into());
-            let leaf = Leaf::new("books:7002", ports.iter().map(endpoint));
-            Destination::named("books:7002", "books:7002").with_leaves([leaf])
+            let backend = Backend::new("books:7002", ports.iter().map(endpoint));
+            Destination::named("books:7002", "books:7002").with_backend(backend)
         };
         let start = Instant::now();
         let kept = |minutes: u64| {
@@ -306,7 +258,7 @@ mod tests {
             registry.kept()
         };
         let joint = Arc::default();
-        let (stack, mut handles) = stack(workshop(&registry), joint, &at(&[1, 2]));
+        let (stack, mut handles) = stack(&workshop(&registry), &joint, &at(&[1, 2]));
         // One of routes, one of each endpoint; in use for as long as it may be.
         assert_eq!((kept(0), kept(100)), (3, 3));
         handles.apply(&at(&[1]));
