@@ -53,11 +53,7 @@ impl Destination {
     + use<> {
         let (stats, tap) = (Stats::new(), Tap::new());
         let leaf = |n: u8| {
-            let seed = Some(n.into());
-            let balance = Balance::with(Config {
-                seed,
-                ..Config::default()
-            });
+            let balance = Balance::with(Config::default().with_seed(n.into()));
             let addrs = (0..ENDPOINTS).map(|port| SocketAddr::from(([127, 0, 0, n], 1 + port)));
             let endpoint = |addr| tap.layer().endpoint(addr, Labels::default()).layer(Noop);
             balance.handle().update(addrs, endpoint);

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 /// The settings of a [`Balance`](crate::Balance); the default needs no change.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// How long a request waits for an endpoint while there is none. Default 3 s.
     pub fail_fast: Duration,
@@ -27,6 +28,57 @@ pub struct Config {
     pub seed: Option<u64>,
 }
 
+impl Config {
+    /// Limits the wait for an endpoint while there is none.
+    #[must_use]
+    pub fn with_fail_fast(mut self, limit: Duration) -> Self {
+        self.fail_fast = limit;
+        self
+    }
+
+    /// Limits how many requests may wait for an endpoint at a time.
+    #[must_use]
+    pub fn with_max_waiting(mut self, most: usize) -> Self {
+        self.max_waiting = most;
+        self
+    }
+
+    /// Sets when an endpoint is left out for failing; `None` is never.
+    #[must_use]
+    pub fn with_ejection(mut self, ejection: impl Into<Option<Ejection>>) -> Self {
+        self.ejection = ejection.into();
+        self
+    }
+
+    /// Tells `observer` of endpoints that are left out, and of those that serve again.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Into<Option<Observer>>) -> Self {
+        self.observer = observer.into();
+        self
+    }
+
+    /// Sets the time in which a new endpoint reaches its full share; zero is at once.
+    #[must_use]
+    pub fn with_slow_start(mut self, time: Duration) -> Self {
+        self.slow_start = time;
+        self
+    }
+
+    /// Uses at most this many of the endpoints.
+    #[must_use]
+    pub fn with_subset(mut self, most: usize) -> Self {
+        self.subset = Some(most);
+        self
+    }
+
+    /// Makes choices repeatable, for tests.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -43,6 +95,7 @@ impl Default for Config {
 
 /// When an endpoint is left out, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ejection {
     /// How many failures in a row it takes. Default 7.
     pub failures: u32,
@@ -51,6 +104,29 @@ pub struct Ejection {
     pub min: Duration,
     /// The longest an ejection lasts, before that random half. Default 60 s.
     pub max: Duration,
+}
+
+impl Ejection {
+    /// Sets how many failures in a row eject an endpoint.
+    #[must_use]
+    pub fn with_failures(mut self, failures: u32) -> Self {
+        self.failures = failures;
+        self
+    }
+
+    /// Sets the length of the first ejection.
+    #[must_use]
+    pub fn with_min(mut self, min: Duration) -> Self {
+        self.min = min;
+        self
+    }
+
+    /// Sets the greatest length of an ejection.
+    #[must_use]
+    pub fn with_max(mut self, max: Duration) -> Self {
+        self.max = max;
+        self
+    }
 }
 
 impl Default for Ejection {

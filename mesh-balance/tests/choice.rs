@@ -14,10 +14,7 @@ use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
 
 fn balance(world: &World, endpoints: usize, config: &Config) -> Balance<Endpoint> {
-    let config = Config {
-        seed: Some(config.seed.unwrap_or(1)),
-        ..config.clone()
-    };
+    let config = config.clone().with_seed(config.seed.unwrap_or(1));
     let balance = Balance::with(config);
     world.give(&balance.handle(), 0..endpoints);
     balance
@@ -45,20 +42,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Ejects at the first failure; the penalty alone would often keep it from a seventh.
 fn eager() -> Config {
-    Config {
-        ejection: Some(Ejection {
-            failures: 1,
-            ..Ejection::default()
-        }),
-        ..Config::default()
-    }
+    Config::default().with_ejection(Ejection::default().with_failures(1))
 }
 
 fn no_ejection() -> Config {
-    Config {
-        ejection: None,
-        ..Config::default()
-    }
+    Config::default().with_ejection(None)
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,10 +138,7 @@ async fn an_observer_is_told_once_of_each_that_goes_and_comes_back() {
     let told = Arc::<Mutex<Vec<Change>>>::default();
     let log = told.clone();
     let observer = Observer::new(move |change| log.lock().unwrap().push(change));
-    let config = Config {
-        observer: Some(observer),
-        ..eager()
-    };
+    let config = eager().with_observer(observer);
     let balance = balance(&world, 2, &config);
     // Long enough for some probes to fail.
     offer(&balance, 200, 20 * SECOND).await;
@@ -257,11 +242,7 @@ async fn a_new_endpoint_comes_to_its_share_slowly() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_start_and_ejection_can_be_turned_off() {
-    let config = Config {
-        slow_start: Duration::ZERO,
-        ejection: None,
-        ..Config::default()
-    };
+    let config = no_ejection().with_slow_start(Duration::ZERO);
     let world = World::of([ok(10), ok(10), Does::Refuses]);
     let balance = balance(&world, 1, &config);
     offer(&balance, 500, SECOND).await;
@@ -323,10 +304,7 @@ async fn a_retry_prefers_an_endpoint_that_was_tried_to_one_that_is_ejected() {
 async fn a_seed_makes_choices_repeatable() {
     let run = async |seed| {
         let world = World::of([ok(3); 8]);
-        let config = Config {
-            seed: Some(seed),
-            ..Config::default()
-        };
+        let config = Config::default().with_seed(seed);
         let balance = balance(&world, 8, &config);
         offer(&balance, 300, SECOND).await;
         world.take_calls(8)
@@ -338,11 +316,7 @@ async fn a_seed_makes_choices_repeatable() {
 #[test]
 fn a_subset_is_small_and_changes_little() {
     let chosen = |seed, addrs: &[SocketAddr]| {
-        let balance = Balance::with(Config {
-            subset: Some(20),
-            seed: Some(seed),
-            ..Config::default()
-        });
+        let balance = Balance::with(Config::default().with_subset(20).with_seed(seed));
         balance.handle().update(addrs.iter().copied(), |_| ());
         let endpoints = balance.endpoints();
         endpoints.iter().map(|e| e.addr).collect::<Vec<_>>()

@@ -22,15 +22,11 @@ fn a_balance_of_any_size_keeps_the_contract() {
 
 #[test]
 fn a_balance_that_ejects_at_once_keeps_the_contract() {
-    let ejection = Ejection {
-        failures: 1,
-        min: Duration::from_millis(1),
-        max: Duration::from_millis(1),
-    };
-    let config = Config {
-        ejection: Some(ejection),
-        ..Config::default()
-    };
+    let ejection = Ejection::default()
+        .with_failures(1)
+        .with_min(Duration::from_millis(1))
+        .with_max(Duration::from_millis(1));
+    let config = Config::default().with_ejection(ejection);
     Conformance::new(|inner| balance(&inner, 3, config.clone()))
         .chooses_in_call()
         .check();

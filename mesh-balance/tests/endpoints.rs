@@ -35,10 +35,7 @@ async fn a_request_waits_for_an_endpoint_up_to_the_limit_and_then_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn more_requests_than_may_wait_fail_at_once() {
-    let mut balance = Balance::<Endpoint>::with(Config {
-        max_waiting: 2,
-        ..Config::default()
-    });
+    let mut balance = Balance::<Endpoint>::with(Config::default().with_max_waiting(2));
     let mut waiting: Vec<_> = (0..2).map(|_| task::spawn(balance.call(get()))).collect();
     for call in &mut waiting {
         assert_pending!(call.poll());
@@ -209,14 +206,11 @@ fn at_once(
 
 #[test]
 fn threads_that_call_and_update_at_once_leave_nothing_behind() {
-    let balance = Balance::with(Config {
-        ejection: Some(Ejection {
-            failures: 1,
-            min: Duration::from_micros(10),
-            max: Duration::from_micros(100),
-        }),
-        ..Config::default()
-    });
+    let ejection = Ejection::default()
+        .with_failures(1)
+        .with_min(Duration::from_micros(10))
+        .with_max(Duration::from_micros(100));
+    let balance = Balance::with(Config::default().with_ejection(ejection));
     let update = |round: usize| {
         let present = (0..10).filter(|n| *n == 0 || !(n + round).is_multiple_of(3));
         let make = |addr: SocketAddr| at_once(addr.port() % 2 == 1);
@@ -301,10 +295,7 @@ async fn run(steps: Vec<Step>, seed: u64) {
     // Even ones answer 200, odd ones 503; all only when their turn comes.
     let world =
         World::of((0..8).map(|n| Does::Answers([200, 503][n % 2], Duration::from_millis(10))));
-    let mut balance = Balance::with(Config {
-        seed: Some(seed),
-        ..Config::default()
-    });
+    let mut balance = Balance::with(Config::default().with_seed(seed));
     let handle = balance.handle();
     let mut generation = HashMap::<SocketAddr, usize>::new();
     let mut updates = 0;

@@ -133,6 +133,23 @@ impl<S> Profiled<S> {
     }
 }
 
+impl<S> Profiled<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without this one.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, B> Service<Request<B>> for Profiled<S>
 where
     S: Service<Request<B>>,

@@ -52,6 +52,23 @@ impl Config {
     }
 }
 
+impl<S, I> Retry<S, I> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without this one.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, I, B, RB> Service<Request<B>> for Retry<S, I>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<RB>> + Clone,

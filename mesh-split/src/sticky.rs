@@ -25,6 +25,23 @@ impl<S, F> Sticky<S, F> {
     }
 }
 
+impl<S, F> Sticky<S, F> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &Split<S> {
+        &self.split
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut Split<S> {
+        &mut self.split
+    }
+
+    /// The inner service, without this one.
+    pub fn into_inner(self) -> Split<S> {
+        self.split
+    }
+}
+
 impl<S, F, R> Service<R> for Sticky<S, F>
 where
     S: Service<R> + Clone,

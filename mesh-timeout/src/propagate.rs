@@ -66,6 +66,23 @@ pub struct AcceptDeadline<S> {
     reads_headers: bool,
 }
 
+impl<S> AcceptDeadline<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without this one.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, B> Service<Request<B>> for AcceptDeadline<S>
 where
     S: Service<Request<B>>,
@@ -154,6 +171,23 @@ impl<S> Layer<S> for PropagateDeadlineLayer {
 #[derive(Clone, Debug)]
 pub struct PropagateDeadline<S> {
     inner: S,
+}
+
+impl<S> PropagateDeadline<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without this one.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, B> Service<Request<B>> for PropagateDeadline<S>

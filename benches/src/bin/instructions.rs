@@ -142,10 +142,7 @@ fn retry() -> impl Service<Request<NoBody>, Error: fmt::Debug> {
 }
 
 fn balance(n: u8) -> Balance<Noop> {
-    let balance = Balance::with(Config {
-        seed: Some(n.into()),
-        ..Config::default()
-    });
+    let balance = Balance::with(Config::default().with_seed(n.into()));
     let addrs = (1..=10).map(|port| SocketAddr::from(([127, 0, 0, n], port)));
     balance.handle().update(addrs, |_| Noop);
     balance

@@ -88,6 +88,23 @@ pub struct BodyTimeout<S> {
     settings: BodyTimeoutLayer,
 }
 
+impl<S> BodyTimeout<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without this one.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, B, RB> Service<Request<B>> for BodyTimeout<S>
 where
     S: Service<Request<ProgressBody<B>>, Response = Response<RB>>,

@@ -146,10 +146,11 @@ impl Connect for Parts {
         name: Option<&Arc<str>>,
     ) -> (Balance<ToEndpoint>, Again<ToEndpoint>, Self::Guard) {
         let workshop = &self.workshop;
-        let balance = Balance::<ToEndpoint>::with(mesh_balance::Config {
-            observer: name.map(|name| workshop.ejections.of(name)),
-            ..workshop.balance()
-        });
+        let balance = Balance::<ToEndpoint>::with(
+            workshop
+                .balance()
+                .with_observer(name.map(|name| workshop.ejections.of(name))),
+        );
         let asked = balance.clone();
         let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
         if let Some(name) = name {
@@ -170,15 +171,11 @@ impl Connect for Parts {
 
 impl Workshop {
     fn balance(&self) -> mesh_balance::Config {
-        mesh_balance::Config {
-            fail_fast: self.limits.fail_fast,
-            max_waiting: self.limits.waiting,
-            ejection: Some(mesh_balance::Ejection {
-                failures: self.limits.failures,
-                ..Default::default()
-            }),
-            ..Default::default()
-        }
+        let ejection = mesh_balance::Ejection::default().with_failures(self.limits.failures);
+        mesh_balance::Config::default()
+            .with_fail_fast(self.limits.fail_fast)
+            .with_max_waiting(self.limits.waiting)
+            .with_ejection(ejection)
     }
 
     /// The way to one endpoint.
