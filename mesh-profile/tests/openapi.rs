@@ -63,7 +63,7 @@ fn a_swagger_document_becomes_what_linkerd_makes_of_it() {
     assert_eq!(
         diagnostics(&import),
         [
-            "api:3:1: note: paths begin with /v1/, as `basePath` says; --base-path says otherwise",
+            "api:3:1: note: paths begin with /v1, from `basePath`; --base-path replaces it",
             "api:8:7: warning: `x-linkerd-retryable` is neither true nor false and was left out",
         ]
     );
@@ -76,18 +76,23 @@ fn what_swagger_does_not_know_leaves_linkerds_profile_as_it_is() {
     assert_eq!(
         diagnostics(&import),
         [
+            "api: warning: path \"/tab\\t, which is escaped, and so is é's neighbour 😀: both of them on lines  with  blanks\" matches no request, as clients send '\\t' as %09",
+            "api: warning: path \"/two\\nlines\" matches no request, as clients send '\\n' as %0A",
             "api:2:1: warning: \"basepath\" is read as `basePath`",
-            "api:2:1: note: paths begin with /v1/, as `basePath` says; --base-path says otherwise",
+            "api:2:1: note: paths begin with /v1, from `basePath`; --base-path replaces it",
+            "api:4:3: warning: path \"/reports/{year}/a report with a title that is long enough to be continued on the next line/{a}.{b}\" matches no request, as clients send ' ' as %20",
             "api:5:5: warning: \"GET\" is read as `get`",
             "api:7:7: warning: unknown extension `X-Linkerd-Timeout`, did you mean `x-linkerd-timeout`?",
             "api:8:65: warning: response `5XX` counts in OpenAPI 3 only",
+            "api:9:4: warning: path \"/colon: ''quoted'', and long enough to be continued, too; so are its neighbours here {id}\" matches no request, as clients send ' ' as %20",
+            "api:18:4: warning: path \"/ \" matches no request, as clients send ' ' as %20",
             "api:19:3: warning: method `trace` counts in OpenAPI 3 only",
             "api:19:32: warning: the operation is null, not an object, and was left out",
             "api:20:3: warning: `x-linkerd-retryable` of a path counts in OpenAPI 3 only",
             "api:20:3: warning: `x-linkerd-timeout` of a path counts in OpenAPI 3 only",
             "api:23:17: warning: `servers` counts in OpenAPI 3 only",
             "api:24:14: warning: `x-linkerd-retryable` is neither true nor false and was left out",
-            "api:24:43: warning: `x-linkerd-timeout` is no text like 300ms and was left out",
+            "api:24:43: warning: `x-linkerd-timeout` is not a duration like 300ms and was left out",
             "api:26:5: warning: `$ref` of a path counts in OpenAPI 3 only",
             "api:27:3: warning: path \"no/slash\" does not begin with a slash",
             "api:30:3: warning: `servers` counts in OpenAPI 3 only",
@@ -136,9 +141,7 @@ components:
     );
     assert_eq!(
         diagnostics(&import),
-        [
-            "api:4:3: note: paths begin with /api/v3, as the first server's do; --base-path says otherwise"
-        ]
+        ["api:4:3: note: paths begin with /api/v3, from the first server; --base-path replaces it"]
     );
     golden("extended.profile.yaml", &manifest("x", "default", import));
 }
@@ -154,7 +157,7 @@ fn a_variable_without_a_default_is_told_wherever_its_server_stands() {
         diagnostics(&import),
         [
             "api:2:12: warning: a variable in \"/{a}\" has no default, and matches anything",
-            "api:2:12: note: paths begin with /{a}, as the first server's do; --base-path says otherwise",
+            "api:2:12: note: paths begin with /{a}, from the first server; --base-path replaces it",
             "api:5:16: warning: a variable in \"/{b}\" has no default, and matches anything",
             "api:7:18: warning: a variable in \"/{c}\" has no default, and matches anything",
         ]
@@ -207,14 +210,14 @@ fn every_loss_has_its_place() {
         [
             r#"api:2:4: warning: version "1.2" is read as if it were 2.0 or 3.1"#,
             r#"api:5:6: warning: path "no-slash" does not begin with a slash"#,
-            r#"api:7:8: warning: "gett" is no method we know, did you mean `get`?"#,
+            r#"api:7:8: warning: "gett" is not a known method, did you mean `get`?"#,
             r#"api:8:8: warning: "POST" is read as `post`"#,
             "api:9:8: warning: the operation is null, not an object, and was left out",
             "api:11:10: warning: `x-linkerd-retryable` is neither true nor false and was left out",
-            "api:12:10: warning: `x-linkerd-timeout` is no text like 300ms and was left out",
+            "api:12:10: warning: `x-linkerd-timeout` is not a duration like 300ms and was left out",
             "api:13:10: warning: unknown extension `x-linkerd-retyrable`, did you mean `x-linkerd-retryable`?",
-            r#"api:14:35: warning: operation GET /a: response "abc" is no status code"#,
-            r#"api:14:46: warning: operation GET /a: response "999" is no status code"#,
+            r#"api:14:35: warning: operation GET /a: response "abc" is not a status code"#,
+            r#"api:14:46: warning: operation GET /a: response "999" is not a status code"#,
             "api:17:6: warning: the path is a list, not an object, and was left out",
             r#"api:18:13: warning: `$ref` "other.json#/x" leads out of the document and was not followed"#,
             "api:19:13: warning: `$ref` leads to nothing usable: #/definitions/none",
@@ -260,9 +263,25 @@ fn what_cannot_be_used_is_refused_with_its_place() {
     for (text, message) in [
         (
             "{\"swagger\": \"2.0\", \"paths\": {\"/a\": {}, \"/a\": {}}}",
-            "api:1:41: duplicate key \"/a\"",
+            "api:1:41: duplicate key \"/a\"; the first is in line 1",
         ),
-        ("swagger: '2.0'\npaths:\n  /a: {}\n  /a: {}\n", "api:4:3: "),
+        (
+            "swagger: '2.0'\npaths:\n  /a: {}\n  /a: {}\n",
+            "api:4:3: duplicate key \"/a\"; the first is in line 3",
+        ),
+        (
+            "paths:\n  /a:\n    get: {responses: {200: {}}}\n    get: {}\n",
+            "api:4:5: duplicate key \"get\"; the first is in line 3",
+        ),
+        (
+            "paths:\n  /a:\n    get:\n      responses:\n        200: {}\n        200: {x-linkerd-failure: true}\n",
+            "api:6:9: operation GET /a: two responses \"200\", and only one is a failure",
+        ),
+        (
+            "{\"paths\": {\"/a\": {\"get\": {\"responses\": {\"200\": {\"$ref\": \"#/responses/A\"}}}}}, \
+             \"responses\": {\"A\": {}, \"A\": {\"x-linkerd-failure\": true}}}",
+            "api:1:50: operation GET /a: two responses \"A\", and only one is a failure",
+        ),
         (
             "{\n  \"paths\": {\n    \"/a\": ]\n}",
             "api:3:11: this is not JSON: expected value",
@@ -270,7 +289,7 @@ fn what_cannot_be_used_is_refused_with_its_place() {
         ("<html>\n<body>: :\n- x", "api:"),
         (
             "hello",
-            "api:1:1: this is not an OpenAPI document: it is no object",
+            "api:1:1: this is not an OpenAPI document: it is not an object",
         ),
         ("", "api:1:1: this is not an OpenAPI document: "),
         ("[1, 2]", "api:1:1: this is not an OpenAPI document: "),
@@ -324,6 +343,150 @@ fn the_workshops_documents_give_the_workshops_profiles() {
             &manifest(service, "booksapp", import.unwrap()),
         );
     }
+}
+
+#[test]
+fn keys_with_a_query_are_routes_of_their_paths() {
+    let import = read(
+        "openapi: 3.0.0\npaths:\n  /v1/only?beta=true:\n    get: {x-linkerd-retryable: true}\n  \
+         /v1/only:\n    get: {x-linkerd-timeout: 2s, responses: {200: {}}}\n    put: {}\n  \
+         /v1/only{?page}:\n    get: {}\n",
+    );
+    assert_eq!(
+        routes(&import),
+        ["GET /v1/only?beta=true /v1/only", "PUT /v1/only /v1/only"]
+    );
+    let route = &import.spec.routes[0];
+    assert!(!route.is_retryable);
+    assert_eq!(route.timeout, None);
+    assert!(route.response_classes.is_empty());
+    assert_eq!(
+        diagnostics(&import),
+        [
+            r#"api:3:3: warning: routes match a path, so "?beta=true" has no effect in "/v1/only?beta=true""#,
+            "api:5:3: warning: GET /v1/only matches the same requests as GET /v1/only?beta=true, and \
+             shares its route; it is not retryable, as only one of them is; it has no timeout, as \
+             only one of them has one; responses count as those of the first",
+            r#"api:8:3: warning: routes match a path, so "{?page}" has no effect in "/v1/only{?page}""#,
+            "api:8:3: warning: GET /v1/only{?page} matches the same requests as GET \
+             /v1/only?beta=true, and shares its route",
+        ]
+    );
+}
+
+#[test]
+fn keys_with_a_fragment_share_one_route_with_the_longest_timeout() {
+    let import = read(
+        "swagger: '2.0'\npaths:\n  '/#X-Amz-Target=B': {post: {x-linkerd-timeout: 900ms}}\n  \
+         '/#X-Amz-Target=A': {post: {x-linkerd-timeout: 1s}}\n",
+    );
+    assert_eq!(routes(&import), ["POST /#X-Amz-Target=B /"]);
+    assert_eq!(import.spec.routes[0].timeout.as_deref(), Some("1s"));
+    assert_eq!(import.diagnostics.len(), 3);
+}
+
+#[test]
+fn a_base_path_without_its_slash_matches_requests_all_the_same() {
+    for (base, expected) in [("v2/", "/v2/a"), ("//api//", "/api/a")] {
+        let import = read(&format!(
+            "swagger: '2.0'\nbasePath: {base}\npaths: {{/a: {{get: {{}}}}}}"
+        ));
+        assert_eq!(routes(&import), [format!("GET {expected} {expected}")]);
+        let note = &diagnostics(&import)[0];
+        assert!(note.starts_with("api:2:1: note: `basePath` "), "{note}");
+    }
+    let options = Options {
+        base_path: Some("v3".into()),
+        ..Options::default()
+    };
+    let import = import("swagger: '2.0'\npaths: {/a: {get: {}}}", "api", &options).unwrap();
+    assert_eq!(routes(&import), ["GET /v3/a /v3/a"]);
+}
+
+#[test]
+fn characters_that_requests_do_not_have_are_told() {
+    let import =
+        read("swagger: '2.0'\npaths: {/a b: {get: {}}, /é: {get: {}}, '/{c d}': {get: {}}}");
+    assert_eq!(
+        routes(&import),
+        ["GET /a b /a b", "GET /{c d} /[^/]*", "GET /é /é"]
+    );
+    assert_eq!(
+        diagnostics(&import),
+        [
+            r#"api:2:9: warning: path "/a b" matches no request, as clients send ' ' as %20"#,
+            r#"api:2:26: warning: path "/é" matches no request, as clients send 'é' as %C3%A9"#,
+        ]
+    );
+}
+
+#[test]
+fn methods_of_openapi_3_2_have_routes() {
+    let text = "openapi: 3.2.0\npaths:\n  /a:\n    query: {}\n    additionalOperations:\n      \
+                COPY: {x-linkerd-timeout: 1s}\n      post: {}\n      'not one': {}\n  /b: {$ref: '#/paths/~1a'}\n";
+    let import = read(text);
+    assert_eq!(
+        routes(&import),
+        [
+            "QUERY /a /a",
+            "COPY /a /a",
+            "POST /a /a",
+            "QUERY /b /b",
+            "COPY /b /b",
+            "POST /b /b"
+        ]
+    );
+    assert_eq!(import.spec.routes[1].timeout.as_deref(), Some("1s"));
+    assert_eq!(
+        diagnostics(&import),
+        [
+            r#"api:7:7: warning: "post" is read as `POST`"#,
+            r#"api:8:8: warning: "not one" is not an HTTP method and was left out"#,
+        ]
+    );
+    let profile = Profile::try_from(import.spec).unwrap();
+    assert_eq!(profile.routes().len(), 6);
+
+    let swagger = read(&text.replace("openapi: 3.2.0", "swagger: '2.0'"));
+    assert_eq!(routes(&swagger), [""; 0]);
+    assert!(
+        diagnostics(&swagger)
+            .contains(&"api:3:3: warning: method `query` counts in OpenAPI 3 only".to_owned())
+    );
+}
+
+#[test]
+fn duplicate_keys_that_change_nothing_are_told_and_refused_under_strict() {
+    let strict = Options {
+        strict: true,
+        ..Options::default()
+    };
+    let yaml = "openapi: 3.0.0\ninfo:\n  title: a\n  title: b\npaths:\n  /a:\n    get:\n      \
+                summary: x\n      summary: y\n      responses:\n        200: {}\n        200: {}\n\
+                components:\n  schemas: [{a: 1, b: {c: 1, c: 2}, a: 3}]\n";
+    let import = read(yaml);
+    assert_eq!(routes(&import), ["GET /a /a"]);
+    let expected = [
+        r#"api:4:3: warning: duplicate key "title"; the last one counts"#,
+        r#"api:9:7: warning: duplicate key "summary"; the last one counts"#,
+        r#"api:12:9: warning: duplicate key "200"; the last one counts"#,
+        r#"api:14:30: warning: duplicate key "c"; the last one counts"#,
+        r#"api:14:37: warning: duplicate key "a"; the last one counts"#,
+    ];
+    assert_eq!(diagnostics(&import), expected);
+    let error = mesh_profile::openapi::import(yaml, "api", &strict).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        expected.join("\n").replace(" warning:", "")
+    );
+
+    let json = r#"{"openapi": "3.0.0", "info": {"a": 1, "a": 2}, "paths": {"/a": {"get": {}}}}"#;
+    assert_eq!(routes(&read(json)), ["GET /a /a"]);
+    let error = mesh_profile::openapi::import(json, "api", &strict).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"api:1:40: duplicate key "a"; the last one counts"#
+    );
 }
 
 /// Every operation of a document, read by another parser.
@@ -380,6 +543,10 @@ mod hostile {
             prop::sample::select(vec![
                 "paths",
                 "/a",
+                "/a?c",
+                "/ #",
+                "query",
+                "additionalOperations",
                 "/{b}",
                 "get",
                 "put",

@@ -10,6 +10,7 @@ pub struct Error {
     source: String,
     place: Option<(u64, u64)>,
     message: String,
+    is_duplicate_key: bool,
 }
 
 impl Error {
@@ -19,6 +20,7 @@ impl Error {
             source: source.to_owned(),
             place,
             message,
+            is_duplicate_key: false,
         }
     }
 
@@ -37,13 +39,21 @@ impl Error {
         &self.message
     }
 
+    /// Returns true if an object has two members of one name.
+    pub fn is_duplicate_key(&self) -> bool {
+        self.is_duplicate_key
+    }
+
     pub(crate) fn of(error: &Yaml, source: &str, lines_before: u64) -> Self {
         let error = error.without_snippet();
         let place = error
             .location()
             .filter(|location| *location != Location::UNKNOWN)
             .map(|location| (location.line() + lines_before, location.column()));
-        Self::new(source, place, message(error))
+        Self {
+            is_duplicate_key: matches!(error, Yaml::DuplicateMappingKey { .. }),
+            ..Self::new(source, place, message(error))
+        }
     }
 }
 

@@ -133,7 +133,31 @@ impl<'a> Section<'a> {
         source: &str,
         seed: S,
     ) -> Result<S::Value, Error> {
-        with_deserializer_from_str_with_options(self.text, options(), |deserializer| {
+        self.parse_seed_with(options(), source, seed)
+    }
+
+    /// Reads it with `seed`, which receives each member of objects with duplicate keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] as [`parse_seed`](Self::parse_seed) returns it, but for duplicate keys.
+    pub fn parse_seed_with_duplicates<S: DeserializeSeed<'a>>(
+        &self,
+        source: &str,
+        seed: S,
+    ) -> Result<S::Value, Error> {
+        let mut options = options();
+        options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
+        self.parse_seed_with(options, source, seed)
+    }
+
+    fn parse_seed_with<S: DeserializeSeed<'a>>(
+        &self,
+        options: Options,
+        source: &str,
+        seed: S,
+    ) -> Result<S::Value, Error> {
+        with_deserializer_from_str_with_options(self.text, options, |deserializer| {
             seed.deserialize(deserializer)
         })
         .map_err(|error| Error::of(&error, source, self.line - 1))

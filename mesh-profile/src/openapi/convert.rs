@@ -1,8 +1,9 @@
 use super::{
     Options,
     diagnostic::{Diagnostics, Place},
-    document::{Document, Failures, Key, METHODS, Operation, PathItem, Response, Server},
+    document::{Document, Failures, Key, Operation, PathItem, Response, Server},
     path,
+    routes::Routes,
 };
 use crate::{
     ProfileSpec, RequestMatchSpec, ResponseClassSpec, ResponseMatchSpec, RouteSpec,
@@ -10,7 +11,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// One route for each path and method, in the order of the paths' bytes.
+/// Converts each path and method to a route, in the order of the paths' bytes.
 pub(super) fn convert<'t>(
     document: Document<'t>,
     options: &Options,
@@ -25,31 +26,53 @@ pub(super) fn convert<'t>(
         );
         return ProfileSpec::default();
     };
-    paths.0.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));
+    paths.0.sort_by(|(a, _), (b, _)| {
+        let [a, b] = [a, b].map(|key| path::split_query(&key.text).0);
+        a.cmp(b)
+    });
 
-    let mut spec = ProfileSpec::default();
+    let mut routes = Routes::default();
     for (key, item) in &paths.0 {
+        check_path(key, diagnostics);
         if let (None, Some(server)) = (&base.forced, &item.server) {
             of_server(server, diagnostics);
         }
-        let operations = item.operations.iter().zip(METHODS);
-        for (operation, method) in operations.filter_map(|(o, m)| Some((o.as_ref()?, m))) {
+        for (method, operation) in item.operations() {
             if let (None, Some(server)) = (&base.forced, &operation.server) {
                 of_server(server, diagnostics);
             }
-            let path = path::join(&base.before(item, operation), &key.text);
-            let place = key.place;
             let converter = Converter {
-                method: method.to_ascii_uppercase(),
-                path,
-                place,
+                method,
+                path: path::join(&base.before(item, operation), &key.text),
+                place: key.place,
                 failures: &document.failures,
                 diagnostics,
             };
-            spec.routes.push(converter.route(item, operation));
+            routes.add(converter.route(item, operation), key.place, diagnostics);
         }
     }
-    spec
+    ProfileSpec {
+        routes: routes.into_specs(),
+        ..ProfileSpec::default()
+    }
+}
+
+/// Reports the parts of a key that requests do not have in their paths.
+fn check_path(key: &Key<'_>, diagnostics: &Diagnostics<'_>) {
+    let (path, query) = path::split_query(&key.text);
+    if !query.is_empty() {
+        let message = format!(
+            "routes match a path, so {query:?} has no effect in {:?}",
+            key.text
+        );
+        diagnostics.warn(key.place, message);
+    }
+    if let Some(c) = path::first_encoded(path) {
+        let encoded = path::percent_encode(c);
+        let message =
+            format!("path {path:?} matches no request, as clients send {c:?} as {encoded}");
+        diagnostics.warn(key.place, message);
+    }
 }
 
 fn check_version(document: &Document<'_>, diagnostics: &Diagnostics<'_>) {
@@ -61,14 +84,14 @@ fn check_version(document: &Document<'_>, diagnostics: &Diagnostics<'_>) {
                 *place,
                 format!("version {version:?} is read as if it were 2.0 or 3.1"),
             ),
-            None => diagnostics.warn(*place, "the version is no text"),
+            None => diagnostics.warn(*place, "the version is not text"),
         },
     }
 }
 
-/// What stands before every path.
+/// The paths in front of all paths.
 struct Base {
-    /// From the command line; wins over all others.
+    /// From the command line; wins over the document's.
     forced: Option<String>,
     document: String,
 }
@@ -76,7 +99,7 @@ struct Base {
 impl Base {
     fn of(document: &Document<'_>, options: &Options, diagnostics: &Diagnostics<'_>) -> Self {
         let mut base = Self {
-            forced: options.base_path.clone(),
+            forced: options.base_path.as_deref().map(path::base),
             document: String::new(),
         };
         if base.forced.is_some() {
@@ -84,22 +107,34 @@ impl Base {
         }
         if let Some((place, base_path)) = &document.base_path {
             match base_path.as_text() {
-                Some(base_path) => base.document = base_path.to_owned(),
-                None => diagnostics.warn(*place, "`basePath` is no text and was left out"),
+                Some(text) => {
+                    base.document = path::base(text);
+                    if base.document != text.trim_end_matches('/') {
+                        diagnostics.note(
+                            *place,
+                            format!(
+                                "`basePath` {text:?} is read as {:?}; routes of Linkerd's converter \
+                                 would match nothing",
+                                base.document
+                            ),
+                        );
+                    }
+                }
+                None => diagnostics.warn(*place, "`basePath` is not text and was left out"),
             }
         } else if let Some(server) = &document.server {
             base.document = of_server(server, diagnostics);
         }
-        if !base.document.trim_matches('/').is_empty() {
+        if !base.document.is_empty() {
             let server = document.server.as_ref();
-            let (place, who) = match &document.base_path {
-                Some((place, _)) => (*place, "`basePath` says"),
-                None => (server.and_then(|s| s.place), "the first server's do"),
+            let (place, origin) = match &document.base_path {
+                Some((place, _)) => (*place, "from `basePath`"),
+                None => (server.and_then(|s| s.place), "from the first server"),
             };
             diagnostics.note(
                 place,
                 format!(
-                    "paths begin with {}, as {who}; --base-path says otherwise",
+                    "paths begin with {}, {origin}; --base-path replaces it",
                     base.document
                 ),
             );
@@ -107,7 +142,7 @@ impl Base {
         base
     }
 
-    /// The nearest server wins.
+    /// Returns the path in front of an operation's: of its server, its path's or the document's.
     fn before(&self, item: &PathItem<'_>, operation: &Operation<'_>) -> String {
         let nearest = operation.server.as_ref().or(item.server.as_ref());
         match (&self.forced, nearest.and_then(path::of_server)) {
@@ -152,7 +187,7 @@ impl Converter<'_, '_> {
         RouteSpec {
             condition: RequestMatchSpec {
                 method: Some(self.method.clone()),
-                path_regex: Some(path::regex(&self.path)),
+                path_regex: Some(path::regex(path::split_query(&self.path).0)),
                 ..RequestMatchSpec::default()
             },
             response_classes: self.response_classes(&name, operation),
@@ -162,8 +197,8 @@ impl Converter<'_, '_> {
         }
     }
 
-    /// Codes in ascending order, then ranges: the first class that matches wins, and a code says
-    /// more than its range.
+    /// Returns classes of codes in ascending order, then of ranges, as the first match wins and a
+    /// code is more precise than its range.
     fn response_classes(&self, name: &str, operation: &Operation<'_>) -> Vec<ResponseClassSpec> {
         let mut codes = BTreeMap::new();
         let mut ranges = BTreeMap::new();
@@ -173,7 +208,7 @@ impl Converter<'_, '_> {
                 Some(range) => (&mut ranges, range),
                 None => {
                     let message = format!(
-                        "operation {name}: response {:?} is no status code",
+                        "operation {name}: response {:?} is not a status code",
                         key.text
                     );
                     self.diagnostics.warn(key.place.or(self.place), message);
@@ -183,21 +218,26 @@ impl Converter<'_, '_> {
             let is_failure = self
                 .failure(key, response, name)
                 .unwrap_or(range.min >= 500);
-            all.insert(
-                range.min,
-                ResponseClassSpec {
-                    condition: ResponseMatchSpec {
-                        status: Some(range),
-                        ..ResponseMatchSpec::default()
-                    },
-                    is_failure,
+            let class = ResponseClassSpec {
+                condition: ResponseMatchSpec {
+                    status: Some(range),
+                    ..ResponseMatchSpec::default()
                 },
-            );
+                is_failure,
+            };
+            let first: Option<ResponseClassSpec> = all.insert(range.min, class);
+            if first.is_some_and(|first| first.is_failure != is_failure) {
+                let message = format!(
+                    "operation {name}: two responses {:?}, and only one is a failure",
+                    key.text
+                );
+                self.diagnostics.refuse(key.place.or(self.place), message);
+            }
         }
         codes.into_values().chain(ranges.into_values()).collect()
     }
 
-    /// What the response says of itself, or what it refers to does.
+    /// Returns the `x-linkerd-failure` of a response, or of the response it refers to.
     fn failure(&self, key: &Key<'_>, response: &Response<'_>, name: &str) -> Option<bool> {
         if response.failure.is_some() {
             return response.failure;
@@ -208,8 +248,15 @@ impl Converter<'_, '_> {
             .find_map(|start| reference.strip_prefix(start));
         match local {
             Some(local) => {
-                let mut failures = self.failures.0.iter();
-                failures.find(|(name, _)| name == local).map(|(_, is)| *is)
+                let mut named = self.failures.0.iter().filter(|(name, _)| name == local);
+                let last = named.next_back().and_then(|(_, failure)| *failure);
+                if named.any(|(_, failure)| *failure != last) {
+                    let message = format!(
+                        "operation {name}: two responses {local:?}, and only one is a failure"
+                    );
+                    self.diagnostics.refuse(place.or(key.place), message);
+                }
+                last
             }
             None if reference.starts_with('#') => None,
             None => {
@@ -225,7 +272,7 @@ impl Converter<'_, '_> {
     }
 }
 
-/// A code, as Go's `Atoi` reads one, or a range like `4XX`.
+/// Parses a code, as Go's `Atoi` does, or a range like `4XX`.
 pub(super) fn status(key: &str) -> Option<StatusRangeSpec> {
     if let Ok(code) = key.parse::<u32>() {
         return (100..=599).contains(&code).then_some(StatusRangeSpec {

@@ -1,6 +1,10 @@
-use super::Import;
+use super::{Import, document::Key};
 use crate::ProfileSpec;
-use std::{cell::RefCell, fmt};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    fmt,
+};
 
 /// Something a reader should know of how a document was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +16,7 @@ pub struct Diagnostic {
 }
 
 /// How much a [`Diagnostic`] matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// Nothing was lost.
     Note,
@@ -36,6 +40,16 @@ impl Diagnostic {
     /// What there is to know.
     pub fn message(&self) -> &str {
         &self.message
+    }
+}
+
+impl Diagnostic {
+    /// Makes an error of a warning, as `strict` demands.
+    fn into_error(self) -> Self {
+        Self {
+            severity: Severity::Error,
+            ..self
+        }
     }
 }
 
@@ -94,6 +108,7 @@ pub(super) struct Diagnostics<'t> {
     found: RefCell<Vec<(Place, Severity, String)>>,
     /// Set where the reader knows lines and not offsets.
     at_line: RefCell<Option<AtLine>>,
+    finds_duplicates: Cell<bool>,
 }
 
 impl<'t> Diagnostics<'t> {
@@ -103,7 +118,32 @@ impl<'t> Diagnostics<'t> {
             source,
             found: RefCell::default(),
             at_line: RefCell::default(),
+            finds_duplicates: Cell::default(),
         }
+    }
+
+    /// Makes readers look for duplicate keys in what they skip, too.
+    pub(super) fn find_duplicates(&self) {
+        self.finds_duplicates.set(true);
+    }
+
+    pub(super) fn finds_duplicates(&self) -> bool {
+        self.finds_duplicates.get()
+    }
+
+    /// Refuses a document in which either of two members would give another profile.
+    pub(super) fn refuse_duplicate(&self, key: &Key<'_>, first: Place) {
+        let first = first.map_or(String::new(), |first| {
+            let line = self.text[..first].matches('\n').count() + 1;
+            format!("; the first is in line {line}")
+        });
+        self.refuse(key.place, format!("duplicate key {:?}{first}", key.text));
+    }
+
+    /// Reports a second member that changes nothing of the profile, or is the one that counts.
+    pub(super) fn warn_of_duplicate(&self, key: &Key<'_>) {
+        let message = format!("duplicate key {:?}; the last one counts", key.text);
+        self.warn(key.place, message);
     }
 
     pub(super) fn note(&self, place: Place, message: impl Into<String>) {
@@ -171,7 +211,10 @@ impl<'t> Diagnostics<'t> {
         };
         match spec {
             Ok(spec) if !diagnostics.iter().any(is_lost) => Ok(Import { spec, diagnostics }),
-            Ok(_) => Err(Error(diagnostics.into_iter().filter(is_lost).collect())),
+            Ok(_) => {
+                let lost = diagnostics.into_iter().filter(is_lost);
+                Err(Error(lost.map(Diagnostic::into_error).collect()))
+            }
             Err(Refused) => Err(Error(
                 diagnostics
                     .into_iter()
@@ -183,6 +226,9 @@ impl<'t> Diagnostics<'t> {
 
     fn in_order(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
+        // A path item that several references lead to is read once for each pass.
+        let mut seen = HashSet::new();
+        found.retain(|diagnostic| seen.insert(diagnostic.clone()));
         found.sort_by_key(|(place, _, _)| *place);
         let (mut line, mut line_start, mut seen) = (1, 0, 0);
         let mut all: Vec<_> = found

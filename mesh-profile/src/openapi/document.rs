@@ -1,4 +1,5 @@
 use super::diagnostic::Place;
+use http::Method;
 use std::borrow::Cow;
 
 /// What a profile needs of an OpenAPI document.
@@ -29,11 +30,28 @@ pub(super) struct PathItem<'t> {
     pub(super) policy: Policy<'t>,
     /// By [`METHODS`].
     pub(super) operations: [Option<Operation<'t>>; METHODS.len()],
+    /// Operations of other methods, in the order of the document.
+    pub(super) additional: Additional<'t>,
 }
 
-/// The methods as documents write them, in the order of a profile's routes.
-pub(super) const METHODS: [&str; 8] = [
-    "delete", "get", "head", "options", "patch", "post", "put", "trace",
+impl<'t> PathItem<'t> {
+    /// Returns each operation with its method as requests write it.
+    pub(super) fn operations(&self) -> impl Iterator<Item = (String, &Operation<'t>)> {
+        let fixed = self.operations.iter().zip(METHODS);
+        let fixed =
+            fixed.filter_map(|(o, method)| Some((method.to_ascii_uppercase(), o.as_ref()?)));
+        let additional = self.additional.0.iter();
+        fixed.chain(additional.map(|(method, operation)| (method.to_string(), operation)))
+    }
+}
+
+/// The value of `additionalOperations`: operations by HTTP method.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Additional<'t>(pub(super) Vec<(Method, Operation<'t>)>);
+
+/// The methods that are members of a path, in the order of a profile's routes.
+pub(super) const METHODS: [&str; 9] = [
+    "delete", "get", "head", "options", "patch", "post", "put", "query", "trace",
 ];
 
 #[derive(Clone, Debug, Default)]
@@ -64,9 +82,9 @@ pub(super) struct Server<'t> {
     pub(super) variables: Vec<(Cow<'t, str>, Cow<'t, str>)>,
 }
 
-/// The reusable responses of a document, by name.
+/// The reusable responses of a document by name, with their `x-linkerd-failure`.
 #[derive(Debug, Default)]
-pub(super) struct Failures<'t>(pub(super) Vec<(Cow<'t, str>, bool)>);
+pub(super) struct Failures<'t>(pub(super) Vec<(Cow<'t, str>, Option<bool>)>);
 
 /// The name of a member and its place.
 #[derive(Clone, Debug)]

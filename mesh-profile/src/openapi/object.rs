@@ -1,16 +1,22 @@
 use super::{
     diagnostic::{Diagnostics, Place},
     document::{Key, Scalar},
+    skip::Skip,
 };
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+    fmt,
 };
-use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// What to do with each member of an object.
 pub(super) trait Members<'t> {
-    /// What the object is, for diagnostics.
+    /// The object's name in diagnostics.
     const WHAT: &'static str;
+
+    /// Returns true if the member can change the profile, so that a second one is refused.
+    fn has_effect(key: &str) -> bool;
 
     /// Takes the value of `key` from `map`; exactly one value must be taken.
     fn member<A: MapAccess<'t>>(
@@ -65,10 +71,12 @@ impl<'t, M: Members<'t>> Visitor<'t> for Object<'_, 't, M> {
     fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<Option<M>, A::Error> {
         let mut seen = Seen::default();
         while let Some(key) = map.next_key_seed(KeySeed(self.diagnostics))? {
-            if !seen.insert(key.text.clone()) {
-                let message = format!("duplicate key {:?}", key.text);
-                self.diagnostics.refuse(key.place, message);
-                return Err(A::Error::custom("duplicate key"));
+            if let Err(first) = seen.insert(&key) {
+                if M::has_effect(&key.text) {
+                    self.diagnostics.refuse_duplicate(&key, first);
+                    return Err(A::Error::custom("duplicate key"));
+                }
+                self.diagnostics.warn_of_duplicate(&key);
             }
             self.members.member(key, &mut map, self.diagnostics)?;
         }
@@ -76,7 +84,7 @@ impl<'t, M: Members<'t>> Visitor<'t> for Object<'_, 't, M> {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Option<M>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
+        while list.next_element_seed(Skip(self.diagnostics))?.is_some() {}
         self.none("a list")
     }
 
@@ -105,33 +113,43 @@ impl<'t, M: Members<'t>> Visitor<'t> for Object<'_, 't, M> {
     }
 }
 
-/// The names met in one object: few as a rule, some thousands in `paths`.
+/// The names met in one object, with their places: few as a rule, some thousands in `paths`.
 #[derive(Default)]
-struct Seen<'t> {
-    few: Vec<Cow<'t, str>>,
-    many: HashSet<Cow<'t, str>>,
+pub(super) struct Seen<'t> {
+    few: Vec<Key<'t>>,
+    many: HashMap<Cow<'t, str>, Place>,
 }
 
 impl<'t> Seen<'t> {
     const FEW: usize = 24;
 
-    /// Whether `key` is new.
-    fn insert(&mut self, key: Cow<'t, str>) -> bool {
+    /// Adds a name. The error is the place of the first member of that name.
+    pub(super) fn insert(&mut self, key: &Key<'t>) -> Result<(), Place> {
         if self.few.len() < Self::FEW {
-            let is_new = !self.few.contains(&key);
-            self.few.push(key);
-            return is_new;
+            let first = self.few.iter().find(|seen| seen.text == key.text);
+            let first = first.map(|seen| seen.place);
+            if first.is_none() {
+                self.few.push(key.clone());
+            }
+            return first.map_or(Ok(()), Err);
         }
         if self.many.is_empty() {
-            self.many.extend(self.few.iter().cloned());
+            let few = self.few.iter().cloned();
+            self.many.extend(few.map(|key| (key.text, key.place)));
         }
-        self.many.insert(key)
+        match self.many.entry(key.text.clone()) {
+            Entry::Occupied(first) => Err(*first.get()),
+            Entry::Vacant(entry) => {
+                entry.insert(key.place);
+                Ok(())
+            }
+        }
     }
 }
 
 /// Reads the name of a member. A name that needed no unescaping is a part of the text itself,
 /// which is how its place is known.
-struct KeySeed<'r, 't>(&'r Diagnostics<'t>);
+pub(super) struct KeySeed<'r, 't>(pub(super) &'r Diagnostics<'t>);
 
 impl<'t> DeserializeSeed<'t> for KeySeed<'_, 't> {
     type Value = Key<'t>;
@@ -163,10 +181,10 @@ impl<'t> Visitor<'t> for KeySeed<'_, 't> {
     }
 }
 
-/// Reads a value that should be no object and no list.
-pub(super) struct ScalarSeed;
+/// Reads a value that should be neither an object nor a list.
+pub(super) struct ScalarSeed<'r, 't>(pub(super) &'r Diagnostics<'t>);
 
-impl<'t> DeserializeSeed<'t> for ScalarSeed {
+impl<'t> DeserializeSeed<'t> for ScalarSeed<'_, 't> {
     type Value = Scalar<'t>;
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Scalar<'t>, D::Error> {
@@ -174,7 +192,7 @@ impl<'t> DeserializeSeed<'t> for ScalarSeed {
     }
 }
 
-impl<'t> Visitor<'t> for ScalarSeed {
+impl<'t> Visitor<'t> for ScalarSeed<'_, 't> {
     type Value = Scalar<'t>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,13 +228,13 @@ impl<'t> Visitor<'t> for ScalarSeed {
         Ok(Scalar::Other)
     }
 
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Scalar<'t>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    fn visit_map<A: MapAccess<'t>>(self, map: A) -> Result<Scalar<'t>, A::Error> {
+        Skip(self.0).visit_map(map)?;
         Ok(Scalar::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Scalar<'t>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
+    fn visit_seq<A: SeqAccess<'t>>(self, list: A) -> Result<Scalar<'t>, A::Error> {
+        Skip(self.0).visit_seq(list)?;
         Ok(Scalar::Other)
     }
 }
@@ -240,8 +258,9 @@ impl<'t, M: Members<'t>> Visitor<'t> for FirstOf<'_, 't, M> {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Option<M>, A::Error> {
+        let diagnostics = self.0.diagnostics;
         let first = list.next_element_seed(self.0)?.flatten();
-        while list.next_element::<IgnoredAny>()?.is_some() {}
+        while list.next_element_seed(Skip(diagnostics))?.is_some() {}
         Ok(first)
     }
 

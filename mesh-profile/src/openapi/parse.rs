@@ -36,8 +36,9 @@ pub(super) fn parse<'t, S: DeserializeSeed<'t>>(
     }
 }
 
-/// Reads a plain document as such, and what is none as `serde-saphyr` does. The error is absent if
-/// it is among the diagnostics already.
+/// Reads a plain document with the quick reader, and any other document with `serde-saphyr`. A
+/// document with duplicate keys is read once more, to report all of them. The error is absent if it
+/// is among the diagnostics already.
 fn parse_yaml<'t, S: DeserializeSeed<'t>>(
     text: &'t str,
     diagnostics: &Diagnostics<'t>,
@@ -56,9 +57,13 @@ fn parse_yaml<'t, S: DeserializeSeed<'t>>(
         return Ok(read);
     }
     diagnostics.forget_since(before);
-    document
-        .parse_seed("", seed())
-        .map_err(|error| (!diagnostics.has_refused()).then_some(error))
+    let mut read = document.parse_seed("", seed());
+    if read.as_ref().is_err_and(yaml::Error::is_duplicate_key) {
+        diagnostics.forget_since(before);
+        diagnostics.find_duplicates();
+        read = document.parse_seed_with_duplicates("", seed());
+    }
+    read.map_err(|error| (!diagnostics.has_refused()).then_some(error))
 }
 
 /// The message without the place, which is told apart.

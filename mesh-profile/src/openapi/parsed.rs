@@ -14,8 +14,9 @@ use openapiv3::{OpenAPI, ReferenceOr};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// What [`import`](super::import) makes of the text of the document, but for what `openapiv3` does
-/// not keep: members beside a `$ref`, paths that are kept in `components`.
+/// Gives the same profile as [`import`](super::import) of the document's text, except for what
+/// `openapiv3` does not keep: members beside a `$ref`, paths in `components`, and the operations
+/// that OpenAPI 3.2 adds.
 ///
 /// Losses go unmentioned, as a parsed document has no places to mention; a timeout that is no
 /// duration stays, for `Profile::try_from` to refuse.
@@ -29,10 +30,8 @@ impl From<&OpenAPI> for ProfileSpec {
         });
         let components = document.components.iter();
         let failures = components.flat_map(|components| &components.responses);
-        let failures = failures.filter_map(|(name, response)| {
-            let failure = response.as_item().and_then(failure)?;
-            Some((Cow::Borrowed(&**name), failure))
-        });
+        let failures = failures
+            .map(|(name, response)| (Cow::Borrowed(&**name), response.as_item().and_then(failure)));
         let document = Document {
             server: document.servers.first().map(server),
             paths: Some(Paths(paths.collect())),

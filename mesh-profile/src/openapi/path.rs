@@ -1,30 +1,40 @@
 use super::document::Server;
 use std::borrow::Cow;
 
-/// `base` and `path` with exactly one slash between them.
+/// Joins `base` and `path` with exactly one slash between them.
 pub(super) fn join(base: &str, path: &str) -> String {
     let base = base.trim_end_matches('/');
     let path = path.trim_start_matches('/');
     format!("{base}/{path}")
 }
 
-/// The regex of a templated path: literal but for each `{...}`, which is `[^/]*`.
+/// Splits a key of `paths` into its path and its query or fragment.
 ///
-/// What is escaped is what Go's `regexp.QuoteMeta` escapes, to the character; Rust's
-/// `regex::escape` escapes more.
+/// A route matches the path alone. Query expansions of URI templates (`{?page}`) belong to the
+/// query; a question mark within a parameter (`{id?}`) belongs to the path.
+pub(super) fn split_query(key: &str) -> (&str, &str) {
+    let mut from = 0;
+    while let Some(found) = key[from..].find(['?', '#', '{']) {
+        let at = from + found;
+        let after = &key[at + 1..];
+        if !key[at..].starts_with('{') || after.starts_with(['?', '#', '&']) {
+            return key.split_at(at);
+        }
+        from = at + 1 + after.find('}').map_or(0, |end| end + 1);
+    }
+    (key, "")
+}
+
+/// Returns the regex of a templated path: literal text, with `[^/]*` for each `{...}`.
+///
+/// The escaped characters are exactly those of Go's `regexp.QuoteMeta`; Rust's `regex::escape`
+/// escapes more.
 pub(super) fn regex(path: &str) -> String {
     let mut regex = String::with_capacity(path.len() + 16);
-    let mut rest = path;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
-        // A group ends at the first closing brace; one that is never closed is literal.
-        let group = (c == '{').then(|| rest.find('}')).flatten();
-        match group {
-            Some(end) => {
-                regex.push_str("[^/]*");
-                rest = &rest[end + 1..];
-            }
-            None => {
+    for part in parts(path) {
+        match part {
+            None => regex.push_str("[^/]*"),
+            Some(c) => {
                 if r"\.+*?()|[]{}^$".contains(c) {
                     regex.push('\\');
                 }
@@ -35,28 +45,65 @@ pub(super) fn regex(path: &str) -> String {
     regex
 }
 
-/// The path of a server's URL, its variables replaced by their defaults.
+/// Returns the first literal character of a templated path that clients percent-encode.
+pub(super) fn first_encoded(path: &str) -> Option<char> {
+    let is_encoded = |c: &char| !c.is_ascii_graphic() || "\"<>`".contains(*c);
+    parts(path).flatten().find(is_encoded)
+}
+
+/// Returns the percent-encoded form of a character.
+pub(super) fn percent_encode(c: char) -> String {
+    let mut bytes = [0; 4];
+    let bytes = c.encode_utf8(&mut bytes).bytes();
+    bytes.map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Divides a templated path into literal characters and groups; a group is `None`.
+///
+/// A group ends at its first closing brace. A group that is never closed is literal.
+fn parts(path: &str) -> impl Iterator<Item = Option<char>> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        let c = rest.chars().next()?;
+        rest = &rest[c.len_utf8()..];
+        let end = (c == '{').then(|| rest.find('}')).flatten();
+        Some(match end {
+            Some(end) => {
+                rest = &rest[end + 1..];
+                None
+            }
+            None => Some(c),
+        })
+    })
+}
+
+/// Returns the path of a server's URL, with the defaults of its variables.
 pub(super) fn of_server(server: &Server<'_>) -> Option<String> {
     let url = server.url.as_deref()?;
     let mut url = Cow::Borrowed(url);
     for (name, default) in &server.variables {
         url = Cow::Owned(url.replace(&format!("{{{name}}}"), default));
     }
-    // Absolute, or without scheme, or a path already.
-    let after_host = match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
-        None => match url.strip_prefix("//") {
-            Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
-            None => &url,
-        },
+    let path = match url.strip_prefix("//") {
+        Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => &url,
     };
-    let end = after_host.find(['?', '#']).unwrap_or(after_host.len());
-    let path = after_host[..end].trim_end_matches('/');
-    Some(match path.trim_start_matches("./") {
+    Some(base(path))
+}
+
+/// Returns the path in front of all paths: a URL's, or `text` itself, without query or fragment.
+///
+/// The result is empty, or begins with exactly one slash and does not end with one.
+pub(super) fn base(text: &str) -> String {
+    let path = match text.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => text,
+    };
+    let (path, _) = split_query(path);
+    match path.trim_start_matches("./").trim_matches('/') {
         "" | "." => String::new(),
-        path if path.starts_with('/') => path.to_owned(),
         path => format!("/{path}"),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -91,9 +138,55 @@ mod tests {
             ("/", "/a", "/a"),
             ("/v1/", "/", "/v1/"),
             ("/v1", "//a", "/v1/a"),
-            ("v1", "/a", "v1/a"),
         ] {
             assert_eq!(join(base, path), expected);
+        }
+    }
+
+    #[test]
+    fn characters_that_clients_encode_are_found_in_literals() {
+        for (path, expected) in [
+            ("/a-b_c~d@e!/{f g}", None),
+            ("/a b", Some("%20")),
+            ("/<a>", Some("%3C")),
+            ("/a\t", Some("%09")),
+            ("/é", Some("%C3%A9")),
+        ] {
+            let found = first_encoded(path).map(percent_encode);
+            assert_eq!(found.as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_a_path_and_a_query() {
+        for (key, path, query) in [
+            ("/a", "/a", ""),
+            ("/a?b=c#d", "/a", "?b=c#d"),
+            ("/#a?b", "/", "#a?b"),
+            ("/{a?}/b?c", "/{a?}/b", "?c"),
+            ("/a{?b,c}", "/a", "{?b,c}"),
+            ("/{a/b?c", "/{a/b", "?c"),
+            ("/{a}{#b}", "/{a}", "{#b}"),
+        ] {
+            assert_eq!(split_query(key), (path, query));
+        }
+    }
+
+    #[test]
+    fn a_base_begins_with_one_slash() {
+        for (text, expected) in [
+            ("", ""),
+            ("/", ""),
+            ("//", ""),
+            ("/v1/", "/v1"),
+            ("v2/", "/v2"),
+            ("//api//", "/api"),
+            ("/a//b", "/a//b"),
+            ("https://example.com/v1", "/v1"),
+            ("https://example.com", ""),
+            ("/v1?x", "/v1"),
+        ] {
+            assert_eq!(base(text), expected);
         }
     }
 
@@ -110,6 +203,7 @@ mod tests {
             (".", ""),
             ("./api", "/api"),
             ("", ""),
+            ("https://example.com//v1//", "/v1"),
         ] {
             let server = Server {
                 url: Some(url.into()),

@@ -97,6 +97,12 @@ fn merge<'t>(item: &mut PathItem<'t>, there: PathItem<'t>) {
     for (here, there) in item.operations.iter_mut().zip(there.operations) {
         *here = here.take().or(there);
     }
+    for (method, operation) in there.additional.0 {
+        let mut methods = item.additional.0.iter().map(|(method, _)| method);
+        if methods.all(|here| *here != method) {
+            item.additional.0.push((method, operation));
+        }
+    }
 }
 
 /// The pointers still to be followed from some value.

@@ -27,9 +27,12 @@ pub(super) fn restrict(document: &mut Document<'_>, diagnostics: &Diagnostics<'_
         if policy.timeout.is_some() {
             lost(key.place, "`x-linkerd-timeout` of a path");
         }
+        if !std::mem::take(&mut item.additional).0.is_empty() {
+            lost(key.place, "`additionalOperations`");
+        }
         for (operation, method) in item.operations.iter_mut().zip(METHODS) {
-            if method == "trace" && operation.take().is_some() {
-                lost(key.place, "method `trace`");
+            if ["query", "trace"].contains(&method) && operation.take().is_some() {
+                lost(key.place, &format!("method `{method}`"));
             }
             let Some(operation) = operation else { continue };
             if let Some(server) = operation.server.take() {

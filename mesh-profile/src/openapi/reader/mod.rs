@@ -5,11 +5,13 @@ mod servers;
 use self::{responses::Responses, servers::server};
 use super::{
     diagnostic::{Diagnostics, Place, Refused},
-    document::{Document, Failures, Key, METHODS, Operation, PathItem, Paths, Scalar},
+    document::{Additional, Document, Failures, Key, METHODS, Operation, PathItem, Paths, Scalar},
     object::{Members, Object, ScalarSeed},
     parse::parse,
+    skip::Skip,
 };
-use serde::de::{IgnoredAny, MapAccess};
+use http::Method;
+use serde::de::MapAccess;
 use std::borrow::Cow;
 
 /// Reads a document: JSON if it looks like it, else YAML.
@@ -24,7 +26,7 @@ pub(super) fn read<'t>(
         diagnostics.clear();
         return Err(diagnostics.refuse(
             Some(0),
-            "this is not an OpenAPI document: it is no object with the members `openapi` or \
+            "this is not an OpenAPI document: it is not an object with the members `openapi` or \
              `swagger`, and `paths`",
         ));
     };
@@ -53,6 +55,10 @@ pub(super) fn read<'t>(
 impl<'t> Members<'t> for Document<'t> {
     const WHAT: &'static str = "the document";
 
+    fn has_effect(key: &str) -> bool {
+        DOCUMENT.iter().any(|m| key.eq_ignore_ascii_case(m))
+    }
+
     fn member<A: MapAccess<'t>>(
         &mut self,
         key: Key<'t>,
@@ -61,13 +67,15 @@ impl<'t> Members<'t> for Document<'t> {
     ) -> Result<(), A::Error> {
         match known(&key, &DOCUMENT, diagnostics) {
             "openapi" => {
-                self.version = Some((key.place, map.next_value_seed(ScalarSeed)?));
+                self.version = Some((key.place, map.next_value_seed(ScalarSeed(diagnostics))?));
             }
             "swagger" => {
                 self.is_swagger = true;
-                self.version = Some((key.place, map.next_value_seed(ScalarSeed)?));
+                self.version = Some((key.place, map.next_value_seed(ScalarSeed(diagnostics))?));
             }
-            "basePath" => self.base_path = Some((key.place, map.next_value_seed(ScalarSeed)?)),
+            "basePath" => {
+                self.base_path = Some((key.place, map.next_value_seed(ScalarSeed(diagnostics))?))
+            }
             "servers" => self.server = server(&key, map, diagnostics)?,
             "paths" => {
                 let paths = map.next_value_seed(Object::new(key.place, diagnostics))?;
@@ -83,7 +91,7 @@ impl<'t> Members<'t> for Document<'t> {
                 let failures = map.next_value_seed(Object::new(key.place, diagnostics))?;
                 self.failures = failures.unwrap_or_default();
             }
-            _ => skip(map)?,
+            _ => skip(map, diagnostics)?,
         }
         self.members.push(key.text);
         Ok(())
@@ -98,6 +106,10 @@ struct Components<'t> {
 impl<'t> Members<'t> for Components<'t> {
     const WHAT: &'static str = "`components`";
 
+    fn has_effect(key: &str) -> bool {
+        key == "responses"
+    }
+
     fn member<A: MapAccess<'t>>(
         &mut self,
         key: Key<'t>,
@@ -109,12 +121,16 @@ impl<'t> Members<'t> for Components<'t> {
             self.failures = failures.unwrap_or_default();
             return Ok(());
         }
-        skip(map)
+        skip(map, diagnostics)
     }
 }
 
 impl<'t> Members<'t> for Paths<'t> {
     const WHAT: &'static str = "`paths`";
+
+    fn has_effect(key: &str) -> bool {
+        key.starts_with('/')
+    }
 
     fn member<A: MapAccess<'t>>(
         &mut self,
@@ -131,12 +147,20 @@ impl<'t> Members<'t> for Paths<'t> {
             let message = format!("path {:?} does not begin with a slash", key.text);
             diagnostics.warn(key.place, message);
         }
-        skip(map)
+        skip(map, diagnostics)
     }
 }
 
 impl<'t> Members<'t> for PathItem<'t> {
     const WHAT: &'static str = "the path";
+
+    fn has_effect(key: &str) -> bool {
+        let policy = ["x-linkerd-retryable", "x-linkerd-timeout"];
+        let others = ["$ref", "servers", "additionalOperations"];
+        METHODS.iter().any(|m| key.eq_ignore_ascii_case(m))
+            || others.contains(&key)
+            || policy.contains(&key)
+    }
 
     fn member<A: MapAccess<'t>>(
         &mut self,
@@ -153,24 +177,60 @@ impl<'t> Members<'t> for PathItem<'t> {
         match &*key.text {
             "$ref" => self.reference = reference(&key, map, diagnostics)?,
             "servers" => self.server = server(&key, map, diagnostics)?,
-            "parameters" | "summary" | "description" => skip(map)?,
+            "additionalOperations" => {
+                let additional = map.next_value_seed(Object::new(key.place, diagnostics))?;
+                self.additional = additional.unwrap_or_default();
+            }
+            "parameters" | "summary" | "description" => skip(map, diagnostics)?,
             _ if self.policy.member(&key, map, diagnostics)? => {}
             _ => {
                 if !is_extension(&key) {
                     let meant = mesh_yaml::did_you_mean(&key.text, &METHODS);
                     let meant = meant.map_or(String::new(), |m| format!(", did you mean `{m}`?"));
-                    let message = format!("{:?} is no method we know{meant}", key.text);
+                    let message = format!("{:?} is not a known method{meant}", key.text);
                     diagnostics.warn(key.place, message);
                 }
-                skip(map)?;
+                skip(map, diagnostics)?;
             }
         }
         Ok(())
     }
 }
 
+impl<'t> Members<'t> for Additional<'t> {
+    const WHAT: &'static str = "`additionalOperations`";
+
+    fn has_effect(_: &str) -> bool {
+        true
+    }
+
+    fn member<A: MapAccess<'t>>(
+        &mut self,
+        key: Key<'t>,
+        map: &mut A,
+        diagnostics: &Diagnostics<'t>,
+    ) -> Result<(), A::Error> {
+        let fixed = METHODS.map(str::to_ascii_uppercase);
+        let fixed = fixed.each_ref().map(String::as_str);
+        let Ok(method) = Method::from_bytes(known(&key, &fixed, diagnostics).as_bytes()) else {
+            let message = format!("{:?} is not an HTTP method and was left out", key.text);
+            diagnostics.warn(key.place, message);
+            return skip(map, diagnostics);
+        };
+        let operation = map.next_value_seed(Object::new(key.place, diagnostics))?;
+        self.0
+            .extend(operation.map(|operation| (method, operation)));
+        Ok(())
+    }
+}
+
 impl<'t> Members<'t> for Operation<'t> {
     const WHAT: &'static str = "the operation";
+
+    fn has_effect(key: &str) -> bool {
+        let policy = ["x-linkerd-retryable", "x-linkerd-timeout"];
+        key.eq_ignore_ascii_case("responses") || key == "servers" || policy.contains(&key)
+    }
 
     fn member<A: MapAccess<'t>>(
         &mut self,
@@ -186,7 +246,7 @@ impl<'t> Members<'t> for Operation<'t> {
             }
             "servers" => self.server = server(&key, map, diagnostics)?,
             _ if self.policy.member(&key, map, diagnostics)? => {}
-            _ => skip(map)?,
+            _ => skip(map, diagnostics)?,
         }
         Ok(())
     }
@@ -197,7 +257,7 @@ fn boolean<'t, A: MapAccess<'t>>(
     map: &mut A,
     diagnostics: &Diagnostics<'t>,
 ) -> Result<Option<bool>, A::Error> {
-    match map.next_value_seed(ScalarSeed)? {
+    match map.next_value_seed(ScalarSeed(diagnostics))? {
         Scalar::Bool(value) => Ok(Some(value)),
         _ => {
             let message = format!("`{}` is neither true nor false and was left out", key.text);
@@ -212,10 +272,10 @@ fn reference<'t, A: MapAccess<'t>>(
     map: &mut A,
     diagnostics: &Diagnostics<'t>,
 ) -> Result<Option<(Place, Cow<'t, str>)>, A::Error> {
-    match map.next_value_seed(ScalarSeed)? {
+    match map.next_value_seed(ScalarSeed(diagnostics))? {
         Scalar::Text(reference) => Ok(Some((key.place, reference))),
         _ => {
-            diagnostics.warn(key.place, "`$ref` is no text and was left out");
+            diagnostics.warn(key.place, "`$ref` is not text and was left out");
             Ok(None)
         }
     }
@@ -252,6 +312,6 @@ fn is_extension(key: &Key<'_>) -> bool {
     key.text.starts_with("x-") || key.text.starts_with("X-")
 }
 
-fn skip<'t, A: MapAccess<'t>>(map: &mut A) -> Result<(), A::Error> {
-    map.next_value::<IgnoredAny>().map(drop)
+fn skip<'t, A: MapAccess<'t>>(map: &mut A, diagnostics: &Diagnostics<'t>) -> Result<(), A::Error> {
+    map.next_value_seed(Skip(diagnostics))
 }

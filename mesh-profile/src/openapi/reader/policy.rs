@@ -25,11 +25,14 @@ impl<'t> Policy<'t> {
         }
         match &*key.text {
             "x-linkerd-retryable" => self.retryable = boolean(key, map, diagnostics)?,
-            "x-linkerd-timeout" => match map.next_value_seed(ScalarSeed)? {
+            "x-linkerd-timeout" => match map.next_value_seed(ScalarSeed(diagnostics))? {
                 Scalar::Text(timeout) => self.timeout = Some((key.place, timeout)),
                 _ => diagnostics.warn(
                     key.place,
-                    format!("`{}` is no text like 300ms and was left out", key.text),
+                    format!(
+                        "`{}` is not a duration like 300ms and was left out",
+                        key.text
+                    ),
                 ),
             },
             other => {
@@ -41,7 +44,7 @@ impl<'t> Policy<'t> {
                     key.place,
                     format!("unknown extension `{}`{meant}", key.text),
                 );
-                skip(map)?;
+                skip(map, diagnostics)?;
             }
         }
         Ok(true)

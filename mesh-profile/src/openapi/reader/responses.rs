@@ -11,6 +11,11 @@ use serde::de::MapAccess;
 impl<'t> Members<'t> for Failures<'t> {
     const WHAT: &'static str = "`responses`";
 
+    /// `convert` refuses references to two responses of one name that differ.
+    fn has_effect(_: &str) -> bool {
+        false
+    }
+
     fn member<A: MapAccess<'t>>(
         &mut self,
         key: Key<'t>,
@@ -19,8 +24,7 @@ impl<'t> Members<'t> for Failures<'t> {
     ) -> Result<(), A::Error> {
         let response = Object::<Response<'_>>::new(key.place, diagnostics);
         let response = map.next_value_seed(response)?.unwrap_or_default();
-        self.0
-            .extend(response.failure.map(|failure| (key.text, failure)));
+        self.0.push((key.text, response.failure));
         Ok(())
     }
 }
@@ -31,6 +35,11 @@ pub(super) struct Responses<'t>(pub(super) Vec<(Key<'t>, Response<'t>)>);
 impl<'t> Members<'t> for Responses<'t> {
     const WHAT: &'static str = "`responses`";
 
+    /// `convert` refuses two responses of one status that differ.
+    fn has_effect(_: &str) -> bool {
+        false
+    }
+
     fn member<A: MapAccess<'t>>(
         &mut self,
         key: Key<'t>,
@@ -38,7 +47,7 @@ impl<'t> Members<'t> for Responses<'t> {
         diagnostics: &Diagnostics<'t>,
     ) -> Result<(), A::Error> {
         if is_extension(&key) || key.text == "default" {
-            return skip(map);
+            return skip(map, diagnostics);
         }
         let response = map.next_value_seed(Object::new(key.place, diagnostics))?;
         // The status counts even if what is said of it is broken.
@@ -49,6 +58,10 @@ impl<'t> Members<'t> for Responses<'t> {
 
 impl<'t> Members<'t> for Response<'t> {
     const WHAT: &'static str = "the response";
+
+    fn has_effect(key: &str) -> bool {
+        key == "$ref" || key.eq_ignore_ascii_case("x-linkerd-failure")
+    }
 
     fn member<A: MapAccess<'t>>(
         &mut self,
@@ -61,7 +74,7 @@ impl<'t> Members<'t> for Response<'t> {
         } else if key.text.eq_ignore_ascii_case("x-linkerd-failure") {
             self.failure = boolean(&key, map, diagnostics)?;
         } else {
-            skip(map)?;
+            skip(map, diagnostics)?;
         }
         Ok(())
     }

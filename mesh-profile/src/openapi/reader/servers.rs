@@ -21,6 +21,10 @@ pub(super) fn server<'t, A: MapAccess<'t>>(
 impl<'t> Members<'t> for Server<'t> {
     const WHAT: &'static str = "the server";
 
+    fn has_effect(key: &str) -> bool {
+        ["url", "variables"].contains(&key)
+    }
+
     fn member<A: MapAccess<'t>>(
         &mut self,
         key: Key<'t>,
@@ -30,14 +34,14 @@ impl<'t> Members<'t> for Server<'t> {
         match &*key.text {
             "url" => {
                 self.place = key.place;
-                self.url = map.next_value_seed(ScalarSeed)?.into_text();
+                self.url = map.next_value_seed(ScalarSeed(diagnostics))?.into_text();
             }
             "variables" => {
                 let variables = Object::<Variables<'_>>::new(key.place, diagnostics);
                 let variables = map.next_value_seed(variables)?;
                 self.variables = variables.unwrap_or_default().0;
             }
-            _ => skip(map)?,
+            _ => skip(map, diagnostics)?,
         }
         Ok(())
     }
@@ -48,6 +52,10 @@ struct Variables<'t>(Vec<(Cow<'t, str>, Cow<'t, str>)>);
 
 impl<'t> Members<'t> for Variables<'t> {
     const WHAT: &'static str = "`variables`";
+
+    fn has_effect(_: &str) -> bool {
+        true
+    }
 
     fn member<A: MapAccess<'t>>(
         &mut self,
@@ -70,15 +78,19 @@ struct Variable<'t> {
 impl<'t> Members<'t> for Variable<'t> {
     const WHAT: &'static str = "the variable";
 
+    fn has_effect(key: &str) -> bool {
+        key == "default"
+    }
+
     fn member<A: MapAccess<'t>>(
         &mut self,
         key: Key<'t>,
         map: &mut A,
-        _: &Diagnostics<'t>,
+        diagnostics: &Diagnostics<'t>,
     ) -> Result<(), A::Error> {
         match &*key.text {
-            "default" => self.default = map.next_value_seed(ScalarSeed)?.into_text(),
-            _ => skip(map)?,
+            "default" => self.default = map.next_value_seed(ScalarSeed(diagnostics))?.into_text(),
+            _ => skip(map, diagnostics)?,
         }
         Ok(())
     }
