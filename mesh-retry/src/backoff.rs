@@ -1,36 +1,39 @@
-//! How long to wait before a retry, and what a failed response asks of it.
+//! Pauses before retries, and the headers by which a response changes them.
 
 use crate::retry_after;
 use http::{HeaderMap, HeaderName};
 use mesh_core::Backoff;
 use std::time::{Duration, SystemTime};
 
-/// On a request: which sending of it this is. Absent from an original request.
+/// Request header with the number of the attempt, from 2. Original requests do not have it.
 ///
-/// A service that is called by a retry, and passes the header on to those it calls, keeps its
-/// own calls from being counted as originals by their budgets.
+/// A service that copies the header to its own calls prevents the budgets below from counting
+/// them as original requests.
 pub const MESH_ATTEMPT: HeaderName = HeaderName::from_static(MESH_ATTEMPT_NAME);
 
 pub(crate) const MESH_ATTEMPT_NAME: &str = "mesh-attempt";
 
-/// On a response: it has been retried as often as was allowed, so its callers must not retry.
+/// Response header which forbids further retries, as all that are allowed have been made.
 ///
-/// Without it, each level of a call chain would retry the failures of the last one, and their
-/// ratios would multiply.
+/// Without it, each level of a call chain would retry the failures of the level below, and their
+/// retry ratios would multiply.
 pub const MESH_NO_RETRY: HeaderName = HeaderName::from_static("mesh-no-retry");
 
 const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// What a failed response says about trying again.
+/// The retry instruction of a failed response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Nothing,
+pub(crate) enum ServerHint {
+    /// The response has no instruction.
+    None,
+    /// Retry after this pause.
     Wait(Duration),
+    /// Do not retry.
     Never,
 }
 
-impl Ask {
-    /// What `headers`, or trailers, ask for.
+impl ServerHint {
+    /// Reads `mesh-no-retry`, `grpc-retry-pushback-ms` and `Retry-After` of headers or trailers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         if headers.contains_key(MESH_NO_RETRY) {
             return Self::Never;
@@ -41,15 +44,14 @@ impl Ask {
             return millis.map_or(Self::Never, |ms| Self::Wait(Duration::from_millis(ms)));
         }
         let asked = retry_after::pause(headers, SystemTime::now);
-        asked.map_or(Self::Nothing, Self::Wait)
+        asked.map_or(Self::None, Self::Wait)
     }
 }
 
-/// The pause before the retry of this number, between half and all of its exponential length;
-/// `chance` from 0 to 1 says where.
+/// Returns the pause before a retry: exponential in its number, and shortened by up to one half.
 ///
-/// None before the first: the attempt that failed took its time already, and most failures are
-/// of one endpoint, not of all.
+/// `chance`, from 0 to 1, is the jitter. The first retry has no pause, as most failures are of one
+/// endpoint, not of all.
 pub(crate) fn pause(backoff: Backoff, retry: u32, chance: f64) -> Duration {
     if retry <= 1 {
         return Duration::ZERO;
@@ -65,8 +67,8 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn ask(headers: &[(&'static str, &'static str)]) -> Ask {
-        Ask::of(
+    fn hint(headers: &[(&'static str, &'static str)]) -> ServerHint {
+        ServerHint::of(
             &headers
                 .iter()
                 .map(|(name, value)| {
@@ -81,16 +83,16 @@ mod tests {
 
     #[test]
     fn a_response_may_ask_to_wait_or_not_to_retry() {
-        let wait = |ms| Ask::Wait(Duration::from_millis(ms));
-        assert_eq!(ask(&[]), Ask::Nothing);
-        assert_eq!(ask(&[("retry-after", "3")]), wait(3000));
-        assert_eq!(ask(&[("retry-after", "soon")]), Ask::Nothing);
-        assert_eq!(ask(&[("grpc-retry-pushback-ms", "250")]), wait(250));
-        assert_eq!(ask(&[("grpc-retry-pushback-ms", "-1")]), Ask::Never);
-        assert_eq!(ask(&[("grpc-retry-pushback-ms", "")]), Ask::Never);
+        let wait = |ms| ServerHint::Wait(Duration::from_millis(ms));
+        assert_eq!(hint(&[]), ServerHint::None);
+        assert_eq!(hint(&[("retry-after", "3")]), wait(3000));
+        assert_eq!(hint(&[("retry-after", "soon")]), ServerHint::None);
+        assert_eq!(hint(&[("grpc-retry-pushback-ms", "250")]), wait(250));
+        assert_eq!(hint(&[("grpc-retry-pushback-ms", "-1")]), ServerHint::Never);
+        assert_eq!(hint(&[("grpc-retry-pushback-ms", "")]), ServerHint::Never);
         assert_eq!(
-            ask(&[("mesh-no-retry", "no_budget"), ("retry-after", "1")]),
-            Ask::Never
+            hint(&[("mesh-no-retry", "no_budget"), ("retry-after", "1")]),
+            ServerHint::Never
         );
     }
 

@@ -1,7 +1,7 @@
-//! May this failure be retried? The one place where that is decided.
+//! Decides if a failed attempt is retried.
 
 use crate::{
-    backoff::{Ask, pause},
+    backoff::{ServerHint, pause},
     future::Exchange,
 };
 use http_body::Body;
@@ -9,54 +9,56 @@ use mesh_core::{RetrySkipped, Route};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(crate) enum Verdict {
-    /// Try again after this pause.
+/// The next step after a failed attempt.
+pub(crate) enum Decision {
+    /// Send another attempt after this pause.
     Retry(Duration),
-    /// Do not, for this reason.
+    /// Return the failure; the reason goes into the response.
     Skip(RetrySkipped),
 }
 
 impl<S, I, B, RB: Body> Exchange<S, I, B, RB> {
-    /// Judges a failure that is retryable as such, and tells the hook. The budget is asked
-    /// last: what it grants is sent.
-    pub(crate) fn verdict(&self, ask: Ask) -> Verdict {
-        let verdict = self.judge(ask);
+    /// Decides about a failure of a retryable kind, and calls the layer's hook with the result.
+    pub(crate) fn retry_decision(&self, hint: ServerHint) -> Decision {
+        let decision = self.evaluate(hint);
         if let Some(hook) = &self.config.on_retryable {
-            let skipped = match verdict {
-                Verdict::Retry(_) => None,
-                Verdict::Skip(reason) => Some(reason),
+            let skipped = match decision {
+                Decision::Retry(_) => None,
+                Decision::Skip(reason) => Some(reason),
             };
             hook(self.route.as_ref(), skipped);
         }
-        verdict
+        decision
     }
 
-    fn judge(&self, ask: Ask) -> Verdict {
-        if ask == Ask::Never {
-            return Verdict::Skip(RetrySkipped::Refused);
+    /// Applies all conditions. The budget is last, as each withdrawal counts as a retry.
+    fn evaluate(&self, hint: ServerHint) -> Decision {
+        if hint == ServerHint::Never {
+            return Decision::Skip(RetrySkipped::Refused);
         }
         if self.retries_left == Some(0) {
-            return Verdict::Skip(RetrySkipped::Limit);
+            return Decision::Skip(RetrySkipped::Limit);
         }
         if let Some(reason) = self.original.skipped() {
-            return Verdict::Skip(reason);
+            return Decision::Skip(reason);
         }
         let now = Instant::now();
-        let pause = match ask {
-            Ask::Wait(asked) => asked.min(self.config.max_pause),
+        let pause = match hint {
+            ServerHint::Wait(asked) => asked.min(self.config.max_pause),
             _ => self.pause(),
         };
-        // Nobody would be there to see how it went.
+        // The caller's deadline would pass before the response.
         let limit = self.route.as_ref().and_then(|route| route.timeouts().head);
         if limit.is_some_and(|limit| now.duration_since(self.started) + pause >= limit) {
-            return Verdict::Skip(RetrySkipped::Limit);
+            return Decision::Skip(RetrySkipped::Limit);
         }
         if !self.config.budget.withdraw(now.into_std()) {
-            return Verdict::Skip(RetrySkipped::NoBudget);
+            return Decision::Skip(RetrySkipped::NoBudget);
         }
-        Verdict::Retry(pause)
+        Decision::Retry(pause)
     }
 
+    /// Returns the pause of the route, or else of the layer.
     fn pause(&self) -> Duration {
         let own = self.route.as_ref().and_then(Route::retries);
         own.and_then(|retries| retries.backoff)

@@ -1,11 +1,11 @@
 use mesh_core::{BoxError, RetrySkipped};
 use std::{error::Error, fmt};
 
-/// The error of a request that was retried as often as was allowed: that of its last attempt.
+/// The error of the last attempt, after all retries that were allowed.
 ///
-/// A failed response says so in `mesh-no-retry`. An error has no headers, so it is wrapped in
-/// this, if it is a [`BoxError`]; it reads as what it wraps, which is its source. Whoever makes a
-/// response of it says `mesh-no-retry` there:
+/// A failed response has the header `mesh-no-retry` for that. An error has no headers, so a
+/// [`BoxError`] is wrapped in this type, with the same message and the error as its source. A service
+/// that converts it to a response sets `mesh-no-retry` there:
 ///
 /// ```
 /// use http::{HeaderValue, Response};
@@ -33,13 +33,13 @@ impl Exhausted {
         Self { reason, error }
     }
 
-    /// Finds it in `error` or among its sources.
+    /// Finds an `Exhausted` in `error` or its sources.
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         std::iter::successors(Some(error), |error| (*error).source())
             .find_map(|error: &'a (dyn Error + 'static)| error.downcast_ref())
     }
 
-    /// What kept it from another attempt.
+    /// Returns the reason why there was no further attempt.
     pub fn reason(&self) -> RetrySkipped {
         self.reason
     }

@@ -1,11 +1,11 @@
 use crate::{
     Inspect, PeekBody, ReplayBody,
-    backoff::{Ask, MESH_ATTEMPT, MESH_NO_RETRY},
+    backoff::{MESH_ATTEMPT, MESH_NO_RETRY, ServerHint},
+    decision::Decision,
     inspect::is_retryable,
     layer::Config,
     peek::First,
     replay::Original,
-    verdict::Verdict,
 };
 use http::{Extensions, HeaderValue, Request, Response};
 use http_body::Body;
@@ -22,18 +22,23 @@ use std::{
 use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
-/// How long a gRPC response without a status waits for its first frame. Trailers that say
-/// "unavailable" follow the head at once, if not in the same packet; a stream that is merely
-/// silent must not be held up.
+/// Longest wait for the first frame of a gRPC response without a status in its head, 10 ms.
+///
+/// Trailers of a failed call follow the head at once, often in the same packet. The head of a
+/// silent stream must not be delayed.
 const PEEK_LIMIT: Duration = Duration::from_millis(10);
 
-/// A service that fails at once would otherwise be called again and again within one poll,
-/// and no timeout above would get its turn.
+/// Calls of the inner service within one poll.
+///
+/// Without a bound, a service that fails at once would be called again and again, and no timeout
+/// above this layer would be polled.
 const MAX_CALLS_PER_POLL: u32 = 16;
 
 pin_project! {
-    /// The response of [`Retry`](crate::Retry): the inner service's own future for a request
-    /// that may not be retried, and the loop of attempts for one that may.
+    /// Response future of [`Retry`](crate::Retry).
+    ///
+    /// A request that may not be retried is the inner service's own future; one that may is a
+    /// loop of attempts.
     pub struct ResponseFuture<S, I, B, RB>
     where
         S: Service<Request<ReplayBody<B>>>,
@@ -46,7 +51,7 @@ pin_project! {
     }
 }
 
-/// A request that may be tried again, and how far that has come.
+/// A request that may be retried, and its progress.
 pub(crate) struct Exchange<S, I, B, RB: Body> {
     pub(crate) service: S,
     pub(crate) inspect: I,
@@ -55,24 +60,24 @@ pub(crate) struct Exchange<S, I, B, RB: Body> {
     pub(crate) is_grpc: bool,
     pub(crate) started: Instant,
     pub(crate) attempt: Attempt,
-    /// Attempts made by somebody above, before this request came here.
+    /// Attempts that clients above this layer made of the same request.
     pub(crate) earlier: u32,
     pub(crate) retries_left: Option<u32>,
-    /// What further attempts get beside their route.
+    /// Extensions of further attempts, without the route.
     pub(crate) extensions: Extensions,
     pub(crate) original: Original<B>,
     pub(crate) step: Step<RB>,
 }
 
-/// What the loop waits for.
+/// The event that the loop waits for.
 pub(crate) enum Step<RB: Body> {
     /// The attempt's response head.
     Call,
-    /// The response's first frame, which may be trailers, for so long.
+    /// The response's first frame, which may be trailers, until the timer ends.
     Peek(Box<Response<PeekBody<RB>>>, Pin<Box<Sleep>>),
     /// The end of a pause.
     Pause(Pin<Box<Sleep>>),
-    /// The service, to be called again.
+    /// The service's readiness for the next attempt.
     Ready,
 }
 
@@ -110,16 +115,16 @@ where
                 Step::Call => {
                     let attempt = this.attempt.as_mut().as_pin_mut();
                     let result = ready!(attempt.expect("polled after completion").poll(cx));
-                    // Lets go of the connection and the request body, if they are still held.
+                    // Releases the connection and the request body.
                     this.attempt.set(None);
                     match result {
                         Ok(rsp) => {
                             let mut rsp = rsp.map(PeekBody::new);
                             let next = match exchange.classify(&rsp, None) {
-                                Some(class) => exchange.decide(rsp, class, Ask::Nothing),
-                                // As a rule its first frame is here, too.
+                                Some(class) => exchange.decide(rsp, class, ServerHint::None),
+                                // The first frame has usually arrived with the head.
                                 None if exchange.is_grpc => match exchange.peek(&mut rsp, cx) {
-                                    Poll::Ready((class, ask)) => exchange.decide(rsp, class, ask),
+                                    Poll::Ready((class, hint)) => exchange.decide(rsp, class, hint),
                                     Poll::Pending => Err(Step::peek(rsp)),
                                 },
                                 None => Ok(rsp),
@@ -139,8 +144,8 @@ where
                     }
                 }
                 Step::Peek(..) => {
-                    let (rsp, class, ask) = ready!(exchange.poll_peek(cx));
-                    match exchange.decide(rsp, class, ask) {
+                    let (rsp, class, hint) = ready!(exchange.poll_peek(cx));
+                    match exchange.decide(rsp, class, hint) {
                         Ok(rsp) => return exchange.hand_back(rsp),
                         Err(step) => exchange.step = step,
                     }
@@ -178,62 +183,70 @@ where
         }
     }
 
-    /// What the first frame says, once it is here.
-    fn peek(&self, rsp: &mut Response<PeekBody<RB>>, cx: &mut Context<'_>) -> Poll<(Class, Ask)> {
-        let (class, ask) = match ready!(rsp.body_mut().poll_peek(cx)) {
-            First::Data => (Some(Class::Success), Ask::Nothing),
+    /// Classifies the response by its first frame.
+    fn peek(
+        &self,
+        rsp: &mut Response<PeekBody<RB>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Class, ServerHint)> {
+        let (class, hint) = match ready!(rsp.body_mut().poll_peek(cx)) {
+            First::Data => (Some(Class::Success), ServerHint::None),
             First::End => {
                 let end = End::Trailers(None);
-                (self.classify(rsp, Some(end)), Ask::Nothing)
+                (self.classify(rsp, Some(end)), ServerHint::None)
             }
             First::Error => {
                 let end = End::Error(Fault::Reset);
-                (self.classify(rsp, Some(end)), Ask::Nothing)
+                (self.classify(rsp, Some(end)), ServerHint::None)
             }
             First::Trailers(trailers) => {
-                let ask = Ask::of(trailers);
+                let hint = ServerHint::of(trailers);
                 let trailers = trailers.clone();
                 let end = End::Trailers(Some(&trailers));
-                (self.classify(rsp, Some(end)), ask)
+                (self.classify(rsp, Some(end)), hint)
             }
         };
-        Poll::Ready((class.unwrap_or(Class::Success), ask))
+        Poll::Ready((class.unwrap_or(Class::Success), hint))
     }
 
-    /// The response with its class, once its first frame has told it or has been waited for
-    /// long enough.
-    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<(Response<PeekBody<RB>>, Class, Ask)> {
+    /// Returns the response and its class when the first frame has come or [`PEEK_LIMIT`] is over.
+    fn poll_peek(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Response<PeekBody<RB>>, Class, ServerHint)> {
         let Step::Peek(mut rsp, mut sleep) = std::mem::replace(&mut self.step, Step::Ready) else {
             unreachable!("only called while peeking")
         };
-        let (class, ask) = match self.peek(&mut rsp, cx) {
+        let (class, hint) = match self.peek(&mut rsp, cx) {
             Poll::Ready(told) => told,
-            Poll::Pending if sleep.as_mut().poll(cx).is_ready() => (Class::Success, Ask::Nothing),
+            Poll::Pending if sleep.as_mut().poll(cx).is_ready() => {
+                (Class::Success, ServerHint::None)
+            }
             Poll::Pending => {
                 self.step = Step::Peek(rsp, sleep);
                 return Poll::Pending;
             }
         };
-        Poll::Ready((*rsp, class, ask))
+        Poll::Ready((*rsp, class, hint))
     }
 
-    /// The response to hand back, or the step to go on with.
+    /// Returns the response to hand back, or the next step of the loop.
     fn decide(
         &self,
         mut rsp: Response<PeekBody<RB>>,
         class: Class,
-        in_trailers: Ask,
+        in_trailers: ServerHint,
     ) -> Result<Response<PeekBody<RB>>, Step<RB>> {
         if !class.is_failure() {
             return Ok(rsp);
         }
-        let ask = match in_trailers {
-            Ask::Nothing => Ask::of(rsp.headers()),
-            ask => ask,
+        let hint = match in_trailers {
+            ServerHint::None => ServerHint::of(rsp.headers()),
+            hint => hint,
         };
-        match self.verdict(ask) {
-            Verdict::Retry(pause) => Err(Step::after(pause)),
-            Verdict::Skip(reason) => {
+        match self.retry_decision(hint) {
+            Decision::Retry(pause) => Err(Step::after(pause)),
+            Decision::Skip(reason) => {
                 rsp.extensions_mut().insert(reason);
                 if is_exhausted(reason) {
                     let value = HeaderValue::from_static(reason.as_str());
@@ -244,7 +257,7 @@ where
         }
     }
 
-    /// The step to go on with after `error` if it may be retried, or what to fail with.
+    /// Returns the next step after `error`, or the error to fail with.
     fn decide_error<E>(&self, error: E) -> Result<Step<RB>, E>
     where
         I: Inspect<E>,
@@ -253,9 +266,9 @@ where
         if !fault.is_some_and(is_retryable) {
             return Err(error);
         }
-        match self.verdict(Ask::Nothing) {
-            Verdict::Retry(pause) => Ok(Step::after(pause)),
-            Verdict::Skip(reason) => {
+        match self.retry_decision(ServerHint::None) {
+            Decision::Retry(pause) => Ok(Step::after(pause)),
+            Decision::Skip(reason) => {
                 self.attempt.skip(reason);
                 Err(match is_exhausted(reason) {
                     true => self.inspect.exhausted(error, reason),
@@ -266,7 +279,7 @@ where
     }
 
     fn hand_back<E>(&self, rsp: Response<PeekBody<RB>>) -> Poll<Result<Response<PeekBody<RB>>, E>> {
-        // An upload may still be running; nobody will ask for its beginning again.
+        // An upload may still be running; no attempt needs its beginning any more.
         self.original.release();
         Poll::Ready(Ok(rsp))
     }
@@ -279,7 +292,7 @@ where
         let mut req = kept.to_request().map(|()| self.original.replay());
         *req.extensions_mut() = self.extensions.clone();
         let number = self.earlier.saturating_add(self.attempt.number());
-        // There is no room only in a head that is as large as can be.
+        // Inserting fails only in a header map of the largest possible size.
         let _ = req.headers_mut().try_insert(MESH_ATTEMPT, number.into());
         if let Some(route) = &self.route {
             req.extensions_mut().insert(route.clone());
@@ -289,7 +302,7 @@ where
     }
 }
 
-/// Whether callers are asked not to retry either: it has been done already.
+/// Returns true if callers must not retry either, as this layer has done so.
 fn is_exhausted(reason: RetrySkipped) -> bool {
     matches!(reason, RetrySkipped::NoBudget | RetrySkipped::Limit)
 }

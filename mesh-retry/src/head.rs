@@ -1,56 +1,55 @@
-//! What a retry layer looks at in a request's head, and what it keeps of it.
+//! The parts of a request's head that a retry layer reads or keeps.
 
 use crate::backoff::MESH_ATTEMPT_NAME;
 use http::{Extensions, HeaderMap};
 use mesh_core::Route;
 
-/// What a request's headers say of retries, found in one pass over all of them: to look up each
-/// would take longer.
+/// The request headers that matter for retries, found in one pass.
+///
+/// One pass is faster than a lookup for each name.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
-    /// What follows an upgrade is not ours to repeat.
+pub(crate) struct RequestHints {
+    /// The request asks for an upgrade, which is never repeated.
     pub(crate) upgrade: bool,
     content_type: Option<bool>,
     attempt: Option<u32>,
 }
 
-impl Said {
+impl RequestHints {
     pub(crate) fn by(headers: &HeaderMap) -> Self {
-        let mut said = Self::default();
+        let mut hints = Self::default();
         for (name, value) in headers {
             match name.as_str() {
-                "upgrade" => said.upgrade = true,
+                "upgrade" => hints.upgrade = true,
                 "content-type" => {
                     let is_grpc = || value.as_bytes().starts_with(b"application/grpc");
-                    said.content_type.get_or_insert_with(is_grpc);
+                    hints.content_type.get_or_insert_with(is_grpc);
                 }
                 MESH_ATTEMPT_NAME => {
                     let number = || value.to_str().ok()?.parse().ok();
-                    said.attempt.get_or_insert_with(|| number().unwrap_or(0));
+                    hints.attempt.get_or_insert_with(|| number().unwrap_or(0));
                 }
                 _ => {}
             }
         }
-        said
+        hints
     }
 
-    /// Whether the request is a gRPC call: [`mesh_core::Head::is_grpc`].
+    /// Returns true for a gRPC call, as [`mesh_core::Head::is_grpc`] defines it.
     pub(crate) fn is_grpc(&self) -> bool {
         self.content_type == Some(true)
     }
 
-    /// How often the request was sent before it came here: it may itself be a retry of somebody
-    /// above.
+    /// Returns the number of attempts that clients above made before this one.
     pub(crate) fn attempts_before(&self) -> u32 {
         self.attempt.map_or(0, |number| number.saturating_sub(1))
     }
 }
 
-/// What further attempts get of the extensions of the first: a copy, but of the route if that is
-/// the only one.
+/// Copies the extensions for further attempts; nothing if the route is the only one.
 ///
-/// A copy of extensions is three allocations or more, and the route is known apart: the next
-/// attempt gets it back. A profile's requests carry nothing else as a rule.
+/// A copy takes three allocations or more. The route is stored elsewhere and inserted again into
+/// each attempt, and most requests carry nothing else.
 pub(crate) fn kept_extensions(extensions: &Extensions) -> Extensions {
     match extensions.len() == 1 && extensions.get::<Route>().is_some() {
         true => Extensions::new(),
@@ -76,17 +75,17 @@ mod tests {
 
     #[test]
     fn of_several_values_the_first_counts_as_it_does_for_other_layers() {
-        let said = |pairs: &[(&'static str, &'static str)]| {
+        let hints = |pairs: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
                 headers.append(*name, HeaderValue::from_static(value));
             }
-            let said = Said::by(&headers);
-            (said.upgrade, said.is_grpc(), said.attempts_before())
+            let hints = RequestHints::of(&headers);
+            (hints.upgrade, hints.is_grpc(), hints.attempts_before())
         };
-        assert_eq!(said(&[]), (false, false, 0));
+        assert_eq!(hints(&[]), (false, false, 0));
         assert_eq!(
-            said(&[
+            hints(&[
                 ("content-type", "application/grpc+proto"),
                 ("mesh-attempt", "3"),
                 ("upgrade", "websocket"),
@@ -95,10 +94,10 @@ mod tests {
             ]),
             (true, true, 2)
         );
-        assert_eq!(said(&[("content-type", "text/plain")]), (false, false, 0));
+        assert_eq!(hints(&[("content-type", "text/plain")]), (false, false, 0));
         for nonsense in ["", "-1", "x", "99999999999"] {
             let headers = [("mesh-attempt", nonsense), ("mesh-attempt", "5")];
-            assert_eq!(said(&headers), (false, false, 0), "{nonsense:?}");
+            assert_eq!(hints(&headers), (false, false, 0), "{nonsense:?}");
         }
     }
 }

@@ -2,16 +2,16 @@ use crate::Exhausted;
 use mesh_core::{BoxError, Fault, RetrySkipped};
 use std::{any::Any, error::Error, io};
 
-/// What an error of the inner service means.
+/// Maps errors of the inner service to faults.
 ///
-/// Implemented for `fn(&E) -> Option<Fault>`, which is what one gives to
+/// It is implemented for `fn(&E) -> Option<Fault>`, the argument of
 /// [`RetryLayer::inspect`](crate::RetryLayer::inspect), and for [`DefaultInspect`].
 pub trait Inspect<E> {
-    /// The fault that `error` states, or `None` if it says nothing about retries.
+    /// Returns the fault behind `error`, or `None` for an error that is not retried.
     fn fault(&self, error: &E) -> Option<Fault>;
 
-    /// `error` with the note that its retries are exhausted, if it is of a type that can carry
-    /// one: see [`Exhausted`].
+    /// Marks `error` as [`Exhausted`] if its type can carry the mark. The default returns it as
+    /// it is.
     fn exhausted(&self, error: E, reason: RetrySkipped) -> E {
         let _ = reason;
         error
@@ -24,11 +24,10 @@ impl<E> Inspect<E> for fn(&E) -> Option<Fault> {
     }
 }
 
-/// Understands [`BoxError`], [`Fault`] and [`io::Error`]; any other error is not retried. A
-/// [`BoxError`] becomes [`Exhausted`] when its retries are.
+/// Recognizes [`BoxError`], [`Fault`] and [`io::Error`]; other errors are not retried.
 ///
-/// Within a [`BoxError`] the sources are searched too, so a client's error that was caused by a
-/// refused connection is understood.
+/// The sources of a [`BoxError`] are searched, too, so a client's error with a refused connection
+/// as its source is recognized. A [`BoxError`] becomes [`Exhausted`] when its retries are used up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultInspect;
 
@@ -75,10 +74,10 @@ fn of_io(error: &io::Error) -> Option<Fault> {
     }
 }
 
-/// Whether another attempt may fare better than one that ended so.
+/// Returns true if another attempt may avoid the fault.
 ///
-/// Only asked of requests that are safe to send twice, so those that may have been processed
-/// are among them.
+/// The request must be safe to send twice: faults of requests that may have been processed are
+/// retryable, too.
 pub(crate) fn is_retryable(fault: Fault) -> bool {
     match fault {
         Fault::NeverSent
@@ -87,9 +86,9 @@ pub(crate) fn is_retryable(fault: Fault) -> bool {
         | Fault::Reset
         | Fault::MaybeProcessed
         | Fault::Injected => true,
-        // A limit on one attempt: the one on all of them is above this layer.
+        // This is the limit of one attempt; the limit of all is above this layer.
         Fault::Elapsed => true,
-        // Was waited for, as long as waiting makes sense.
+        // The fail-fast limit has passed already.
         Fault::NoEndpoint => false,
         _ => false,
     }

@@ -3,11 +3,10 @@ use mesh_core::{Backoff, Fault, RetrySkipped, Route};
 use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
-/// Called for each failure that could have been retried: with `None` if it is, else with the
-/// reason why it is not.
+/// Hook for failures of a retryable kind: `None` if a retry follows, else the reason against it.
 pub type OnRetryable = Arc<dyn Fn(Option<&Route>, Option<RetrySkipped>) + Send + Sync>;
 
-/// Tries failed requests again, as far as a [`Budget`] allows.
+/// Retries failed requests within a [`Budget`].
 ///
 /// See the [crate documentation](crate) for an example.
 #[derive(Clone, Debug)]
@@ -16,13 +15,13 @@ pub struct RetryLayer<I = DefaultInspect> {
     inspect: I,
 }
 
-/// What a layer and its services share.
+/// Settings that a layer and its services share.
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) budget: Budget,
-    /// Whether an idempotent method is enough, or only a route that says so.
-    pub(crate) methods: bool,
-    /// Retries of a request whose route names no limit.
+    /// Retries idempotent methods, too, and not only retryable routes.
+    pub(crate) retries_idempotent: bool,
+    /// Retries of a request whose route has no limit of its own.
     pub(crate) max_retries: Option<u32>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) max_pause: Duration,
@@ -32,23 +31,22 @@ pub(crate) struct Config {
 }
 
 impl RetryLayer {
-    /// How much of a request body is kept, unless [`max_body`](Self::max_body) says otherwise:
-    /// 64 KiB, as in Linkerd.
+    /// Default of [`max_body`](Self::max_body): 64 KiB of a request body, as in Linkerd.
     pub const MAX_BODY: usize = 64 * 1024;
 
-    /// How much all request bodies of the process may take together: 64 MiB, a thousand
-    /// bodies of full size.
+    /// Default of [`max_memory`](Self::max_memory): 64 MiB for all request bodies that the process
+    /// keeps, which is 1,024 bodies of full size.
     pub const MAX_MEMORY: usize = 64 * 1024 * 1024;
 
-    /// The longest pause that a server may ask for.
+    /// Default of [`max_pause`](Self::max_pause): 5 s.
     pub const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-    /// Retries idempotent methods and routes that are declared retryable: three tries at most,
-    /// with a pause of 25 to 250 ms from the second retry on.
+    /// Retries idempotent methods and retryable routes: at most three tries, with pauses of 25 to
+    /// 250 ms from the second retry on.
     pub fn new(budget: Budget) -> Self {
         Self {
             config: Config {
-                methods: true,
+                retries_idempotent: true,
                 max_retries: Some(2),
                 backoff: Some(Backoff {
                     min: Duration::from_millis(25),
@@ -60,8 +58,8 @@ impl RetryLayer {
         }
     }
 
-    /// Retries only requests whose [`Route`] is declared retryable, as often as budget,
-    /// deadline and the route allow, without a pause unless the route has one.
+    /// Retries only requests with a retryable [`Route`], as often as budget, deadline and route
+    /// allow. There is no pause unless the route has one.
     pub fn per_route(budget: Budget) -> Self {
         Self {
             config: Config::per_route(budget),
@@ -71,42 +69,43 @@ impl RetryLayer {
 }
 
 impl<I> RetryLayer<I> {
-    /// Keeps at most `bytes` of a request body; a longer one is sent once.
+    /// Sets how many bytes of a request body are kept. A longer body is sent once.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.config.max_body = bytes;
         self
     }
 
-    /// Keeps no more of request bodies while all of the process's together take `bytes`.
+    /// Sets how many bytes of request bodies the whole process keeps. Bodies beyond it are sent
+    /// once.
     #[must_use]
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.config.max_memory = bytes;
         self
     }
 
-    /// Sends a request at most this often in all, unless its route has a limit of its own.
+    /// Sets the largest number of tries, the first included. A limit of the route wins.
     #[must_use]
     pub fn max_tries(mut self, tries: u32) -> Self {
         self.config.max_retries = Some(tries.saturating_sub(1));
         self
     }
 
-    /// Pauses from the second retry on, unless the route has a pause of its own.
+    /// Sets the pauses from the second retry on. Those of the route win.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = Some(backoff);
         self
     }
 
-    /// Waits no longer than this when `Retry-After` or a gRPC push-back asks for a pause.
+    /// Sets the longest pause that `Retry-After` or a gRPC push-back may ask for.
     #[must_use]
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.config.max_pause = pause;
         self
     }
 
-    /// Says what an error of the inner service means; without it, [`DefaultInspect`] does.
+    /// Sets the function that maps errors to faults. The default is [`DefaultInspect`].
     #[must_use]
     pub fn inspect<E>(
         self,
@@ -118,7 +117,7 @@ impl<I> RetryLayer<I> {
         }
     }
 
-    /// Calls `hook` for each failure that could have been retried; for metrics.
+    /// Sets a hook for each failure of a retryable kind, for metrics.
     #[must_use]
     pub fn on_retryable(mut self, hook: OnRetryable) -> Self {
         self.config.on_retryable = Some(hook);
@@ -130,7 +129,7 @@ impl Config {
     fn per_route(budget: Budget) -> Self {
         Self {
             budget,
-            methods: false,
+            retries_idempotent: false,
             max_retries: None,
             backoff: None,
             max_pause: RetryLayer::MAX_PAUSE,
@@ -145,7 +144,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("budget", &self.budget)
-            .field("methods", &self.methods)
+            .field("retries_idempotent", &self.retries_idempotent)
             .field("max_retries", &self.max_retries)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()

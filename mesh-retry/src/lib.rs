@@ -3,6 +3,7 @@
 
 mod backoff;
 mod budget;
+mod decision;
 mod exhausted;
 mod future;
 mod head;
@@ -13,7 +14,6 @@ mod peek;
 mod replay;
 mod retry_after;
 mod service;
-mod verdict;
 
 pub use self::{
     backoff::{MESH_ATTEMPT, MESH_NO_RETRY},

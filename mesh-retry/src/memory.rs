@@ -1,15 +1,15 @@
-//! One ceiling for all the request bodies a process keeps.
+//! The limit of memory for all request bodies that a process keeps.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes of the process's allowance; given back when dropped.
+/// Reserved bytes of the process's limit. Dropping returns them.
 #[derive(Debug, Default)]
 pub(crate) struct Reservation(usize);
 
 impl Reservation {
-    /// Takes `more` bytes, unless the whole process would then hold more than `ceiling`.
+    /// Reserves `more` bytes; returns false if the process would hold more than `ceiling`.
     pub(crate) fn grow(&mut self, more: usize, ceiling: usize) -> bool {
         let took = IN_USE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(more).filter(|sum| *sum <= ceiling)
@@ -20,6 +20,7 @@ impl Reservation {
         took.is_ok()
     }
 
+    /// Returns all reserved bytes.
     pub(crate) fn clear(&mut self) {
         IN_USE.fetch_sub(std::mem::take(&mut self.0), Ordering::Relaxed);
     }

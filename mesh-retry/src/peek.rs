@@ -7,13 +7,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// A response body of which a retry layer may have looked at the first frame.
+/// A response body whose first frame a retry layer may have read.
 ///
-/// gRPC says how a call went in its trailers. If they follow the head directly, as they do when
-/// a call fails before its first message, they are seen in time for a retry. The frame that was
-/// looked at is given first; all else passes through.
+/// gRPC sends the status of a call in trailers. If a call fails before its first message, the
+/// trailers follow the head directly, and the retry layer reads them in time for a retry. The body
+/// gives that frame first, then passes the rest through.
 pub struct PeekBody<B: Body> {
-    // Boxed, as most responses are not looked at, and a response is moved through every layer.
+    // Boxed, as most responses are not peeked at, and each layer moves the response.
     peeked: Option<Box<Peeked<B>>>,
     inner: B,
 }
@@ -23,9 +23,9 @@ enum Peeked<B: Body> {
     End,
 }
 
-/// What the first frame says of how the call went.
+/// The kind of the first frame.
 pub(crate) enum First<'a> {
-    /// A message: the call is under way.
+    /// A message, so the call has not failed yet.
     Data,
     Trailers(&'a HeaderMap),
     End,
@@ -98,7 +98,7 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
     }
 }
 
-// The frame may be taken out, and is never pinned.
+// The peeked frame is moved out and never pinned.
 impl<B: Body + Unpin> Unpin for PeekBody<B> {}
 
 impl<B: Body> fmt::Debug for PeekBody<B> {

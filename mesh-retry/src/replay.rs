@@ -12,64 +12,65 @@ use std::{
 
 /// A request body that can be sent again, up to a limit.
 ///
-/// While the first attempt reads it, its frames are kept. A further attempt is given the frames
-/// that were kept, then what the original still has to give, then its trailers. Past the limit
-/// nothing is kept, and the body streams through as if it had never been wrapped.
+/// The first attempt's frames are kept while it reads them. A further attempt reads the kept
+/// frames, then the rest of the original, then its trailers. Past the limit nothing is kept, and the
+/// body streams through.
 ///
-/// Frames are kept as they are, not copied, if they are [`Bytes`].
+/// Frames of [`Bytes`] are kept without a copy.
 pub struct ReplayBody<B>(Kind<B>);
 
 enum Kind<B> {
     /// Sent once.
     Once(B),
-    /// There is nothing to send.
+    /// The body is empty.
     Empty,
     Kept {
         shared: Shared<B>,
-        /// The next frame to give.
+        /// Index of the next kept frame.
         next: usize,
         trailers_given: bool,
     },
 }
 
-/// What a retry layer keeps of a request body.
+/// A request body as a retry layer keeps it.
 pub(crate) enum Original<B> {
     Empty,
     Kept(Shared<B>),
-    /// Too large from the start.
-    Gone,
+    /// The declared length is above the limit.
+    TooLarge,
 }
 
-type Shared<B> = Arc<Mutex<State<B>>>;
+type Shared<B> = Arc<Mutex<SharedBody<B>>>;
 
-pub(crate) struct State<B> {
+/// The original body and its kept frames, shared by all attempts.
+pub(crate) struct SharedBody<B> {
     body: B,
     stage: Stage,
     frames: Vec<Bytes>,
     len: usize,
     trailers: Option<HeaderMap>,
-    /// Attempts that still hold this body.
+    /// Number of attempts that still hold the body.
     holders: usize,
     max: usize,
     ceiling: usize,
     reserved: Reservation,
 }
 
-/// How far the original body has been read.
+/// Progress of reading the original body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Frames are kept.
     Keeping,
-    /// No longer kept, for this reason if a retry is asked for.
+    /// Frames pass through; a retry is skipped for this reason.
     Streaming(RetrySkipped),
-    /// All of it is kept.
+    /// The whole body is kept.
     Complete,
-    /// It broke.
+    /// The body ended with an error.
     Broken,
 }
 
-/// More frames than this are joined, so that a body of tiny ones does not take many times its
-/// size.
+/// Largest number of kept frames. More are joined, so that many tiny frames do not take many
+/// times their size.
 const MAX_FRAMES: usize = 64;
 
 impl<B: Body + Unpin> ReplayBody<B> {
@@ -77,10 +78,10 @@ impl<B: Body + Unpin> ReplayBody<B> {
         Self(Kind::Once(body))
     }
 
-    /// A body to send now, and the means to send it again.
+    /// Returns the body of the first attempt and the original for further ones.
     ///
-    /// `content_length` is what the head says, which a body may not know; it is asked only if
-    /// there is anything to keep.
+    /// `content_length` reads the head's length, which a body may not know; it is called only if
+    /// the body is not empty.
     pub(crate) fn keep(
         body: B,
         content_length: impl FnOnce() -> Option<u64>,
@@ -92,9 +93,9 @@ impl<B: Body + Unpin> ReplayBody<B> {
         }
         let least = body.size_hint().lower().max(content_length().unwrap_or(0));
         if least > max as u64 {
-            return (Self::once(body), Original::Gone);
+            return (Self::once(body), Original::TooLarge);
         }
-        let original = Original::Kept(Arc::new(Mutex::new(State {
+        let original = Original::Kept(Arc::new(Mutex::new(SharedBody {
             body,
             stage: Stage::Keeping,
             frames: Vec::new(),
@@ -110,7 +111,7 @@ impl<B: Body + Unpin> ReplayBody<B> {
 }
 
 impl<B> Original<B> {
-    /// The body from its beginning.
+    /// Returns the body for another attempt, from its beginning.
     pub(crate) fn replay(&self) -> ReplayBody<B> {
         ReplayBody(match self {
             Self::Kept(shared) => {
@@ -121,20 +122,20 @@ impl<B> Original<B> {
                     trailers_given: false,
                 }
             }
-            Self::Empty | Self::Gone => Kind::Empty,
+            Self::Empty | Self::TooLarge => Kind::Empty,
         })
     }
 
-    /// Why this body can not be sent again now, if it can not.
+    /// Returns the reason why the body cannot be sent again now, or `None` if it can.
     pub(crate) fn skipped(&self) -> Option<RetrySkipped> {
         match self {
             Self::Empty => None,
-            Self::Gone => Some(RetrySkipped::BodyTooLarge),
+            Self::TooLarge => Some(RetrySkipped::BodyTooLarge),
             Self::Kept(shared) => {
                 let state = lock(shared);
                 match state.stage {
                     Stage::Complete => None,
-                    // The last attempt has let go of it, so the rest is ours to go on with.
+                    // The last attempt was dropped, so the next one reads the rest.
                     Stage::Keeping if state.holders == 0 => None,
                     Stage::Keeping | Stage::Broken => Some(RetrySkipped::BodyIncomplete),
                     Stage::Streaming(reason) => Some(reason),
@@ -143,7 +144,7 @@ impl<B> Original<B> {
         }
     }
 
-    /// Keeps no more: the attempt that is under way is the last.
+    /// Stops keeping frames, as the current attempt is the last.
     pub(crate) fn release(&self) {
         if let Self::Kept(shared) = self {
             let mut state = lock(shared);
@@ -154,13 +155,13 @@ impl<B> Original<B> {
     }
 }
 
-fn lock<B>(shared: &Shared<B>) -> MutexGuard<'_, State<B>> {
+fn lock<B>(shared: &Shared<B>) -> MutexGuard<'_, SharedBody<B>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<B: Body + Unpin> State<B> {
-    /// The original's next frame, kept if it may be. `next` counts the frames already given,
-    /// all of them.
+impl<B: Body + Unpin> SharedBody<B> {
+    /// Reads the original's next frame, and keeps it within the limits. `next` is the number of kept
+    /// frames that the attempt has read.
     fn poll_original(
         &mut self,
         next: &mut usize,

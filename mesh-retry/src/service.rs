@@ -1,7 +1,7 @@
 use crate::{
     DefaultInspect, Inspect, PeekBody, ReplayBody, ResponseFuture,
     future::{Exchange, Step},
-    head::{Said, kept_extensions},
+    head::{RequestHints, kept_extensions},
     layer::Config,
     replay::Original,
 };
@@ -19,10 +19,10 @@ use std::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// Tries failed requests again. Made by [`RetryLayer`](crate::RetryLayer).
+/// Retries failed requests. [`RetryLayer`](crate::RetryLayer) makes it.
 ///
-/// A request that may not be retried passes through: nothing of it is kept, its future is the
-/// inner service's, and the budget does not count it.
+/// A request that may not be retried passes through: its head and body are not kept, its future is
+/// the inner service's, and the budget does not count it.
 #[derive(Clone, Debug)]
 pub struct Retry<S, I = DefaultInspect> {
     inner: S,
@@ -41,14 +41,14 @@ impl<S, I> Retry<S, I> {
 }
 
 impl Config {
-    /// What the headers of `req` say, if it is safe to send twice.
-    fn may_retry<B>(&self, req: &Request<B>) -> Option<Said> {
+    /// Returns the hints of `req` if it is safe to send twice, else `None`.
+    fn may_retry<B>(&self, req: &Request<B>) -> Option<RequestHints> {
         let declared = Route::of(req).is_some_and(Route::is_retryable);
-        let idempotent = self.methods && req.method().is_idempotent();
+        let idempotent = self.retries_idempotent && req.method().is_idempotent();
         if !(declared || idempotent) || req.method() == Method::CONNECT {
             return None;
         }
-        Some(Said::by(req.headers())).filter(|said| !said.upgrade)
+        Some(RequestHints::of(req.headers())).filter(|hints| !hints.upgrade)
     }
 }
 
@@ -85,14 +85,14 @@ where
     }
 
     fn call(&mut self, req: Request<B>) -> Self::Future {
-        let Some(said) = self.config.may_retry(&req) else {
+        let Some(hints) = self.config.may_retry(&req) else {
             let attempt = self.inner.call(req.map(ReplayBody::once));
             return ResponseFuture::new(attempt, None);
         };
         let config = self.config.clone();
         let _clock = CallClock::begin();
         let started = Instant::from_std(CallClock::arriving(|| Instant::now().into_std()));
-        let earlier = said.attempts_before();
+        let earlier = hints.attempts_before();
         if earlier == 0 {
             config.budget.deposit(started.into_std());
         }
@@ -110,7 +110,7 @@ where
             ReplayBody::keep(body, length, config.max_body, config.max_memory)
         };
         let mut req = Request::from_parts(parts, body);
-        let is_final = retries_left == Some(0) || matches!(original, Original::Gone);
+        let is_final = retries_left == Some(0) || matches!(original, Original::TooLarge);
         let (attempt, extensions) = match is_final {
             true => (Attempt::first(), Extensions::new()),
             false => (
@@ -120,7 +120,7 @@ where
         };
         req.extensions_mut().insert(attempt.clone());
 
-        // The service that was polled is called; its clone waits for the next attempt.
+        // Calls the service that was polled ready; the clone is for the next `call`.
         let next = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, next);
         let future = service.call(req);
@@ -129,7 +129,7 @@ where
             inspect: self.inspect.clone(),
             config,
             route,
-            is_grpc: said.is_grpc(),
+            is_grpc: hints.is_grpc(),
             started,
             attempt,
             earlier,

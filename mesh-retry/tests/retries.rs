@@ -1,4 +1,4 @@
-//! What is tried again, how often, and what is said when it is not.
+//! Retries: which requests, how many, and the reasons in responses that are not retried.
 
 mod support;
 
@@ -165,7 +165,7 @@ async fn a_retry_of_somebody_above_is_no_original_and_is_counted_on() {
     let rsp = assert_ready_ok!(call.poll());
     assert_eq!(rsp.extensions().get(), Some(&RetrySkipped::NoBudget));
 
-    // With somebody else's original in the budget, there is something to take.
+    // The other client's original gives the budget something to withdraw.
     budget.deposit(tokio::time::Instant::now().into_std());
     assert_ready_ok!(svc.poll_ready());
     let mut req = request(Method::GET);
@@ -218,7 +218,7 @@ async fn an_error_whose_retries_are_exhausted_says_so_and_reads_as_before() {
         let error: BoxError = assert_ready_err!(call.poll());
         let exhausted = Exhausted::of(&*error).expect("it has the reason");
         assert_eq!(exhausted.reason(), reason);
-        // Whoever watched the attempt learns it, too.
+        // Observers of the attempt see the reason, too.
         assert_eq!(attempt.skipped(), Some(reason));
         assert_eq!(Fault::of(&*error), Some(Fault::Refused));
         assert_eq!(error.to_string(), Fault::Refused.to_string());

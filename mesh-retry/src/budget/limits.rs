@@ -49,7 +49,8 @@ impl Limits {
         self.first_key + nanos.saturating_sub(self.first_nanos) / self.slot_nanos()
     }
 
-    /// How many slots before the current one may hold a grant that is younger than `ttl`.
+    /// Returns the number of slots before the current one that may hold a grant younger than
+    /// `ttl`.
     pub(super) fn grant_slots(&self) -> u64 {
         SLOTS + u64::from(!self.ttl_nanos.is_multiple_of(SLOTS))
     }
@@ -61,7 +62,7 @@ impl Limits {
         u128::from(grants) * u128::from(ONE) <= self.earned(originals) + minimum
     }
 
-    /// How many of `grants` were not earned by `originals`, but taken from the minimum.
+    /// Returns the part of `grants` that came from the minimum, not from `originals`.
     pub(super) fn owed(&self, originals: u64, grants: u64) -> u64 {
         let earned = self.earned(originals) / u128::from(ONE);
         u128::from(grants).saturating_sub(earned) as u64
@@ -96,9 +97,8 @@ fn billionths(ratio: f64) -> u64 {
 }
 
 /// Limits that one thread replaces while others read them.
-///
-/// Two copies: readers use the one that `version` selects, and read again if it was replaced
-/// meanwhile. So a reader waits for nobody.
+/// Two copies of the limits. Readers use the copy that `version` selects, and read again if it
+/// was replaced meanwhile, so they never wait for a writer.
 pub(super) struct LimitsCell {
     version: AtomicUsize,
     copies: [[AtomicU64; 5]; 2],

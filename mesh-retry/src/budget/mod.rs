@@ -1,4 +1,4 @@
-//! How many retries are too many: the running balance.
+//! The retry budget: a running balance that bounds the load of retries.
 
 mod limits;
 mod window;
@@ -53,7 +53,7 @@ struct Inner {
     origin: OnceLock<Instant>,
     limits: LimitsCell,
     window: Window,
-    /// What was declared; held while it changes.
+    /// The declared limits; locked while they change.
     declared: Mutex<RetryBudget>,
 }
 

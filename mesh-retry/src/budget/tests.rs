@@ -149,7 +149,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Two decimals, three, or none that anybody would write.
+/// Ratios with two or three decimals, or with arbitrary ones.
 fn ratio() -> impl Strategy<Value = f64> {
     prop_oneof![
         (1..1000_u32).prop_map(|n| f64::from(n) / 100.0),

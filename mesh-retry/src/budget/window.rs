@@ -3,11 +3,10 @@
 //! Each slot is one word: the number of the slot it was last used for, and a count. So a word
 //! left over from long ago is recognised as empty and never needs clearing, and after any
 //! silence there is nothing to catch up with.
-//!
-//! A grant may be given only in the newest slot, `head`, and only by replacing that slot's word
-//! as it was when the counts were added up: two threads that read the same counts cannot both
-//! succeed. Before `head` moves on, its word is sealed, which fails whoever was about to.
-//! Originals need no such care, as missing one only refuses a retry.
+//! A grant is counted only in the newest slot, `head`, and only by replacing the slot's word
+//! that was read for the sum: two threads with the same sum cannot both succeed. Before `head`
+//! moves on, its word is sealed, so that pending grants fail. Originals need no such care, as a
+//! missed one only refuses a retry.
 
 #[cfg(loom)]
 use loom::{hint, sync::atomic::AtomicU64};
@@ -66,7 +65,7 @@ impl Word {
     }
 }
 
-/// What was counted in the slots of one `ttl`.
+/// The counts of originals and grants in the slots of one `ttl`.
 pub(super) struct Window {
     newest: Newest,
     grants: Ring,
@@ -143,7 +142,7 @@ impl Window {
                 continue;
             }
             if word.key() == head && word.is_sealed() {
-                // Somebody is moving `head`, to a time that has therefore come. Go ahead.
+                // Another thread is moving `head` to a later time. Continue with that slot.
                 key = head + 1;
                 continue;
             }
@@ -191,8 +190,8 @@ impl Window {
             self.seal(head);
             let (originals, grants) = self.counted(head, grant_slots);
             let owed = owed(originals, grants + self.grants.load(head).count(head));
-            // Written before `head` arrives there, so that nobody sees the slot empty; and only
-            // over what was counted, for `head` may have moved into this very word meanwhile.
+            // Written before `head` arrives there, so that no thread sees the slot empty; and
+            // only over the counted value, as `head` may have moved into this very word meanwhile.
             let word = Word::new(key, owed.min(Word::MAX_COUNT));
             let written =
                 slot.compare_exchange(before, word.0, Ordering::AcqRel, Ordering::Relaxed);
@@ -204,7 +203,7 @@ impl Window {
 
     fn advance(&self, head: u64, key: u64) {
         self.seal(head);
-        // Whoever was first is right: the others look again.
+        // The first thread wins; the others read again.
         self.move_head(head, key);
     }
 

@@ -170,7 +170,7 @@ proptest! {
         }
     }
 
-    /// What is promised before and along the way is what is then sent.
+    /// The sum of the sent frames equals the size hint before and during sending.
     #[test]
     fn the_size_hint_is_exact_in_every_attempt(data in prop::collection::vec(any::<u8>(), 1..50)) {
         let len = data.len() as u64;

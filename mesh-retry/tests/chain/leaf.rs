@@ -15,23 +15,23 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-/// How a leaf fails everything.
+/// The way in which a leaf fails all requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failing {
     /// It answers 503, which takes it as long as an answer does.
     Answers,
-    /// Nobody listens.
+    /// Connections are refused.
     Refuses,
     /// It accepts requests and says nothing.
     Hangs,
 }
 
-/// How the leaf of one run behaves.
+/// Behaviour of the leaf in one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
     /// Requests a second that it can answer, well or badly.
     pub(crate) capacity: f64,
-    /// What an answer takes beside the wait for its turn.
+    /// Time for an answer, without the wait in the queue.
     pub(crate) latency: Duration,
     pub(crate) outage: Range<Instant>,
     pub(crate) failing: Failing,

@@ -93,7 +93,7 @@ impl Most {
     }
 }
 
-/// How many seeds: a few unless asked for more, as `cargo xtask test` does.
+/// Returns the number of seeds: few by default, more under `cargo xtask test`.
 fn seeds() -> u64 {
     let text = std::env::var("MESH_CHAIN_SEEDS").ok();
     text.map_or(4, |text| {
@@ -187,7 +187,7 @@ fn three_tries_at_each_hop_bring_it_down_and_keep_it_down() {
             worst > least,
             "seed {seed}, {failing:?}: load times {worst}"
         );
-        // Where nobody listens, no queue is left behind.
+        // A leaf that refuses connections has no queue.
         if failing != Failing::Refuses {
             assert!(
                 took > 2.0,

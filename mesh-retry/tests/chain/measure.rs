@@ -1,4 +1,4 @@
-//! What a run says about the law.
+//! Measures the load of a run, to compare it with the law of the budget.
 
 use crate::run::{OFFERED, Outcome};
 use std::time::Duration;
@@ -25,8 +25,8 @@ impl Outcome {
             .fold(0.0, f64::max)
     }
 
-    /// How long it took from the beginning of the outage until all was well for good, in
-    /// outages; infinite if it never was.
+    /// Returns the time from the beginning of the outage to full recovery, in outages; infinite
+    /// without recovery.
     pub(crate) fn recovery(&self) -> f64 {
         let failed = self.offered.iter().filter(|(_, well)| !well);
         let failed = self.counts(failed.map(|(at, _)| *at));
@@ -46,7 +46,7 @@ impl Outcome {
     fn counts(&self, instants: impl Iterator<Item = Duration>) -> Vec<u32> {
         let mut counts = vec![0; steps(self.ends)];
         for at in instants {
-            // What is left of the last step is too short to be compared.
+            // The rest of the last step is too short to be compared.
             if let Some(count) = counts.get_mut(steps(at)) {
                 *count += 1;
             }

@@ -21,29 +21,29 @@ pub(crate) const OFFERED: f64 = 1_000.0;
 /// The calm before the outage, in which budgets save all that they can: the default `ttl`.
 pub(crate) const CALM: Duration = Duration::from_secs(10);
 
-/// How long the last requests are waited for.
+/// Longest wait for the last requests.
 const TAIL: Duration = Duration::from_millis(400);
 
-/// What is the same for all seeds of a test.
+/// Settings that all seeds of a test share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) tries: Tries,
     pub(crate) policy: Policy,
     /// The `ttl` of the budgets, which are the default in all else.
     pub(crate) ttl: Duration,
-    /// Whether requests come like clockwork, or as chance has it (a Poisson process).
+    /// Requests come at equal intervals if true, else as a Poisson process.
     pub(crate) evenly: bool,
-    /// How long the outage lasts, in milliseconds, at least and at most.
+    /// Shortest and longest outage in milliseconds.
     pub(crate) outage: (u64, u64),
-    /// How long the run goes on after it, in outages.
+    /// Duration of the run after the outage, in outages.
     pub(crate) after: f64,
-    /// Whether every request of the calm is sent, or only counted in the budgets.
+    /// Requests before the outage are sent if true, else only counted in the budgets.
     pub(crate) real_calm: bool,
-    /// Whether a second retry waits as it does by default. Its jitter has no seed.
+    /// Second retries wait for the default pause. Its jitter has no seed.
     pub(crate) pauses: bool,
 }
 
-/// What one run came to. Instants are counted from the beginning of the calm.
+/// Result of one run. Instants are counted from its beginning.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) seed: u64,

@@ -15,7 +15,7 @@ use std::{
 };
 use tower::{Layer, Service, ServiceExt};
 
-/// What services pass on of what they were told.
+/// The headers that services pass on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Passes {
     /// `mesh-attempt`, from a request to those made on its behalf.
@@ -35,7 +35,7 @@ impl Passes {
     };
 }
 
-/// How a client tries again.
+/// A client's retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tries {
     /// The layer of this crate, with its default budget.
@@ -94,7 +94,7 @@ fn pass(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// What a service makes of an error.
+/// Converts an error to a response.
 fn respond(error: &BoxError, passes: Passes) -> Response<Body> {
     let mut rsp = Response::bare(match Fault::of(&**error) {
         Some(Fault::Elapsed) => StatusCode::GATEWAY_TIMEOUT,
@@ -112,7 +112,7 @@ fn respond(error: &BoxError, passes: Passes) -> Response<Body> {
     rsp
 }
 
-/// Where a client's policy is from.
+/// Source of a client's policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     /// The layer: three tries of what is idempotent, each with its time.
