@@ -16,7 +16,7 @@ pin_project! {
 }
 
 pin_project! {
-    // What is rare is boxed: a future is moved through every layer above.
+    // Rare states are boxed, as each layer above moves the future.
     #[project = StateProj]
     enum State<S: Service<R>, R> {
         // A clone, and a clone is not ready yet.

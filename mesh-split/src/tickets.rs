@@ -44,7 +44,7 @@ impl Tickets {
     }
 }
 
-/// How far a sequence has been walked.
+/// Progress in a sequence of turns.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     turns: AtomicU64,
@@ -58,7 +58,7 @@ impl Counter {
         sequence[turn as usize] as usize
     }
 
-    /// How many turns went to another leaf than the one drawn, before this one.
+    /// Returns how many earlier turns went to another leaf than the drawn one.
     pub(crate) fn spill(&self) -> u64 {
         self.spills.fetch_add(1, Relaxed)
     }

@@ -1,10 +1,10 @@
-//! Who is next, as pure functions of weights.
+//! Chooses the next leaf, in pure functions of weights.
 
 use crate::leaf::Share;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-/// How long a table of turns may be, which bounds its memory to 40 KB and the time to build it
-/// to about a millisecond: one part in ten thousand.
+/// Longest table of turns, so the finest share is one in ten thousand. It takes at most 40 KB
+/// and about 1 ms to build.
 ///
 /// More leaves than this have one turn each.
 pub const MAX_SEQUENCE: usize = 10_000;

@@ -1,4 +1,4 @@
-//! What a split does with calls: exact turns, sticky subjects, change while running.
+//! Calls through a split: exact turns, sticky subjects, changes while running.
 
 use mesh_split::{Leaf, NoLeaves, Split, SplitHandle, Tickets, cookie, subject};
 use std::{
@@ -169,7 +169,7 @@ async fn a_leaf_that_is_unavailable_is_skipped_and_its_share_goes_to_the_others(
     assert!(!counts.contains_key("a"));
     assert!(counts["b"].abs_diff(800) < 5, "{counts:?}");
 
-    // Nobody can: then whoever was drawn gets the call and may wait.
+    // No leaf is available, so the drawn one gets the call and may wait.
     b.up.store(false, Relaxed);
     c.up.store(false, Relaxed);
     assert_eq!(count(&mut split, 100).await["a"], 50);
@@ -249,7 +249,7 @@ async fn the_chosen_leaf_is_made_ready_in_the_future_and_others_are_left_alone()
     a_handle.allow(0);
     let mut split = Split::new([(a, 1), (b, 1)]).unwrap();
 
-    // The first call belongs to `a`, which is busy: it waits, and holds nobody up.
+    // The first call belongs to `a`, which is busy: it waits without delaying other calls.
     assert_ready_ok!(task::spawn(std::future::poll_fn(|cx| split.poll_ready(cx))).poll());
     let mut first = task::spawn(split.call(1));
     assert_pending!(first.poll());

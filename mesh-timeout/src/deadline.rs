@@ -86,7 +86,7 @@ impl Deadline {
         self.exchange
     }
 
-    /// Whether nobody waits for the response any more.
+    /// Returns true if the caller has stopped waiting for the response.
     pub fn has_passed(&self, now: Instant) -> bool {
         self.head().is_some_and(|at| at <= now)
     }

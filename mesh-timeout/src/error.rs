@@ -1,7 +1,7 @@
 use mesh_core::Fault;
 use std::{error::Error, fmt, time::Duration};
 
-/// What was being waited for when time ran out.
+/// The phase of an exchange that a limit applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -54,18 +54,18 @@ impl Elapsed {
         self
     }
 
-    /// What was being waited for.
+    /// Returns the phase that took too long.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// How long that was allowed to take. For [`Phase::Deadline`], the time that was left when
-    /// the request arrived here.
+    /// Returns the limit. For [`Phase::Deadline`], it is the time that was left when the
+    /// request arrived.
     pub fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// Whether this was the time for all tries of a request whose route may be retried.
+    /// Returns true if the limit was for all tries of a request with a retryable route.
     ///
     /// A service that makes a response of it says `mesh-no-retry: limit` there, so that its
     /// callers do not go on where it had to stop.

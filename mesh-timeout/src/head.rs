@@ -57,8 +57,8 @@ impl TimeoutLayer {
         self
     }
 
-    /// Lets [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) below tell the next hop
-    /// of the limit applied here, so that it need not begin what nobody waits for.
+    /// Makes [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) below announce this
+    /// limit to the next hop, which then need not begin work that comes too late.
     #[must_use]
     pub fn announce(mut self) -> Self {
         self.announce = true;
@@ -176,7 +176,7 @@ pub(crate) fn now() -> Instant {
     Instant::from_std(CallClock::arriving(|| Instant::now().into_std()))
 }
 
-/// Whether there may be retries within the limits of `req`.
+/// Returns true if `req` may be retried within its limits.
 pub(crate) fn is_retryable<B>(req: &Request<B>) -> bool {
     Route::of(req).is_some_and(Route::is_retryable)
 }
@@ -200,7 +200,7 @@ impl Limit {
         Self::new(at, Phase::Deadline, at.saturating_duration_since(now))
     }
 
-    /// Whether the caller had stopped waiting before its request came.
+    /// Returns true if the caller's deadline had passed before the request arrived.
     pub(crate) fn is_too_late(&self) -> bool {
         self.elapsed.phase() == Phase::Deadline && self.elapsed.limit().is_zero()
     }

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// For servers: notes the deadline a request came with, and refuses work that nobody waits for.
+/// Server layer that stores a request's deadline and refuses requests whose deadline has
+/// passed.
 ///
 /// Reads `grpc-timeout` and `mesh-deadline` into a [`Deadline`] in the request's extensions; a
 /// request that already carries one keeps it. So it may stand twice in a stack: at the front,

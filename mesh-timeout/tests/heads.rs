@@ -183,7 +183,7 @@ async fn the_next_hop_is_told_what_is_left() {
     }
 }
 
-/// The headers that state a time, in what is sent for `deadline` by somebody who said `said`.
+/// Returns the headers with times that are sent for `deadline` if the request had `said`.
 async fn stated(deadline: Deadline, said: &[(&'static str, &str)]) -> [Option<String>; 2] {
     let (mut svc, mut handle) = mock::spawn_layer::<Req, (), _>(PropagateDeadlineLayer::new());
     let builder = Request::builder();

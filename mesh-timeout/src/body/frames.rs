@@ -9,8 +9,7 @@ use std::{
 };
 
 pin_project! {
-    /// A request body whose frames count as progress, and which fails with its exchange: what is
-    /// left of it is then for nobody.
+    /// A request body whose frames count as progress, and which fails when its exchange fails.
     #[derive(Debug)]
     pub struct ProgressBody<B> {
         #[pin]

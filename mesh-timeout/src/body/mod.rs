@@ -24,10 +24,9 @@ use tower_service::Service;
 
 /// Limits what [`TimeoutLayer`](crate::TimeoutLayer) leaves alone: the gap between two frames,
 /// and the whole exchange until the response body has ended.
-///
-/// The gap counts frames of either body, so a long upload with a silent response is not idle,
-/// and counts only while somebody waits for the next frame: a slow reader is no slow sender.
-/// Once a limited exchange has failed, so does what is left of its request body.
+/// The gap counts frames of both bodies, so a long upload with a silent response is not idle.
+/// It runs only while a frame is awaited, so a slow reader does not count as a slow sender. When a
+/// limited exchange fails, the rest of its request body fails, too.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeoutLayer {
     head: Option<TimeoutLayer>,
@@ -158,7 +157,7 @@ pin_project! {
     /// The response of [`BodyTimeout`], or [`Elapsed`](crate::Elapsed).
     #[derive(Debug)]
     pub struct BodyResponseFuture<F> {
-        // None for a request that nobody waits for.
+        // None for a request whose deadline had passed.
         #[pin]
         inner: Option<F>,
         until_head: Option<Limit>,

@@ -12,15 +12,15 @@ use std::{
 };
 use tokio::time::{Instant, Sleep};
 
-/// What the two bodies of an exchange know of each other.
+/// State that the two bodies of an exchange share.
 #[derive(Debug)]
 pub(super) struct Both {
     start: Instant,
     /// When a frame of either last passed, in nanoseconds after `start`.
     last: AtomicU64,
-    /// Whether the exchange has failed.
+    /// True after the exchange has failed.
     is_over: AtomicBool,
-    /// Who waits for the next frame of the request body.
+    /// Waker of the task that waits for the request body's next frame.
     uploader: Mutex<Option<Waker>>,
 }
 
@@ -68,15 +68,14 @@ impl Both {
     }
 }
 
-/// What a body waits for, besides its next frame. The timers are boxed, and made when there is
-/// something to wait for.
+/// Timers of a body, in addition to its next frame. They are boxed, and made on the first wait.
 #[derive(Debug)]
 pub(super) struct Timers {
     limit: Option<Limit>,
     limit_sleep: Option<Pin<Box<Sleep>>>,
     idle: Option<Duration>,
     idle_sleep: Option<Pin<Box<Sleep>>>,
-    /// Since when somebody waits for the next frame.
+    /// Begin of the wait for the next frame.
     waiting_since: Option<Instant>,
     has_failed: bool,
     both: Arc<Both>,
@@ -95,7 +94,7 @@ impl Timers {
         }
     }
 
-    /// What to say if the exchange has taken too long already. Needs no timer.
+    /// Returns the error if the exchange has taken too long already. It needs no timer.
     pub(super) fn passed(&self) -> Option<BoxError> {
         let limit = self.limit.filter(|limit| limit.at <= Instant::now())?;
         Some(limit.elapsed.into())
@@ -119,7 +118,7 @@ impl Timers {
             return Poll::Pending;
         };
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        // A limit too long for the clock is one nobody will see the end of.
+        // A limit beyond the clock's range never ends.
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
         let ends = |both: &Both| since.max(both.last()) + limit.min(CENTURY);
         loop {
