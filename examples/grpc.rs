@@ -24,7 +24,7 @@ use tonic_health::{
 };
 use tower::{BoxError, ServiceBuilder};
 
-/// What the service looks like; `mesh profile --proto` makes a file of it.
+/// The service's protobuf source; `mesh profile --proto` reads it from a file.
 const PROTO: &str = r#"
 package grpc.health.v1;
 service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }

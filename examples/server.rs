@@ -91,8 +91,8 @@ async fn main() -> Result<(), BoxError> {
     let addr = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });
 
-    // That is the server. Now somebody looks on, and three requests come: one is answered, one is
-    // too slow, and the caller of the third stopped waiting before it came.
+    // The server ends here. Now a client subscribes to the tap, and three requests come: one
+    // succeeds, one is too slow, and the caller of the third has stopped waiting before it arrives.
     let mut events = tap.subscribe(Filter::new().status(500..).limit(2), 10);
     let client = Client::builder(TokioExecutor::new()).build_http();
     for (id, left) in [(1, "1S"), (2, "1S"), (3, "0n")] {

@@ -58,7 +58,7 @@ async fn sidecar(listener: TcpListener, mut books: Watch<Destination>, tap: Tap)
         .layer(tap.layer().direction(Direction::Outbound)) // watched, if anybody wants to
         .service(split); // which leaf, then which endpoint
 
-    // What the world looks like changes; the stack stays, with its connections and counts.
+    // The configuration changes; the stack stays, with its connections and counters.
     tokio::spawn(async move {
         while let Some(destination) = books.changed().await {
             budget.update(destination.budget());

@@ -1,6 +1,5 @@
-//! How long does it take to make a profile of an OpenAPI document, places of every key and
-//! diagnostics included? Beside a full parse by `openapiv3`, and beside the bare events of the
-//! YAML parser.
+//! Time of converting an OpenAPI document to a profile, with places of all keys and diagnostics,
+//! beside a full parse by `openapiv3` and beside the bare events of the YAML parser.
 
 #[allow(dead_code, reason = "the other benches use the rest")]
 #[path = "hot_path/clock.rs"]

@@ -1,4 +1,4 @@
-//! How much memory does a long upload take whose first try fails while it is under way?
+//! Memory of a long upload whose first try fails half way.
 
 use allocation_counter::{AllocationInfo, measure};
 use mesh_benches::upload::{FIRST_TRY, LENGTH, bare, retried};

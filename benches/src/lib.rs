@@ -1,5 +1,4 @@
-//! What the benchmarks share: a service that does nothing, requests to send through it, and what
-//! stands between the two.
+//! The no-op service of the benchmarks, its requests, and the stacks between the two.
 
 mod bodies;
 pub mod documents;
@@ -62,7 +61,7 @@ where
     now(service.call(req)).expect("a response")
 }
 
-/// What `future` is ready with.
+/// Returns the output of `future`, which must be ready at its first poll.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The whole stack of a client, as a sidecar has it: every layer on, nobody watching.
+//! A client's whole stack, as in a sidecar: every layer is on, and tap has no subscriptions.
 
 use crate::{NoBody, Noop, profiles};
 use http::{Request, Response};
@@ -15,11 +15,11 @@ use std::net::SocketAddr;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// How many routes the destination has, and how many endpoints each of its three leaves.
+/// Number of the destination's routes, and of the endpoints of each of its three leaves.
 pub const ROUTES: usize = 10;
 const ENDPOINTS: u16 = 10;
 
-/// What several stacks of one destination share, one stack for each worker.
+/// State that the stacks of one destination share; each worker has a stack.
 #[derive(Clone, Debug)]
 pub struct Destination {
     is_retryable: bool,
@@ -69,7 +69,8 @@ impl Destination {
         ProfileLayer::new(self.profile()).layer(effective)
     }
 
-    /// What the stack's requests are matched against; [`path`](Self::path) is of its last route.
+    /// Returns the profile that requests are matched with; [`path`](Self::path) belongs to its last
+    /// route.
     pub fn profile(&self) -> Profile {
         profiles::profile((0..ROUTES).map(profiles::template), self.is_retryable)
     }

@@ -15,10 +15,10 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// How much is uploaded: 1 GiB.
+/// Length of the upload, 1 GiB.
 pub const LENGTH: usize = 1 << 30;
 
-/// How much of it the first try takes before it fails.
+/// Bytes that the first try reads before it fails.
 pub const FIRST_TRY: usize = 32 << 10;
 
 const FRAME: usize = 16 << 10;
@@ -70,7 +70,7 @@ impl Body for Upload {
     }
 }
 
-/// How many bytes a try took; on its response.
+/// Number of bytes that a try read, in its response's extensions.
 #[derive(Clone, Copy, Debug)]
 struct Taken(usize);
 

@@ -18,7 +18,7 @@ use tokio::{
     runtime::Runtime,
 };
 
-/// What a client and the endpoints speak.
+/// Protocol between client and endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1, one request after the other.
@@ -105,7 +105,7 @@ impl Wire {
             profile,
             _proxy: proxy,
         };
-        // As often as it takes to have met every endpoint.
+        // Enough requests to reach every endpoint.
         wire.exchange(200);
         wire
     }

@@ -1,4 +1,4 @@
-//! How often the hot path asks for memory. These are counts, so they are exact on any machine.
+//! Counts the allocations of the hot path. The counts are exact on any machine.
 
 use allocation_counter::measure;
 use http::{Method, Request};
@@ -13,8 +13,8 @@ use mesh_retry::{Budget, RetryLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// What `service` asks for above [`Noop`], from call to response dropped, once it has seen
-/// requests before.
+/// Returns the allocations of `service` above those of [`Noop`], from the call to the drop of the
+/// response, after earlier requests.
 fn above_bare<S: Service<Request<NoBody>>>(service: &mut S, req: &Request<NoBody>) -> u64
 where
     S::Error: std::fmt::Debug,

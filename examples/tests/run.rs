@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf, process::Command};
 
-/// What an example prints; `cargo test` has built it beside this test.
+/// Runs an example, which `cargo test` has built, and returns the lines of its output.
 fn run(example: &str) -> Vec<String> {
     let test = env::current_exe().unwrap();
     let folder: PathBuf = test.ancestors().nth(2).unwrap().join("examples");

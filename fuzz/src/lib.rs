@@ -10,7 +10,8 @@ use std::collections::HashMap;
 pub struct Slow(HashMap<String, Regex>);
 
 impl Slow {
-    /// Whether `condition` holds for a request; `None` if a regex is too large for this engine.
+    /// Returns true if `condition` holds for a request; `None` if a regex is too large for this
+    /// engine.
     pub fn holds(
         &mut self,
         condition: &RequestMatchSpec,
@@ -42,7 +43,8 @@ impl Slow {
 
     fn regex(&mut self, pattern: &str) -> Option<&Regex> {
         if !self.0.contains_key(pattern) {
-            // What does not compile as a group ends in a comment, `(?x)a # b`: the line break ends it.
+            // A pattern that does not compile as a group ends in a comment, `(?x)a # b`; the line
+            // break ends it.
             let regex = Regex::new(&format!("^(?:{pattern})$"))
                 .or_else(|_| Regex::new(&format!("^(?:{pattern}\n)$")));
             self.0.insert(pattern.to_owned(), regex.ok()?);

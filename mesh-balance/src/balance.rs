@@ -23,7 +23,7 @@ impl<S> Balance<S> {
         Self::with(Config::default())
     }
 
-    /// As [`new`](Self::new), with settings.
+    /// Makes a balance with settings.
     pub fn with(config: Config) -> Self {
         Self {
             shared: Arc::new(Shared::new(config)),
@@ -35,7 +35,7 @@ impl<S> Balance<S> {
         BalanceHandle::new(self.shared.clone())
     }
 
-    /// Whether a request would be sent at once: there is an endpoint.
+    /// Returns true if there is an endpoint, so that a request is sent at once.
     ///
     /// Endpoints that fail count: even if all are ejected, they serve. It costs one load of an
     /// atomic, and suits a split that skips leaves without endpoints.

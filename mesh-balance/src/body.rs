@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// What must be remembered of a request to learn from its response.
+/// State of a request that its response updates the endpoint with.
 pub(crate) struct Exchange {
     in_flight: InFlight,
     classify: Option<Arc<dyn Classify>>,

@@ -5,18 +5,18 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// How long a request waits for an endpoint while there is none. Default 3 s.
+    /// Longest wait of a request for an endpoint while there is none. Default 3 s.
     pub fail_fast: Duration,
-    /// How many requests may wait for an endpoint at a time; more fail at once. Default 4,096.
+    /// Largest number of requests that wait for an endpoint; more fail at once. Default 4,096.
     ///
     /// Each holds memory for up to `fail_fast`. The default, at 3 s, is a thousand requests a
     /// second to a service that is not there.
     pub max_waiting: usize,
     /// When an endpoint is left out for failing; `None` is never.
     pub ejection: Option<Ejection>,
-    /// Who is told of endpoints that are left out, and of those that serve again.
+    /// Callback for endpoints that are ejected and for those that serve again.
     pub observer: Option<Observer>,
-    /// How long an endpoint that joins others takes to reach its full share; zero is no time.
+    /// Time in which an endpoint that joins others reaches its full share; zero disables it.
     /// Default 10 s.
     pub slow_start: Duration,
     /// The most endpoints to use of those there are; `None` is all.
@@ -97,10 +97,10 @@ impl Default for Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ejection {
-    /// How many failures in a row it takes. Default 7.
+    /// Consecutive failures that eject an endpoint. Default 7.
     pub failures: u32,
-    /// How long the first ejection lasts, up to half as long again at random. Each one that
-    /// follows without recovery between them lasts twice as long. Default 1 s.
+    /// Duration of the first ejection, plus up to half of it at random. Each further ejection
+    /// without a recovery between takes twice as long. Default 1 s.
     pub min: Duration,
     /// The longest an ejection lasts, before that random half. Default 60 s.
     pub max: Duration,

@@ -37,12 +37,12 @@ impl Breaker {
         }
     }
 
-    /// Whether nothing is held against it, so that a further success would change nothing.
+    /// Returns true if there is no failure on record, so that a success changes nothing.
     pub(crate) fn is_clear(&self) -> bool {
         self.state == State::Serving && self.failures == 0 && self.ejections == 0
     }
 
-    /// Whether requests avoid it.
+    /// Returns true if requests avoid the endpoint.
     pub(crate) fn is_ejected(&self) -> bool {
         matches!(self.state, State::Ejected { .. } | State::Probing)
     }

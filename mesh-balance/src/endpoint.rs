@@ -26,7 +26,7 @@ pub(crate) struct Endpoint<S> {
     pub(crate) service: S,
 }
 
-/// What all endpoints of a balance share, whatever their services are.
+/// State that all endpoints of a balance share, whatever the type of their services.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -94,7 +94,7 @@ fn clock() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// What is known of one endpoint from when it appears until its last request has ended.
+/// Statistics of one endpoint, from its appearance to the end of its last request.
 ///
 /// Requests hold on to it, not to a position in a list: an address that goes and comes back is
 /// another endpoint, and late answers of the first are not held against the second.
@@ -103,10 +103,11 @@ pub(crate) struct Record {
     pub(crate) addr: SocketAddr,
     pub(crate) load: Load,
     pub(crate) joined: Nanos,
-    /// Whether there were others when it came, so that it must not get its full share at once.
+    /// True if there were other endpoints when it was added, so that its share grows slowly.
     pub(crate) slow_start: bool,
     ejected: AtomicBool,
-    /// Whether the breaker has anything to learn from a success: most of the time it has not.
+    /// True if the breaker has failures on record, so that it must hear of successes. It is rarely
+    /// set.
     troubled: AtomicBool,
     breaker: Mutex<Breaker>,
     core: Arc<Core>,
@@ -127,8 +128,8 @@ impl Record {
         }
     }
 
-    /// Requests whose response has not ended: each holds a reference, and so does the list. Of
-    /// an endpoint that the list has let go it is one too few, and nobody chooses by it.
+    /// Returns the number of requests whose response has not ended. Each holds a reference, and so
+    /// does the list. The number is one too low for removed endpoints, which are no longer chosen.
     pub(crate) fn in_flight(record: &Arc<Self>) -> usize {
         Arc::strong_count(record).saturating_sub(1)
     }
@@ -221,7 +222,7 @@ pub(crate) struct InFlight {
     record: Arc<Record>,
     /// When it began, while its latency is still to be a sample.
     since: Option<Nanos>,
-    /// Whether an ejected endpoint's fate depends on this request, still.
+    /// True while the ejected endpoint's recovery depends on this request.
     probe: bool,
 }
 
@@ -300,9 +301,10 @@ pub struct EndpointStatus {
     pub latency: Duration,
     /// The share of recent requests that failed: an EWMA.
     pub failure_ratio: f64,
-    /// What choices compare: seconds of latency and penalty, times the requests in flight.
+    /// The value that choices compare: seconds of latency and penalty, times the requests in
+    /// flight.
     pub load: f64,
-    /// Whether it is left out for failing.
+    /// True while the endpoint is ejected.
     pub ejected: bool,
 }
 

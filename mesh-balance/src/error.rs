@@ -8,7 +8,7 @@ use std::{error::Error, fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoEndpoint {
     limit: Duration,
-    /// How many waited, if it was not waited for that reason.
+    /// Number of waiting requests, if too many of them were the reason.
     crowd: Option<usize>,
 }
 
@@ -22,13 +22,13 @@ impl NoEndpoint {
         Self { limit, crowd }
     }
 
-    /// Whether it was not waited for an endpoint, because
-    /// [`max_waiting`](crate::Config::max_waiting) requests did already.
+    /// Returns true if the request did not wait, as [`max_waiting`](crate::Config::max_waiting)
+    /// requests did already.
     pub fn is_crowded(&self) -> bool {
         self.crowd.is_some()
     }
 
-    /// How long a request may wait for an endpoint.
+    /// Returns the longest wait for an endpoint.
     pub fn limit(&self) -> Duration {
         self.limit
     }

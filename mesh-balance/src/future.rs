@@ -31,7 +31,7 @@ pin_project! {
 }
 
 pin_project! {
-    // What is rare is boxed: a future is moved through every layer above.
+    // Rare states are boxed, as each layer above moves the future.
     #[project = StateProj]
     enum State<S: Service<Request<B>>, B> {
         Waiting { waiting: Box<Waiting<S, B>> },
@@ -225,7 +225,7 @@ impl Wait {
         })
     }
 
-    /// What `choose` finds, or none when the limit has passed.
+    /// Polls `choose`; returns `None` when the limit has passed.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! What an endpoint costs, as pure functions of time.
+//! Computes the cost of an endpoint, in pure functions of time.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -8,16 +8,15 @@ use std::{
 /// Nanoseconds since the balance was made.
 pub(crate) type Nanos = u64;
 
-/// How fast latency and failures are forgotten: to a third in ten seconds.
+/// Time in which latency and failures decay to a third, 10 s.
 const TAU_MS: f32 = 10_000.0;
 
-/// What is believed of the latency of endpoints before the first sample of any.
+/// Latency of endpoints before the first sample of any of them.
 pub(crate) const START: Duration = Duration::from_millis(30);
 
-/// How much longer the latency of a busy endpoint is remembered.
-///
-/// One that answers nobody must not look faster by the second. But one that has had a stream open
-/// for hours, or owes one answer that will never come, must not be avoided for as long.
+/// Factor by which the latency of a busy endpoint decays more slowly.
+/// An endpoint that does not answer must not look faster each second. But an endpoint with a stream
+/// that is open for hours, or with one answer that never comes, must not be avoided for as long.
 const BUSY: f32 = 3.0;
 
 /// No latency: there has been no sample.
@@ -29,16 +28,16 @@ const FLOOR: f32 = 0.001;
 /// Of how many requests one is timed where there is no choice to be made.
 const SAMPLED: u32 = 16;
 
-/// What one outcome weighs in the failure ratio.
+/// Weight of one outcome in the failure ratio.
 const ALPHA: f32 = 0.1;
 
-/// What even odds of failing cost, in seconds.
+/// Cost of a failure ratio of one half, in seconds.
 const PENALTY: f32 = 1.0;
 
 /// A failure ratio that may as well be none.
 const NEGLIGIBLE: f32 = 1e-4;
 
-/// How slow and broken an endpoint is, and what that costs as busy as it is.
+/// Latency and failure ratio of an endpoint, and the cost of choosing it.
 ///
 /// `cost = (latency + 1 s x odds^2) x (in flight + 1)`, where latency is a peak-EWMA (up to any
 /// higher sample at once, down with a time constant of 10 s) and odds are those of failing, an
@@ -68,8 +67,8 @@ impl Load {
         }
     }
 
-    /// What it costs to choose this endpoint now, which has so many requests in flight, if it
-    /// takes `latency` seconds.
+    /// Returns the cost of choosing this endpoint now, with a latency of `latency` seconds and
+    /// `in_flight` requests.
     pub(crate) fn cost(&self, now: Nanos, latency: f32, in_flight: usize) -> f32 {
         let failures = self.failure_ratio(now);
         let odds = if failures < NEGLIGIBLE {
@@ -91,8 +90,8 @@ impl Load {
         self.failures.at(now, 1.0).min(0.999)
     }
 
-    /// Whether it is time for a sample of an endpoint that is sampled now and then: always until
-    /// the first, and once in [`SAMPLED`] requests after.
+    /// Returns true if a sampled endpoint is due: until its first sample, then once in [`SAMPLED`]
+    /// requests.
     pub(crate) fn is_sample_due(&self) -> bool {
         if self.latency.stored() <= UNKNOWN {
             return true;
@@ -125,7 +124,7 @@ impl Load {
         }
     }
 
-    /// Whether a success would make a difference.
+    /// Returns true if a success would change the failure ratio.
     pub(crate) fn has_failures(&self) -> bool {
         self.failures.stored() >= NEGLIGIBLE
     }
@@ -160,7 +159,7 @@ impl Decaying {
         unpack(self.0.load(Relaxed)).0
     }
 
-    /// What is left of it now, if it decays so many times `slower` than usual.
+    /// Returns the decayed value at `now`, with a decay `slower` times as long as usual.
     fn at(&self, now: Nanos, slower: f32) -> f32 {
         let (value, written) = unpack(self.0.load(Relaxed));
         if value == 0.0 {

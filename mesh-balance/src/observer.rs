@@ -1,19 +1,19 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-/// What failing has led to.
+/// A change of an endpoint's ejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
     /// An endpoint that served is left out.
     Ejected {
-        /// Which one.
+        /// Address of the endpoint.
         addr: SocketAddr,
-        /// How long, until a request asks whether it has recovered.
+        /// Time until a request tests the endpoint again.
         pause: Duration,
     },
     /// An endpoint that was left out serves again. One that is withdrawn meanwhile never does.
     Readmitted {
-        /// Which one.
+        /// Address of the endpoint.
         addr: SocketAddr,
     },
 }

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-/// How often to draw before looking at every endpoint for one that will do.
+/// Random draws before all endpoints are searched for a usable one.
 const DRAWS: usize = 8;
 
 /// The least share of its full one that an endpoint has in its slow start.
@@ -22,7 +22,7 @@ pub(crate) struct Choice<'a, S> {
     pub(crate) endpoint: &'a Endpoint<S>,
     /// Now, if the latency is to be a sample.
     pub(crate) since: Option<Nanos>,
-    /// Whether an ejected endpoint has recovered.
+    /// True if the request tests an ejected endpoint.
     pub(crate) probe: bool,
 }
 
@@ -106,7 +106,7 @@ fn two<'a, S>(
 fn is_cheaper(one: &Arc<Record>, other: &Arc<Record>, now: Nanos) -> bool {
     let [one, other] = [one, other].map(|record| (&record.load, Record::in_flight(record)));
     let latencies = [one, other].map(|(load, in_flight)| load.latency(now, in_flight));
-    // Who is unknown is taken to be like the other.
+    // An endpoint without samples is assumed to be like the other.
     let known = latencies[0].or(latencies[1]).unwrap_or(START.as_secs_f32());
     let [one, other] = [(one, latencies[0]), (other, latencies[1])]
         .map(|((load, in_flight), latency)| load.cost(now, latency.unwrap_or(known), in_flight));

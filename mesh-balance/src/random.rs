@@ -8,8 +8,8 @@ use std::{
 /// 2^64 divided by the golden ratio: the increment of SplitMix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Where the randomness of a balance begins: a counter, so that clones do not draw the same
-/// numbers and the request path has no state to lock.
+/// Seeds of a balance's random numbers: a counter, so that clones draw different numbers and the
+/// request path has no lock.
 #[derive(Debug)]
 pub(crate) struct Random {
     seed: u64,
@@ -27,7 +27,7 @@ impl Random {
         }
     }
 
-    /// What it began with.
+    /// Returns the first seed.
     pub(crate) fn seed(&self) -> u64 {
         self.seed
     }

@@ -59,9 +59,8 @@ impl<S> fmt::Debug for BalanceHandle<S> {
 }
 
 /// The endpoints, shared by all clones.
-///
-/// Behind a lock that is read for the length of a choice, not copied into each clone: a clone
-/// that nobody calls must not keep connections to endpoints open that are long gone.
+/// The list is behind a lock that is read during a choice, not copied into each clone: an idle
+/// clone must not keep connections to removed endpoints open.
 pub(crate) struct Shared<S> {
     pub(crate) core: Arc<Core>,
     endpoints: RwLock<Vec<Endpoint<S>>>,
@@ -132,7 +131,7 @@ impl<S> Shared<S> {
         if !addrs.is_empty() {
             self.core.appeared.notify_waiters();
         }
-        // What is left of them goes, and their services are dropped outside the lock.
+        // The rest are removed, and their services are dropped outside the lock.
         joining.values().for_each(|gone| gone.record.remove());
     }
 

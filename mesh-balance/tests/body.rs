@@ -1,4 +1,4 @@
-//! What a response's body does to the balance, and what the balance must not do to it.
+//! Response bodies: their effect on the balance, and that they pass unchanged.
 
 mod support;
 
@@ -99,7 +99,7 @@ async fn a_request_is_in_flight_until_its_body_ends_or_is_dropped() {
 
     read.frame().await.unwrap().unwrap();
     assert_eq!(status(&balance).in_flight, 1);
-    // The last frame is the end, whether or not anybody asks for another.
+    // The last frame is the end, even without a poll behind it.
     read.frame().await.unwrap().unwrap();
     assert_eq!(status(&balance).in_flight, 0);
     assert!(read.frame().await.is_none());

@@ -1,4 +1,4 @@
-//! Who gets how much: slow, broken, recovering, new and tried endpoints.
+//! Shares of slow, broken, recovering, new and tried endpoints.
 
 mod support;
 

@@ -47,7 +47,7 @@ async fn more_requests_than_may_wait_fail_at_once() {
         error.to_string(),
         "no endpoint, and 2 requests wait for one already"
     );
-    // Whoever gives up makes room.
+    // A cancelled request makes room.
     waiting.pop();
     assert_pending!(task::spawn(balance.call(get())).poll());
 }

@@ -13,12 +13,12 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What a body is made of.
+/// Frames, size hint and end of a test body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
     frames: Vec<Bytes>,
     trailers: Option<HeaderMap>,
-    /// How many bytes its size hint leaves open; none makes it exact.
+    /// Number of bytes that the size hint leaves open; `None` is an exact hint.
     slack: Option<u64>,
     breaks: bool,
 }
@@ -102,7 +102,7 @@ pub struct StrictBody {
 }
 
 impl StrictBody {
-    /// A body that belongs to nobody, for tests of one's own.
+    /// Makes a body outside any exchange, for your own tests.
     pub fn new(shape: &Shape) -> Self {
         Self::with(shape, "a body", None, None)
     }

@@ -26,7 +26,7 @@ pub struct Conformance<F> {
     next: Cell<u64>,
 }
 
-/// What is under test, as the laws see it.
+/// The service under test.
 pub(crate) trait Subject:
     Service<Request<StrictBody>, Response = Response<Self::Body>, Error: Into<BoxError>> + Clone
 {
@@ -198,7 +198,7 @@ pub(crate) fn exchange<S: Subject>(
     finish::<S>(&mut task, pin!(future)).expect(stopped)
 }
 
-/// As [`exchange`], where nothing is there to go wrong.
+/// Completes an exchange that must not fail, with [`exchange`].
 pub(crate) fn succeed<S: Subject>(service: &mut S, req: Request<StrictBody>, when: &str) -> Whole {
     match exchange(service, req) {
         Ok(whole) => whole,

@@ -35,7 +35,7 @@ pub(crate) struct Task {
     steps: usize,
 }
 
-/// It ran out of steps: whoever set the limit now drops what was under way.
+/// The error of a limit on polls; its caller drops the pending futures.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
@@ -87,7 +87,7 @@ impl Task {
         )
     }
 
-    /// Polls until pending with nobody to wake it.
+    /// Polls until pending without a wake-up.
     pub(crate) fn exhaust<T>(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -102,7 +102,7 @@ impl Task {
     }
 }
 
-/// What was read of a body.
+/// The frames that were read of a body.
 #[derive(Default)]
 pub(crate) struct Frames {
     data: Vec<u8>,

@@ -42,15 +42,15 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// The number that the harness put into its extensions, if it is still there.
     pub id: Option<u64>,
-    /// What the body said of its length before it was read.
+    /// The body's size hint before it was read.
     pub size_hint: (u64, Option<u64>),
-    /// Whether the body said that it was over before it was read.
+    /// The body's `is_end_stream` before it was read.
     pub is_end_stream: bool,
     /// All of its data.
     pub data: Bytes,
     /// The trailers.
     pub trailers: Option<HeaderMap>,
-    /// Whether the body broke with the error it was given.
+    /// True if the body ended with the injected error.
     pub broken: bool,
 }
 

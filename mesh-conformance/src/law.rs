@@ -1,13 +1,13 @@
 use std::{error::Error, fmt};
 
-/// What every service owes to those above and below it.
+/// A rule that every service must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Law {
     /// Calls an inner service only when that very clone has said that it is ready, and says
     /// that it is ready itself only when it can keep its word.
     PollsBeforeItCalls,
-    /// What `poll_ready` won belongs to one clone: its clones are not ready, and it still is.
+    /// Readiness belongs to one clone: its clones are not ready, and it stays ready.
     SurvivesClones,
     /// Dropped at any point, it drops the inner call and everything that was the request's.
     CancelSafe,
@@ -24,7 +24,7 @@ pub enum Law {
     PassesThrough,
     /// Neither a future nor a body is polled again after it has ended.
     ResolvesOnce,
-    /// Whoever waits is woken, by the waker of the last poll.
+    /// Pending callers are woken through the waker of the last poll.
     Wakes,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {}
 
-/// As middleware boxes its errors.
+/// The error type of boxing middleware.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Checks that `error` is, or was caused by, what the mock said.

@@ -14,7 +14,7 @@ use std::{
 };
 use tower_service::Service;
 
-/// What a [`Mock`] says to a call.
+/// A [`Mock`]'s reaction to a call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -24,7 +24,7 @@ pub enum Answer {
     Error,
 }
 
-/// An inner service that trusts nobody.
+/// A strict inner service that checks its callers.
 ///
 /// It has so many permits. `poll_ready` takes one, for that clone only, and never at the first
 /// time of asking; the call has it until its future is dropped or fails, and then the response
@@ -59,7 +59,7 @@ pub(crate) struct State {
     pub(crate) running: usize,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) running: usize,
@@ -73,7 +73,7 @@ impl Mock {
         Self::build(permits, false)
     }
 
-    /// As [`new`](Self::new), for middleware that may send a failed request again.
+    /// Makes a mock for middleware that may retry a failed request.
     pub fn sent_again(permits: usize) -> Self {
         Self::build(permits, true)
     }
@@ -95,7 +95,7 @@ impl Mock {
         }
     }
 
-    /// What the next calls are answered with, in this order; those after are answered well.
+    /// Sets the answers of the next calls, in order. Later calls succeed.
     pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.lock().answers.extend(answers);
     }
@@ -120,17 +120,17 @@ impl Mock {
             .collect::<Vec<_>>()
     }
 
-    /// How many permits are free.
+    /// Returns the number of free permits.
     pub fn available(&self) -> usize {
         self.lock().available
     }
 
-    /// How many calls there were.
+    /// Returns the number of calls.
     pub fn calls(&self) -> usize {
         self.lock().calls
     }
 
-    /// What calls brought whose request was read to its end, in this order.
+    /// Returns the calls whose request was read to its end, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
     }

@@ -83,7 +83,7 @@ fn an_inner_call_that_outlives_its_future_is_caught() {
         &Conformance::new(move |inner| {
             let kept = kept.clone();
             Sloppy::new(inner, move |inner, req| {
-                // As a spawned task would go on with it.
+                // Continues the call in a spawned task.
                 let (kept, nth) = (kept.clone(), {
                     let mut kept = kept.lock().unwrap();
                     kept.push(Box::pin(inner.call(req)));

@@ -6,12 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Which sending of a request this is, and which endpoints have had it.
-///
-/// A retry layer puts one into the extensions of every attempt of a request that it may send
-/// again. A balancer notes the endpoint it chose and avoids those already tried. Clones share
-/// what they remember, so the retry layer learns it even from an attempt that failed, and whoever
-/// watched the last attempt learns why no other followed.
+/// The number of an attempt, and the endpoints that received the request so far.
+/// A retry layer inserts one into the extensions of each attempt of a request that it may retry. A
+/// balancer adds the endpoint it chose and avoids those already tried. Clones share their state, so
+/// the retry layer sees the endpoint of a failed attempt, and observers of the last attempt see the
+/// reason why no other followed.
 ///
 /// The head of the original request that the retry layer keeps goes along, too: a connection pool
 /// that sends once more what provably never arrived need not keep another.
@@ -36,7 +35,7 @@ struct Tried {
 }
 
 impl Attempt {
-    /// How many endpoints are remembered; the oldest is forgotten first.
+    /// Largest number of remembered endpoints; the oldest is forgotten first.
     pub const MAX_TRIED: usize = 8;
 
     /// The original request: the first attempt.
@@ -77,7 +76,7 @@ impl Attempt {
         self.number
     }
 
-    /// Whether this is not the original request.
+    /// Returns true for every attempt after the original request.
     pub fn is_retry(&self) -> bool {
         self.number > 1
     }
@@ -115,7 +114,7 @@ impl Attempt {
         self.lock().skipped = Some(reason);
     }
 
-    /// Why no attempt followed the last one, once that is decided.
+    /// Returns the reason why no attempt followed, once that is decided.
     pub fn skipped(&self) -> Option<RetrySkipped> {
         self.lock().skipped
     }
@@ -134,7 +133,7 @@ impl Tried {
     }
 }
 
-/// Why a failed request was not tried again: a typed reason for metrics and tap.
+/// Reasons why a failed request was not retried, for metrics and tap.
 ///
 /// A retry layer puts it into the extensions of the response that it returns; of an error, which
 /// has none, it tells the [`Attempt`].
@@ -143,7 +142,7 @@ impl Tried {
 pub enum RetrySkipped {
     /// The budget had nothing left.
     NoBudget,
-    /// As many attempts were made as the route or the layer allows.
+    /// The route's or the layer's largest number of attempts is reached.
     Limit,
     /// The request body is larger than may be kept.
     BodyTooLarge,

@@ -2,7 +2,7 @@ use crate::Fault;
 use http::{HeaderMap, Request, StatusCode, header::CONTENT_TYPE};
 use std::fmt;
 
-/// How an exchange counts.
+/// The class of an exchange: success or failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// The caller got what it asked for, or was told why not.
@@ -20,7 +20,7 @@ impl Class {
         }
     }
 
-    /// Whether this is [`Class::Failure`].
+    /// Returns true for [`Class::Failure`].
     pub fn is_failure(self) -> bool {
         self == Self::Failure
     }
@@ -32,7 +32,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// What is known of an exchange once the response's head is here.
+/// The properties of an exchange that are known at the response head.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     request_is_grpc: bool,
@@ -51,14 +51,14 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Whether `req` is a gRPC call: its content type begins with `application/grpc`.
+    /// Returns true if `req` is a gRPC call: its content type begins with `application/grpc`.
     pub fn is_grpc<B>(req: &Request<B>) -> bool {
         req.headers()
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
     }
 
-    /// Whether the request was a gRPC call.
+    /// Returns true if the request was a gRPC call.
     pub fn request_is_grpc(&self) -> bool {
         self.request_is_grpc
     }
@@ -74,7 +74,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// How the response ended.
+/// The end of a response.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum End<'a> {

@@ -1,6 +1,6 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-/// Whether a request is on its way to the local application or away from it.
+/// Direction of a request: to the local application, or away from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Toward the local application.
@@ -32,10 +32,10 @@ pub struct Conn {
     pub peer: SocketAddr,
     /// This end, as accepted.
     pub local: SocketAddr,
-    /// Where a redirected connection was going, if it was redirected.
+    /// Original destination of a redirected connection.
     pub original_dst: Option<SocketAddr>,
     /// Toward the application or away from it.
     pub direction: Direction,
-    /// Who the peer is, if TLS proved it.
+    /// Identity of the peer, if TLS proved it.
     pub identity: Option<Arc<str>>,
 }

@@ -3,7 +3,7 @@ use std::{any::Any, error::Error, fmt};
 /// The error of middleware that can add a failure of its own.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why something failed: for metric labels, tap, response headers and retry decisions.
+/// Kind of a failure, for metric labels, tap, response headers and retry decisions.
 ///
 /// Middleware errors that state such a reason wrap a `Fault` or have one as their source, so
 /// that [`Fault::of`] finds it.

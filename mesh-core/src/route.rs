@@ -2,7 +2,7 @@ use crate::{Classify, DefaultClassify};
 use http::Request;
 use std::{fmt, sync::Arc, time::Duration};
 
-/// What the mesh knows about the route a request matched.
+/// Name and policy of the route that a request matched.
 ///
 /// One `Arc`, so it is cheap to clone and to carry in [`http::Extensions`]. Fields are private:
 /// a new concern is an addition.
@@ -35,7 +35,7 @@ pub struct Timeouts {
     pub per_try: Option<Duration>,
 }
 
-/// How a retryable route is tried again. Every retry also needs the budget's consent.
+/// Retry policy of a route. Each retry also needs the budget's consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retries {
@@ -71,7 +71,7 @@ pub struct Backoff {
 }
 
 impl Route {
-    /// What tables, metrics and tap call requests that match no route.
+    /// Name of the default route in tables, metrics and tap.
     pub const DEFAULT_NAME: &'static str = "[DEFAULT]";
 
     /// A route that is not retried, has no time limit and counts 5xx as failures.
@@ -129,7 +129,7 @@ impl Route {
         &self.0.name
     }
 
-    /// Whether this is the default route: no declared route matched.
+    /// Returns true for the default route, of requests that match no declared route.
     pub fn is_default(&self) -> bool {
         self.name() == Self::DEFAULT_NAME
     }
@@ -139,28 +139,28 @@ impl Route {
         &self.0.timeouts
     }
 
-    /// How to retry, if this route may be retried at all.
+    /// Returns the retry policy if the route is retryable.
     pub fn retries(&self) -> Option<&Retries> {
         self.0.retries.as_ref()
     }
 
-    /// Whether requests of this route are declared safe to send twice.
+    /// Returns true if requests of this route are declared safe to send twice.
     pub fn is_retryable(&self) -> bool {
         self.0.retries.is_some()
     }
 
-    /// What decides how an exchange counts.
+    /// Returns the classifier of exchanges.
     pub fn classify(&self) -> &dyn Classify {
         self.0.classify.as_deref().unwrap_or(&DefaultClassify)
     }
 
-    /// What decides how an exchange counts, if that is not [`DefaultClassify`]: all that need be
-    /// kept of a route until the response, and nothing as a rule.
+    /// Returns the classifier if it is not [`DefaultClassify`]. Layers keep only this part of a
+    /// route until the response, and most routes have none.
     pub fn own_classify(&self) -> Option<&Arc<dyn Classify>> {
         self.0.classify.as_ref()
     }
 
-    /// Whether both are the same route of the same profile, not merely of the same name.
+    /// Returns true if both are the same route of the same profile. Equal names are not enough.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -34,7 +34,7 @@ pin_project! {
 pin_project! {
     /// A request that something is injected into.
     struct Exchange<S: Service<Request<B>>, B> {
-        // Made at the first poll: whoever makes a future need not be within a runtime.
+        // Made at the first poll, so that a future can be made outside a runtime.
         #[pin]
         sleep: Option<Sleep>,
         // Taken once the delay is over; an injected error or reset has none.

@@ -134,12 +134,12 @@ impl ServiceProfileManifest {
         (!domain.is_empty()).then_some((service, namespace, domain))
     }
 
-    /// As YAML, in the form of Linkerd's own tool.
+    /// Prints YAML in the form of Linkerd's command line.
     pub fn to_yaml(&self) -> String {
         yaml::to_string(self).expect("all keys of a manifest are strings")
     }
 
-    /// As indented JSON, with a newline at the end.
+    /// Prints indented JSON, with a newline at the end.
     pub fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(self).expect("all keys of a manifest are strings");
         json + "\n"
@@ -300,7 +300,7 @@ spec:
             let error = error.unwrap_err();
             assert!(error.message().contains("within each other"), "{error}");
         };
-        // As a thread has by default. Without optimisation a level takes 25 KB of it.
+        // The default stack of a thread. Without optimisation a level takes 25 KB of it.
         let thread = std::thread::Builder::new().stack_size(2 << 20);
         thread.spawn(read).unwrap().join().unwrap();
     }

@@ -3,7 +3,7 @@ use http::Method;
 use mesh_core::Route;
 use std::fmt;
 
-/// Why a request is of its route, and of none of those before it.
+/// The reason why a request belongs to its route, and to none of the routes before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
@@ -12,7 +12,7 @@ pub struct Explanation {
     pub route: String,
     /// Its place in the profile, from zero; `None` is the default route.
     pub position: Option<usize>,
-    /// What of the route's condition the request met.
+    /// The part of the route's condition that decided.
     pub reason: String,
     /// The routes tried before it, in order.
     pub passed_over: Vec<PassedOver>,
@@ -25,7 +25,7 @@ pub struct Explanation {
 pub struct PassedOver {
     /// Its name.
     pub route: String,
-    /// What of its condition the request did not meet.
+    /// The part of the route's condition that the request failed.
     pub reason: String,
 }
 
@@ -58,7 +58,7 @@ impl Explanation {
     }
 }
 
-/// What makes `condition` hold or not: the shortest list of parts that decides it.
+/// Describes the shortest list of parts that makes `condition` hold or fail.
 fn reason(condition: &RequestMatch, method: &Method, path: &str) -> String {
     let holds = condition.is_match(method, path);
     let some = |list: &[RequestMatch], which| {

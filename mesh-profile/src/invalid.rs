@@ -25,7 +25,7 @@ impl InvalidProfile {
         self.flaw.field()
     }
 
-    /// What is wrong with it.
+    /// Returns the reason.
     pub fn reason(&self) -> &str {
         &self.flaw.reason
     }

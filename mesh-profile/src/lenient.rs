@@ -1,4 +1,5 @@
-//! Where the CRD's readers in the field are more forgiving than a derived `Deserialize`.
+//! Deserializers that accept what readers of the CRD accept in practice, beyond a derived
+//! `Deserialize`.
 
 use serde::{
     Deserialize, Deserializer,

@@ -30,8 +30,8 @@ pub(crate) struct PathRegex {
 enum PathMatcher {
     Template(Template),
     Dfa(Box<dense::DFA<Vec<u32>>>),
-    /// What a DFA of reasonable size cannot do: large counted repetitions, and Unicode word
-    /// boundaries. It may allocate when it runs.
+    /// A regex beyond a DFA of reasonable size: large counted repetitions, or Unicode word
+    /// boundaries. Matching may allocate.
     Meta(Box<meta::Regex>),
 }
 
@@ -122,7 +122,7 @@ fn too_large(source: &str) -> String {
 }
 
 impl PathRegex {
-    /// Whether all of `path` matches.
+    /// Returns true if the whole `path` matches.
     pub(crate) fn is_match(&self, path: &str) -> bool {
         match &self.matcher {
             PathMatcher::Template(template) => template.is_match(path),
@@ -148,7 +148,7 @@ impl PathRegex {
         }
     }
 
-    /// Whether it runs as a table of its own, and could be joined with others.
+    /// Returns true if the regex runs as a table of its own that others can be joined with.
     pub(crate) fn is_dfa(&self) -> bool {
         matches!(self.matcher, PathMatcher::Dfa(_))
     }

@@ -31,7 +31,7 @@ struct Inner {
     compiled: Arc<Compiled>,
 }
 
-/// What is only ever read, and may be shared by threads without cost.
+/// The read-only part, which threads may share without cost.
 struct Compiled {
     declared: TypedProfile,
     conditions: Vec<RequestMatch>,
@@ -56,12 +56,12 @@ impl Profile {
         compiled.matcher.lookup(&compiled.conditions, method, path)
     }
 
-    /// Why a request is of the route it is of: the same lookup, with its reasons.
+    /// Explains the route of a request, by the same lookup with its reasons.
     pub fn explain(&self, method: &Method, path: &str) -> Explanation {
         Explanation::new(self, method, path)
     }
 
-    /// What is allowed but hardly meant: routes that no request reaches, and the like.
+    /// Returns probable mistakes, such as routes that no request reaches.
     pub fn lint(&self) -> Vec<Finding> {
         crate::lint::check(self)
     }
@@ -86,7 +86,7 @@ impl Profile {
         &self.0.compiled.declared.dst_overrides
     }
 
-    /// The typed declaration that it was compiled from.
+    /// Returns the typed declaration that the profile was compiled from.
     pub fn declared(&self) -> &TypedProfile {
         &self.0.compiled.declared
     }

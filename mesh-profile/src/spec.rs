@@ -55,11 +55,11 @@ pub struct ProfileSpec {
     serde(rename_all = "camelCase", deny_unknown_fields)
 )]
 pub struct RouteSpec {
-    /// What metrics, tap and tables call the route.
+    /// Name of the route in metrics, tap and tables.
     pub name: String,
-    /// Which requests are of this route.
+    /// Condition on the requests of this route.
     pub condition: RequestMatchSpec,
-    /// How responses count; the first whose condition holds decides.
+    /// Response classes. The first whose condition holds decides.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -69,7 +69,7 @@ pub struct RouteSpec {
         )
     )]
     pub response_classes: Vec<ResponseClassSpec>,
-    /// Whether a request may be sent twice.
+    /// Permits to send a request twice.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "std::ops::Not::not")
@@ -114,7 +114,7 @@ pub struct RequestMatchSpec {
     pub path_regex: Option<String>,
 }
 
-/// How the responses that meet a condition count.
+/// The class of the responses that meet a condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Deserialize, Serialize))]
 #[cfg_attr(
@@ -122,9 +122,9 @@ pub struct RequestMatchSpec {
     serde(rename_all = "camelCase", deny_unknown_fields)
 )]
 pub struct ResponseClassSpec {
-    /// Which responses.
+    /// Condition on the responses.
     pub condition: ResponseMatchSpec,
-    /// Whether they are failures.
+    /// The responses are failures if true, else successes.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "std::ops::Not::not")

@@ -1,4 +1,4 @@
-//! What the layer does to requests.
+//! The layer's effect on requests.
 
 use http::Request;
 use mesh_profile::{Profile, ProfileHandle, ProfileLayer, Route};

@@ -16,7 +16,7 @@ pub(crate) struct RequestHints {
 }
 
 impl RequestHints {
-    pub(crate) fn by(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut hints = Self::default();
         for (name, value) in headers {
             match name.as_str() {

@@ -1,10 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one thread, its owner, adds to cheaply, and the others rightly.
-///
-/// A locked instruction costs 5 ns even if nobody else is near, and a request has several to
-/// count. `Stats` belong to one worker as a rule, so that worker's sums are kept apart: nobody
-/// else writes them, and a plain load and store will do.
+/// A locked instruction costs 5 ns even without contention, and a request has several counters.
+/// `Stats` usually belong to one worker, so its sums are kept apart: no other thread writes them,
+/// and a plain load and store are enough.
 #[derive(Debug, Default)]
 pub(super) struct Count {
     own: AtomicU64,
@@ -31,7 +30,7 @@ impl Count {
     }
 }
 
-/// Who is counting.
+/// The thread that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counting {
     Owner,

@@ -3,7 +3,7 @@ use http::{HeaderMap, Response, StatusCode};
 use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock};
 use std::{any::Any, sync::Arc, time::Instant};
 
-/// Where in the stack something is counted.
+/// Position of a counting layer in the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Effective,
@@ -11,7 +11,7 @@ pub(super) enum Level {
     Endpoint,
 }
 
-/// What an error of the service, or of its response body, means.
+/// Maps an error of the service, or of its response body, to a fault.
 pub(super) type Inspect = fn(&dyn Any) -> Option<Fault>;
 
 fn clock() -> Instant {
@@ -25,7 +25,7 @@ pub(super) struct Exchange {
     level: Level,
     grpc: bool,
     inspect: Inspect,
-    /// When it was dispatched, where somebody wants to know.
+    /// Time of dispatch, if it is needed.
     dispatched: Option<Instant>,
 }
 
@@ -126,7 +126,7 @@ impl Exchange {
     }
 }
 
-/// What is known of an [`Outcome`] before the end.
+/// The part of an [`Outcome`] that is known before the end.
 #[derive(Clone, Copy, Debug)]
 struct Partial {
     status: Status,
@@ -134,7 +134,7 @@ struct Partial {
     class: Option<Class>,
 }
 
-/// What it takes to ask once more for a class that the head left open.
+/// Inputs for classifying at the end what the head left open.
 #[derive(Debug)]
 struct Undecided {
     status: StatusCode,

@@ -59,7 +59,7 @@ impl Drop for Held {
     }
 }
 
-/// What this thread found last, by place, so that it need not take the lock to find it again.
+/// The counters that this thread used last, by slot, so that it finds them without the lock.
 ///
 /// What it keeps of tables that are gone is bounded by its size: some 100 kB in all.
 struct Recent([Option<Found>; RECENT_SIZE]);
@@ -75,8 +75,8 @@ struct Found {
     entries: Vec<Arc<Entry>>,
 }
 
-/// How many references lie ready: as many as there are of a route's requests under way at a
-/// time, as a rule, each counted twice.
+/// Number of references kept ready: usually as many as a route has requests in flight, each counted
+/// twice.
 const READY: usize = 16;
 
 thread_local! {

@@ -69,7 +69,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// How many latencies were counted.
+    /// Returns the number of latencies.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }

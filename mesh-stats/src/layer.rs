@@ -151,7 +151,7 @@ where
         let stream = match &poll {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(response)) => {
-                // Nobody polls a body that says it is over already.
+                // A body that reports its end already is not polled.
                 let over = response.body().is_end_stream();
                 let exchange = this.exchange.take();
                 exchange.and_then(|exchange| exchange.respond(response, over))

@@ -25,19 +25,19 @@ pub use mesh_core::{Class, Fault, RetrySkipped, Route};
 use self::{exchange::Level, table::Table};
 use std::{fmt, sync::Arc};
 
-/// What one destination's routes came to; clones share their counters.
+/// Counters of one destination's routes. Clones share them.
 #[derive(Clone, Default)]
 pub struct Stats {
     table: Arc<Table>,
 }
 
 impl Stats {
-    /// How many routes are told apart; what comes later counts as the route
-    /// [`OTHER`](Self::OTHER). GitHub's API has 1,223.
+    /// Largest number of routes. Later ones are counted as [`OTHER`](Self::OTHER). GitHub's API has
+    /// 1,223.
     pub const MAX_ROUTES: usize = 4096;
 
-    /// How many [`Outcome`]s are told apart, per route and view; later ones keep their class and
-    /// lose the rest.
+    /// Largest number of [`Outcome`]s per route and view. Later ones keep their class and lose the
+    /// rest.
     pub const MAX_OUTCOMES: usize = series::MAX_OUTCOMES;
 
     /// The name under which everything past a limit is counted.

@@ -7,7 +7,7 @@ use super::{
 use mesh_core::Class;
 use std::{sync::OnceLock, time::Duration};
 
-/// A service has a handful of outcomes; more than this is somebody playing with status codes.
+/// Largest number of outcomes. A service has a handful; more are made-up status codes.
 pub(super) const MAX_OUTCOMES: usize = 32;
 
 /// A latency histogram is 200 bytes, and those of rare statuses tell little.

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// What was counted up to a moment. Snapshots of several workers add up.
+/// Counters at one instant. Snapshots of several workers can be added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     pub(super) routes: BTreeMap<Arc<str>, RouteStats>,
@@ -26,7 +26,7 @@ impl Snapshot {
         self.routes.get(name)
     }
 
-    /// What [`Stats::endpoint`](super::Stats::endpoint) counted.
+    /// Returns the counters of [`Stats::endpoint`](super::Stats::endpoint).
     pub fn endpoint(&self) -> &View {
         &self.endpoint
     }
@@ -68,7 +68,7 @@ pub struct RouteStats {
     pub effective: View,
     /// Over attempts: what the service did.
     pub actual: View,
-    /// What became of failures that might have been retried.
+    /// Retries and skipped retries of failures that are of a retryable kind.
     pub retryable: Retryable,
 }
 
@@ -83,7 +83,7 @@ pub struct Retryable {
 }
 
 impl Retryable {
-    /// How many were not tried again for this reason.
+    /// Returns the number of failures that were not retried for this reason.
     pub fn skipped(&self, reason: RetrySkipped) -> u64 {
         self.skipped.get(reason.as_str()).copied().unwrap_or(0)
     }
@@ -158,7 +158,7 @@ impl AddAssign<&Self> for View {
     }
 }
 
-/// What one response came to: the labels it is counted under.
+/// The result of one response: the labels it is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -168,7 +168,7 @@ pub struct Outcome {
     pub grpc_status: Option<u16>,
     /// Success or failure.
     pub class: Class,
-    /// Why there was no response, or no complete one.
+    /// Reason for a missing or incomplete response.
     pub fault: Option<Fault>,
 }
 

@@ -38,7 +38,7 @@ struct Known {
 /// A route and where it is counted.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Where it is found.
+    /// The table that has it.
     pub(super) table: u64,
     pub(super) place: usize,
     /// Kept alive so that no other route can come to live in its place.
@@ -47,8 +47,8 @@ pub(super) struct Entry {
     endpoint: Arc<OnceLock<Box<Series>>>,
 }
 
-/// What is counted under one name. Most routes of a large profile are never asked for, and most
-/// destinations have no retries, so views come into being with their first request.
+/// Counters under one name. Views are made at their first request, as most routes of a large
+/// profile get none, and most destinations have no retries.
 #[derive(Debug, Default)]
 struct Counters {
     effective: OnceLock<Box<Series>>,

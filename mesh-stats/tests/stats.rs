@@ -1,4 +1,4 @@
-//! What is counted, and when, in each way that an exchange may go.
+//! Counters and their times, for each end of an exchange.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -221,7 +221,7 @@ async fn what_a_program_computes_after_its_own_calls_counts() {
         }));
         async move {
             let rsp = call.ready().await?.call(Request::new(())).await?;
-            // Within the same poll: nobody waits for it.
+            // Advances the clock within the same poll.
             assert_pending!(task::spawn(advance(Duration::from_millis(50))).poll());
             Ok::<_, BoxError>(rsp)
         }

@@ -47,13 +47,13 @@ impl Events {
         self.receiver.try_recv().ok()
     }
 
-    /// As [`next`](Self::next), to be polled.
+    /// Polls for the next event, as [`next`](Self::next) does.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         self.receiver.poll_recv(cx)
     }
 
-    /// How many events were dropped because too many were waiting. An exchange whose request
-    /// was dropped counts once: nothing more is said of it.
+    /// Returns the number of events that were dropped as too many were waiting. An exchange whose
+    /// request was dropped counts once, and has no further events.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }

@@ -14,7 +14,7 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Shows the requests that pass to whoever watches the [`Tap`](crate::Tap) that made it.
+/// Shows passing requests to the subscriptions of the [`Tap`](crate::Tap) that made it.
 #[derive(Clone, Debug)]
 pub struct TapLayer {
     point: Arc<Point>,
@@ -24,7 +24,7 @@ pub struct TapLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) registry: Arc<Registry>,
-    /// Whether this is the point above the retries.
+    /// True for the layer above the retries.
     pub(crate) exchange: bool,
     pub(crate) direction: Option<Direction>,
     pub(crate) source: Labels,
@@ -48,14 +48,14 @@ impl TapLayer {
         }
     }
 
-    /// Says in which direction requests pass here. By default that is what the request's
-    /// [`Conn`](mesh_core::Conn) says, else outbound.
+    /// Sets the direction of requests. The default is that of the request's
+    /// [`Conn`](mesh_core::Conn), or else outbound.
     #[must_use]
     pub fn direction(self, direction: Direction) -> Self {
         self.edit(|point| point.direction = Some(direction))
     }
 
-    /// Says where requests go from here. It goes innermost, one for each endpoint.
+    /// Sets the endpoint that requests go to. The layer belongs innermost, one for each endpoint.
     #[must_use]
     pub fn endpoint(self, addr: SocketAddr, labels: impl Into<Labels>) -> Self {
         self.edit(|point| {
@@ -64,8 +64,8 @@ impl TapLayer {
         })
     }
 
-    /// Says what is known of where requests come from, beside the address and the identity that
-    /// the request's [`Conn`](mesh_core::Conn) has.
+    /// Sets labels of the requests' source, in addition to address and identity of the request's
+    /// [`Conn`](mesh_core::Conn).
     #[must_use]
     pub fn source_labels(self, labels: impl Into<Labels>) -> Self {
         self.edit(|point| point.source = labels.into())
@@ -97,7 +97,7 @@ impl<S> Layer<S> for TapLayer {
     }
 }
 
-/// Shows each request, its response and its end to whoever watches.
+/// Shows each request, its response and its end to subscriptions.
 ///
 /// See the [crate documentation](crate) for an example.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ where
 }
 
 impl<S> Tapped<S> {
-    // Apart, so that a request which nobody watches is not even copied.
+    // A function of its own, so that a request without subscriptions is not copied.
     #[cold]
     #[inline(never)]
     fn call_watched<B>(&mut self, mut req: Request<B>) -> ResponseFuture<S::Future>
@@ -215,7 +215,7 @@ where
     match result {
         Ok(response) => {
             let more = live.respond(&response);
-            // Nobody polls a body that says it is over already.
+            // A body that reports its end already is not polled.
             if response.body().is_end_stream() {
                 live.ended(None);
             }

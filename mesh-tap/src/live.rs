@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// HTTP/2's CANCEL: the stream is no longer needed.
 const CANCEL: u32 = 8;
 
-/// An exchange that somebody watches. Dropping it is an end, too.
+/// A watched exchange. Dropping it is an end, too.
 #[derive(Debug)]
 pub(crate) struct Live {
     point: Arc<Point>,
@@ -116,7 +116,7 @@ impl Live {
         }
     }
 
-    /// The response's head is here. Whether anybody wants to know more.
+    /// Shows the response's head; returns true if a watcher wants further events.
     pub(crate) fn respond<B>(&mut self, response: &Response<B>) -> bool {
         if let (Some(mark), true) = (&self.mark, self.point.exchange) {
             mark.answer(response.extensions().get().copied());
@@ -150,8 +150,8 @@ impl Live {
             reason: Some(Cow::Borrowed(fault.as_str())),
             ..ResponseEnd::default()
         });
-        // It ends for whoever watches when it is known why it was not tried again. Without its
-        // mark, in which it waits: that would keep it for ever.
+        // The end is shown when the decision about a retry is known. The mark it waits in is
+        // removed, as the two would keep each other alive.
         if self.pending.is_some()
             && !self.point.exchange
             && let Some(mark) = self.mark.take()
@@ -216,7 +216,7 @@ impl Live {
         }
     }
 
-    /// Whether the end is not told before the exchange above has its response, or its error.
+    /// Returns true if the end waits for the response or error of the exchange above.
     pub(crate) fn is_pending(&self) -> bool {
         let above = self.mark.as_ref().filter(|_| !self.point.exchange);
         self.pending.is_some() && above.is_some_and(|mark| !mark.is_answered())
@@ -241,7 +241,7 @@ impl Live {
         self.watchers = watchers;
     }
 
-    /// Whether the watcher wants to know more, and may.
+    /// Returns true if the watcher wants further events and there is room for them.
     fn show_to(&self, watcher: &mut Watcher, end: Option<&ResponseEnd>) -> bool {
         let subscription = &*watcher.subscription;
         let registry = &self.point.registry;
@@ -258,7 +258,7 @@ impl Live {
                 },
             },
         };
-        // What a watcher who has just decided was not told before.
+        // A watcher that has just decided has not seen the earlier events.
         if known.is_none() {
             let mut request = self.request.clone();
             request.headers = request.headers.filter(|_| headers);
@@ -325,19 +325,19 @@ impl Live {
         self.grpc.then(|| DefaultClassify::grpc_status(headers))?
     }
 
-    /// Whether this is a whole exchange of which an attempt has told already.
+    /// Returns true for a whole exchange that one of its attempts has shown already.
     fn is_shown_below(&self) -> bool {
         self.point.exchange && self.mark.as_ref().is_some_and(Mark::is_shown)
     }
 
-    /// Says, as an attempt, that there is nothing left to tell for the exchange.
+    /// Marks the exchange as complete, on behalf of an attempt.
     fn complete(&self) {
         if let (Some(mark), false) = (&self.mark, self.point.exchange) {
             mark.show();
         }
     }
 
-    /// Whoever wanted the response went away.
+    /// Shows that the caller dropped the response.
     fn cancelled(&mut self) {
         let waited = self.began.elapsed();
         // The route's clock started a little before ours, and timers count milliseconds.

@@ -5,9 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
-/// What the tap of a whole exchange learns from those of its attempts, below it.
-///
-/// It travels in the extensions of the request, and only while somebody watches.
+/// State that the tap of a whole exchange shares with the taps of its attempts below.
+/// It travels in the extensions of the request, only while there is a subscription.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mark(Arc<Inner>);
 
@@ -35,7 +34,7 @@ impl Mark {
         drop(before);
     }
 
-    /// What becomes of the attempt that failed last is decided.
+    /// Records that the retry decision about the last failed attempt was made.
     pub(crate) fn decided(&self) {
         // Dropped without the lock.
         let attempt = self.failed().take();
@@ -56,12 +55,12 @@ impl Mark {
         let _ = self.0.answered.set(skipped);
     }
 
-    /// Whether the exchange has its response.
+    /// Returns true if the exchange has its response.
     pub(crate) fn is_answered(&self) -> bool {
         self.0.answered.get().is_some()
     }
 
-    /// Why the last attempt was not retried, if it might have been.
+    /// Returns the reason why the last attempt was not retried, if it was of a retryable kind.
     pub(crate) fn skipped(&self) -> Option<RetrySkipped> {
         self.0.answered.get().copied().flatten()
     }
@@ -71,7 +70,7 @@ impl Mark {
         self.0.attempts.load(Relaxed)
     }
 
-    /// Whether an attempt said what happened.
+    /// Returns true if an attempt has shown its events.
     pub(crate) fn is_shown(&self) -> bool {
         self.0.shown.load(Relaxed)
     }

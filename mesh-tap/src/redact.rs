@@ -3,7 +3,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE},
 };
 
-/// The headers whose values nobody may watch.
+/// The headers whose values are hidden.
 #[derive(Clone, Debug)]
 pub(crate) struct Redact(Vec<HeaderName>);
 
@@ -34,7 +34,7 @@ impl Redact {
     }
 }
 
-/// What the names of parameters have in them whose values let somebody in.
+/// Parts of names of query parameters whose values are hidden, as they grant access.
 const SECRETS: [&str; 11] = [
     "auth", "code", "cred", "jwt", "key", "pass", "pwd", "secret", "session", "sig", "token",
 ];

@@ -18,21 +18,21 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// How many subscriptions there may be at a time: each costs every request a comparison.
+    /// Largest number of subscriptions; each costs a comparison per request.
     pub const MAX_SUBSCRIPTIONS: usize = 32;
 
-    /// How many events may wait for one reader: some megabytes.
+    /// Largest number of events that wait for one reader, some megabytes.
     pub const MAX_CAPACITY: usize = 16_384;
 
-    /// Watched by nobody yet. The values of `authorization`, `proxy-authorization`, `cookie` and
-    /// `set-cookie` are not shown, nor those of parameters of a query whose names have `token`,
-    /// `key`, `secret` or the like in them.
+    /// Makes a tap without subscriptions. It hides the values of `authorization`,
+    /// `proxy-authorization`, `cookie` and `set-cookie`, and of query parameters whose names
+    /// contain `token`, `key`, `secret` or the like.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// As [`new`](Self::new), with a list of one's own of the headers whose values are not
-    /// shown. Values marked as [sensitive](http::HeaderValue::set_sensitive) never are.
+    /// Makes a tap that hides the values of `headers` instead of the default ones. Values marked as
+    /// [sensitive](http::HeaderValue::set_sensitive) are always hidden.
     pub fn redacting(headers: impl IntoIterator<Item = HeaderName>) -> Self {
         let registry = Registry {
             redact: Redact::new(headers),
@@ -65,7 +65,7 @@ impl Tap {
         self.open(filter, capacity).0
     }
 
-    /// As [`subscribe`](Self::subscribe), unless there are too many subscriptions.
+    /// Subscribes like [`subscribe`](Self::subscribe), unless there are too many subscriptions.
     ///
     /// # Errors
     ///
@@ -91,12 +91,12 @@ impl Tap {
         (events, opened)
     }
 
-    /// How many subscriptions there are.
+    /// Returns the number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.registry.live.load(Relaxed)
     }
 
-    /// How many events were dropped, over all subscriptions that there ever were.
+    /// Returns the number of dropped events of all subscriptions so far.
     pub fn dropped(&self) -> u64 {
         self.registry.dropped.load(Relaxed)
     }
@@ -127,7 +127,7 @@ impl fmt::Display for TooManyTaps {
 
 impl std::error::Error for TooManyTaps {}
 
-/// Who watches.
+/// The list of subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     /// The number of subscriptions: all that a request looks at while there are none.
@@ -140,7 +140,7 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn is_watched(&self) -> bool {
-        // A request that begins while somebody subscribes may go either way.
+        // A request that begins during a subscription may be shown or not.
         self.live.load(Relaxed) != 0
     }
 

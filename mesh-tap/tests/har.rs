@@ -1,4 +1,4 @@
-//! What a tap saw, as developer tools read it.
+//! HTTP Archives of events.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What a watcher sees of each way in which an exchange may go.
+//! The events of an exchange, for each of its possible ends.
 
 mod support;
 

@@ -4,7 +4,7 @@ use serde_saphyr::{
 };
 use std::fmt;
 
-/// What is wrong with a text, and where.
+/// An error in a text, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     source: String,
@@ -24,7 +24,7 @@ impl Error {
         }
     }
 
-    /// What the text is called.
+    /// Returns the name of the text.
     pub fn source_name(&self) -> &str {
         &self.source
     }
@@ -34,7 +34,7 @@ impl Error {
         self.place
     }
 
-    /// What is wrong.
+    /// Returns the message, without name and place.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -53,7 +53,7 @@ pub fn documents<T: DeserializeOwned>(text: &str, source: &str) -> Result<Vec<Do
 /// One document of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document<T> {
-    /// What it holds.
+    /// The deserialized value.
     pub value: T,
     /// The line it begins at, from one.
     pub line: u64,
@@ -89,7 +89,7 @@ pub fn sections(text: &str) -> impl Iterator<Item = Section<'_>> {
                     .is_some_and(|rest: &str| rest.is_empty() || rest.starts_with([' ', '\t']))
             };
             if is_marker("---") && end > line.len() {
-                // What follows the marker on its line belongs to the document after it.
+                // Text after the marker, on its line, belongs to the next document.
                 end -= line.len();
                 next -= 1;
                 break;
@@ -163,7 +163,7 @@ impl<'a> Section<'a> {
         .map_err(|error| Error::of(&error, source, self.line - 1))
     }
 
-    /// Whether there is nothing in it but comments and markers.
+    /// Returns true if the section has only comments and markers.
     pub fn is_empty(&self) -> bool {
         self.text.lines().all(|line| {
             let line = line.trim();
@@ -181,18 +181,18 @@ impl<'a> Section<'a> {
         self.line
     }
 
-    /// Where in the whole text the value at `path` is, or the nearest value around it.
+    /// Returns line and column of the value at `path`, or of the nearest value around it.
     pub fn locate(&self, path: &[Step<'_>]) -> Option<(u64, u64)> {
         locate(self.text, path).map(|(line, column)| (line + self.line - 1, column))
     }
 }
 
-/// How deep lists and objects may be within each other. Each takes stack, and without
-/// optimisation 80 of them take 2 MB, which is all that many a thread has.
+/// Deepest nesting of lists and objects. Each level takes stack: without optimisation, 80 levels
+/// take 2 MB, the default stack of a thread.
 pub const MAX_DEPTH: usize = 64;
 
-/// What a hostile file may cost: a manifest is bounded by what etcd stores, an OpenAPI document
-/// by the largest ones published (13 MB, half a million nodes), each with room to spare.
+/// Limits against hostile files. A manifest is bounded by the limit of etcd, an OpenAPI document by
+/// the largest published ones (13 MB, half a million nodes), each with room to spare.
 pub(crate) fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -312,7 +312,7 @@ mod tests {
                 }
             }
         };
-        // As a thread has by default.
+        // The default stack of a thread.
         let thread = std::thread::Builder::new().stack_size(2 << 20);
         thread.spawn(read).unwrap().join().unwrap();
     }

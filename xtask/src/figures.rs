@@ -102,7 +102,7 @@ fn document(table: &mut Table) -> anyhow::Result<()> {
 
 /// Everything that needs the bookshop.
 fn shop(table: &mut Table) -> anyhow::Result<()> {
-    // What `mesh up` would build first is not to be timed.
+    // Built beforehand, so that `mesh up` does not build it within the measured time.
     let build = ["build", "--release", "--package", "booksapp"];
     ensure!(
         Command::new(env!("CARGO")).args(build).status()?.success(),
@@ -209,7 +209,7 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// What was measured beside what is to be reached.
+/// Measured figures beside their targets.
 #[derive(Default)]
 struct Table {
     missed: Vec<String>,

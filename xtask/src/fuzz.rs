@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-/// What the libraries read from outside.
+/// Fuzz targets for inputs of the libraries.
 const LIBRARIES: [&str; 4] = ["openapi", "profile", "matcher", "request_path"];
 
-/// What the sidecar reads, which takes minutes to build.
+/// Fuzz targets for inputs of the sidecar, which takes minutes to build.
 const SIDECAR: [&str; 3] = ["first_bytes", "admin_path", "original_dst"];
 
-/// What is tried.
+/// The fuzz targets to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     Libraries,

@@ -1,12 +1,12 @@
-//! How many instructions the hot path takes, counted by callgrind: steady where clocks are not.
+//! Counts the instructions of the hot path with callgrind, which is steadier than a clock.
 
 use anyhow::{Context, bail};
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, process::Command};
 
-/// Where the counts are kept that others are compared to.
+/// File of the baselines.
 const BASELINES: &str = "benches/instructions.txt";
 
-/// How much more than its baseline a scenario may take, in percent.
+/// Percentage by which a scenario may exceed its baseline.
 const ALLOWED: f64 = 5.0;
 
 const BLESS: &str = "cargo xtask instructions --bless";

@@ -1,5 +1,5 @@
-//! What the libraries promise to the programs that add them: few dependencies, few foreign types
-//! in signatures, one version of the core.
+//! Checks the libraries' promises: few dependencies, few foreign types in signatures, one version
+//! of the core.
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -26,8 +26,8 @@ const BILLS: &[(&str, usize)] = &[
     ("mesh-profile", 20 + 2),
 ];
 
-/// What public signatures may name beside the library's own types: crates that are 1.0, or ours,
-/// or whose next version would break every tower middleware anyway.
+/// Crates whose types public signatures may name: crates at 1.0, our own, and those whose next
+/// version would break every tower middleware anyway.
 const FOREIGN: &[&str] = &[
     "core",
     "alloc",
@@ -42,15 +42,15 @@ const FOREIGN: &[&str] = &[
     "tower_service",
 ];
 
-/// What one library may name besides, in files that begin so, and why it must.
+/// Further types that one library may name, in files with this prefix, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    // The macro's way to say when a future is `Unpin`: nobody can write that name.
+    // The macro's bound for `Unpin`, which no program can name.
     ("", "pin_project_lite::__private"),
     // The error of an input that is JSON.
     ("mesh-yaml/src/print/", "serde_json::error::Error"),
     // The reader of manifests, re-exported, and its errors.
     ("mesh-manifest/src/", "mesh_yaml"),
-    // What the feature of that name is for.
+    // The feature of that name exists for this type.
     ("mesh-profile/src/openapi/", "openapiv3::openapi::OpenAPI"),
     // `wire` is for those who write controllers: messages, and a service for tonic's server.
     ("mesh-discover/src/wire/", "linkerd2_proxy_api"),
@@ -84,7 +84,7 @@ const LIBRARIES: &[&str] = &[
     "mesh-conformance",
 ];
 
-/// What each library brings along is no more than was promised.
+/// Checks that each library has no more dependencies than its bill allows.
 pub(crate) fn bills() -> anyhow::Result<()> {
     let mut over = Vec::new();
     for &(package, most) in BILLS {
@@ -185,7 +185,7 @@ fn mentioned(docs: &Value) -> anyhow::Result<BTreeSet<(String, String)>> {
     let paths = docs["paths"].as_object().context("no `paths`")?;
     let mut found = BTreeSet::new();
     for item in index.values().filter(|item| item["crate_id"] == 0) {
-        // `impl<T> From<T> for T` and `Send` are on every type, and nobody's choice.
+        // Every type has `impl<T> From<T> for T` and `Send`; they are not a choice of ours.
         let impl_ = &item["inner"]["impl"];
         if !impl_["blanket_impl"].is_null() || impl_["is_synthetic"] == true {
             continue;
@@ -293,7 +293,7 @@ pub(crate) fn features() -> anyhow::Result<Vec<(String, Vec<String>)>> {
     Ok(all)
 }
 
-/// What cargo says of the workspace.
+/// Returns the workspace's metadata from cargo.
 pub(crate) fn workspace() -> anyhow::Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])

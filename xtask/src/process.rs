@@ -1,4 +1,4 @@
-//! What runs, and what memory it holds.
+//! Running processes and their memory.
 
 use anyhow::{Context, bail};
 use std::{
@@ -32,12 +32,12 @@ pub(crate) fn interrupt(child: &mut Child) -> anyhow::Result<()> {
 pub(crate) struct Memory {
     /// All of it, pages of the program and of libraries included.
     pub(crate) all: u64,
-    /// What the process wrote itself: heap and stacks.
+    /// Memory that the process wrote itself: heap and stacks.
     pub(crate) anonymous: u64,
 }
 
 impl Memory {
-    /// That of `pid`.
+    /// Reads the memory of process `pid`.
     pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let file = format!("/proc/{pid}/status");
         let status = fs::read_to_string(&file)?;

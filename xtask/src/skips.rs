@@ -1,11 +1,11 @@
-//! What tests could not do on this machine: see the crate `mesh-skips`.
+//! Tests that could not run on this machine: see the crate `mesh-skips`.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// Where tests say so, each in a line.
+/// Returns the file with one line per skipped test.
 pub(crate) fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/skips.txt")
 }

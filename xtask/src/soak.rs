@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// How much a process may grow from its tenth minute to the end.
+/// Factor by which a process may grow from its tenth minute to the end.
 const GROWTH: f64 = 1.05;
 
 /// Growth below this is the granularity of pages and allocators, not a leak.
@@ -79,7 +79,7 @@ fn stat() -> anyhow::Result<String> {
     Ok(String::from_utf8(out.stdout)?)
 }
 
-/// Whether a row of the table is of a replica that serves and has no success rate.
+/// Returns true for a row of a serving replica without a success rate.
 fn starves(row: &str) -> bool {
     let mut columns = row.split_whitespace();
     let name = columns.next().unwrap_or_default();

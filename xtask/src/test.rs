@@ -1,4 +1,4 @@
-//! What every change must pass, fastest first.
+//! The checks that every change must pass, fastest first.
 
 use crate::{fuzz, instructions, libraries, packages, protocols, skips, soak, tool};
 use anyhow::{Context, bail};

@@ -1,4 +1,4 @@
-//! What does it cost to count an original and to ask for a retry? Beside tower's own budget.
+//! Cost of a deposit into and a withdrawal from a retry budget, beside tower's budget.
 
 use crate::clock::{Processor, spent};
 use criterion::Criterion;
@@ -130,7 +130,7 @@ pub(crate) fn budget(c: &mut Criterion<Processor>) {
     group.finish();
 }
 
-/// How often ten years pass: a budget may live for 584.
+/// Number of leaps by ten years; a budget may live for 584.
 const LEAPS: u64 = 50;
 
 /// All calls of a budget that is asked once in ten years.

@@ -1,7 +1,7 @@
-//! What does a choice cost? Of a leaf by a split, and of an endpoint by a balancer: the choice
-//! alone, with a reading of the clock of its own and with one that a layer above has made, and
-//! the whole exchange with all that is learned from the response. Beside tower's balancer, whose
-//! services of a constant load leave nothing to be learned.
+//! Cost of a choice: of a leaf by a split, and of an endpoint by a balancer. It is measured alone,
+//! with the balancer's own reading of the clock and with one of a layer above, and in a whole
+//! exchange whose response updates the balancer. Beside tower's balancer, whose services have a
+//! constant load.
 
 use crate::clock::{BATCH, Processor};
 use criterion::Criterion;

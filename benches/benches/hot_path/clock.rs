@@ -17,7 +17,7 @@ pub(crate) fn processor() -> Criterion<Processor> {
     Criterion::default().with_measurement(Processor)
 }
 
-/// What this thread has spent so far, however often others were given the processor.
+/// Returns the CPU time of this thread so far.
 pub(crate) fn spent() -> Duration {
     let spent = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)

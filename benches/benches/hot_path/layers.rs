@@ -1,5 +1,4 @@
-//! What does each layer cost above a service that does nothing? Beside tower's own, where there
-//! is one.
+//! Cost of each layer above a no-op service, beside tower's own layer where there is one.
 
 use crate::{
     clock::{BATCH, Processor, spent},
@@ -17,8 +16,8 @@ use mesh_timeout::TimeoutLayer;
 use std::{fmt, hint::black_box, time::Duration};
 use tower::{Layer, Service};
 
-/// How much more `n` requests cost with one service than with the other, asked in turns: what
-/// changes with time, like the speed of the processor, then happens to both.
+/// Returns the extra cost of `n` requests with one service over the other. The two alternate, so
+/// that changes of the processor's speed affect both.
 fn above<S, T>(
     layered: &mut S,
     bare: &mut T,

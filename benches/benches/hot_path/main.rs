@@ -1,4 +1,4 @@
-//! What a request costs, layer by layer and in all: each beside its baseline, in one process.
+//! Cost of a request, layer by layer and in all, each beside its baseline in one process.
 //!
 //! One program, as what it takes to build is mostly the same for all; a name selects:
 //! `cargo bench --bench hot_path -- match`.
@@ -13,7 +13,7 @@ mod stack;
 
 use criterion::{criterion_group, criterion_main};
 
-// The budget comes last: its baseline stops tokio's clock, which costs whoever reads it later.
+// The budget comes last: its baseline stops tokio's clock, which slows down every later reading.
 criterion_group! {
     name = benches;
     config = clock::processor();

@@ -1,4 +1,4 @@
-//! Which route is this request? Beside a linear scan of regexes, and `matchit`.
+//! Time of matching a request's route, beside a linear scan of regexes and beside `matchit`.
 
 use crate::clock::Processor;
 use criterion::{BenchmarkId, Criterion};

@@ -9,7 +9,7 @@ use tower::retry::{
     budget::{Budget as _, TpsBudget},
 };
 
-/// What people write for tower: a 5xx is retried if the request may be cloned and the budget
+/// A usual policy for tower's retry: a 5xx is retried if the request can be cloned and the budget
 /// allows it.
 #[derive(Clone)]
 pub(crate) struct TowerPolicy {

@@ -1,5 +1,5 @@
-//! What does the whole stack of a client cost above the service that it calls? Beside what tower
-//! offers for less, and on two threads at once.
+//! Cost of a client's whole stack above the called service, beside tower's smaller stack, and on
+//! two threads at once.
 
 use crate::{
     clock::{BATCH, Processor, spent},

@@ -1,5 +1,5 @@
-//! The service behind the proxies: 1 KB, 1 MB or a gRPC answer, in HTTP/1 or HTTP/2; and a stream
-//! of bytes for whoever does not speak HTTP.
+//! The service behind the proxies. It answers 1 KB, 1 MB or a gRPC message over HTTP/1 or HTTP/2,
+//! and sends a stream of bytes to other protocols.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -19,7 +19,7 @@ use tokio::{
 /// The first byte of a connection that wants [`STREAM`] bytes.
 pub(crate) const RAW: u8 = 0x07;
 
-/// How many bytes such a connection gets.
+/// Length of that stream in bytes.
 pub(crate) const STREAM: usize = 256 << 20;
 
 pub(crate) fn run(port: u16) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
-//! What one load does not show: system calls and allocations, idle connections, bytes that are no
-//! HTTP, whether cost grows with the mesh, and what runtimes cost that share their work.
+//! Figures beside the loads: system calls, allocations, idle connections, opaque bytes, cost by
+//! size of the mesh, and the cost of shared runtimes.
 
 use crate::{
     Options, backend,
@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What most figures are of.
+/// The load of most figures.
 const USUAL: Load = Load::Http1 {
     connections: 64,
     large: false,
@@ -37,7 +37,7 @@ pub(crate) struct Extras {
     pub(crate) calls: BTreeMap<Peer, f64>,
     /// Per request.
     pub(crate) allocations: BTreeMap<Peer, f64>,
-    /// What [`IDLE`] connections add, in KiB.
+    /// Memory of [`IDLE`] connections in KiB.
     pub(crate) idle: BTreeMap<Peer, f64>,
     /// Megabytes a second.
     pub(crate) opaque: BTreeMap<Peer, f64>,
@@ -102,7 +102,7 @@ pub(crate) fn run(world: &World, options: &Options) -> anyhow::Result<Extras> {
         extras.ready.insert(peer, starts[starts.len() / 2]);
         extras.calls.insert(peer, calls(world, &proxy)?);
         drop(proxy);
-        // It brings an allocator of its own, which nobody can count from outside.
+        // Its own allocator cannot be counted from outside.
         if peer != Peer::Envoy {
             extras.allocations.insert(peer, allocations(world, peer)?);
         }
@@ -194,7 +194,7 @@ fn idle(proxy: &Proxy) -> anyhow::Result<f64> {
     Ok(after.saturating_sub(before) as f64)
 }
 
-/// How fast bytes come, in megabytes a second.
+/// Measures the rate of opaque bytes in megabytes a second.
 fn opaque(proxy: &Proxy) -> anyhow::Result<f64> {
     let port = proxy.opaque.context("it carries bytes")?;
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

@@ -24,12 +24,12 @@ use tokio::{
     runtime::Builder,
 };
 
-/// How many threads there are, and what they have in common.
+/// Number of threads, each with its own runtime or all with one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Threads {
-    /// Nothing.
+    /// A runtime for each thread.
     Own(u16),
-    /// A runtime.
+    /// One runtime for all threads.
     Shared(u16),
 }
 
@@ -45,7 +45,7 @@ struct Endpoint {
 }
 
 impl Threads {
-    /// As the command line has it: `own-2`, `shared-2`.
+    /// Returns the argument of the command line: `own-2`, `shared-2`.
     pub(crate) fn argument(self) -> String {
         match self {
             Self::Own(threads) => format!("own-{threads}"),

@@ -20,7 +20,7 @@ pub(crate) const HEADERS: [&str; 8] = [
 /// A path that the seventeenth of twenty routes matches.
 pub(crate) const PATH: &str = "/books/42.json";
 
-/// What a load came to.
+/// Result of a load.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) requests: u64,
@@ -106,7 +106,7 @@ pub(crate) fn hosts(
     Ok(outcome)
 }
 
-/// What wrk is to say at its end.
+/// The script with which wrk prints its results.
 const REPORT: &str = "function done(s, l, r)
   local e = s.errors
   io.write(string.format('RESULT %d %d %d %d %d %d\\n', s.requests, s.duration,

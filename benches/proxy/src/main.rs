@@ -33,7 +33,7 @@ Usage: cargo run --release -p mesh-bench-proxy [-- [--rounds N] [--seconds N] [-
   --only TEXT   only the scenarios whose name contains it; writes nothing
 ";
 
-/// How much to measure.
+/// Settings of a measurement.
 #[derive(Clone, Debug)]
 struct Options {
     rounds: usize,

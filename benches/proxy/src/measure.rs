@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel counts it.
+//! Resources that a process has used, from the kernel's counters.
 
 use anyhow::Context as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the sidecar is to reach, and whether it does.
+//! Targets of the sidecar, compared with the measured figures.
 
 use crate::{
     extras::{Extras, Growth},

@@ -77,7 +77,7 @@ fn machine(out: &mut String, world: &World) -> anyhow::Result<()> {
         .lines()
         .filter(|line| line.starts_with("processor"))
         .count();
-    // What a distribution calls its build says nothing of the kernel.
+    // The build name of a distribution does not describe the kernel.
     let system = said("uname", &["-sr"]);
     let system = system.split('-').next().unwrap_or_default();
     writeln!(out, "{cores} x {model}, {system}")?;
@@ -103,7 +103,7 @@ fn said(program: &str, args: &[&str]) -> String {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find(|line| !line.trim().is_empty());
-    // Paths of this machine are nobody's business.
+    // Paths of this machine stay out of the report.
     let words = line.unwrap_or_default().split_whitespace();
     let words: Vec<_> = words.filter(|word| !word.starts_with('/')).collect();
     words.join(" ")

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, thread, time::Duration};
 
-/// What was seen of a peer in a scenario.
+/// Samples of a peer in a scenario.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     /// Of the proxy's CPU, in microseconds, per request.
@@ -58,7 +58,7 @@ pub(crate) fn run(world: &World, options: &Options) -> anyhow::Result<Results> {
                 options.rounds,
                 scenario.name
             );
-            // Whoever comes first is another one each round.
+            // Each round begins with another proxy.
             let first = round % proxies.len();
             for (peer, proxy) in proxies[first..].iter().chain(&proxies[..first]) {
                 let seen =
@@ -101,7 +101,7 @@ pub(crate) fn measure(
     })
 }
 
-/// What a proxy does while it is put under a load.
+/// Measures a proxy while it is under a load.
 pub(crate) fn under(
     proxy: &Proxy,
     load: impl FnOnce() -> anyhow::Result<load::Outcome>,

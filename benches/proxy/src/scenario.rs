@@ -1,4 +1,4 @@
-//! What is asked of every proxy.
+//! The scenarios that every proxy is measured in.
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug)]
@@ -7,7 +7,7 @@ pub(crate) struct Scenario {
     pub(crate) load: Load,
 }
 
-/// Who calls, and how often.
+/// Clients of a load: their protocol and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
     /// HTTP/1.1 requests over so many connections, one after the other on each.
@@ -21,13 +21,13 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    /// Whether it is HTTP/2 that is spoken.
+    /// Returns true for HTTP/2.
     pub(crate) fn is_http2(self) -> bool {
         matches!(self, Self::H2c { .. } | Self::Grpc { .. })
     }
 }
 
-/// Where in [`SCENARIOS`] those are that have something to reach.
+/// Indexes in [`SCENARIOS`] of the scenarios with a target.
 pub(crate) const HTTP1_64: usize = 1;
 pub(crate) const HTTP1_256: usize = 2;
 pub(crate) const H2C: usize = 3;

@@ -1,4 +1,4 @@
-//! What must be on the machine, and what must run, before anything is measured.
+//! Installs the programs of a measurement and starts its servers.
 
 use crate::peers::{Running, spawn};
 use anyhow::{Context as _, bail, ensure};
@@ -33,7 +33,7 @@ pub(crate) struct Tools {
     pub(crate) envoy: PathBuf,
     /// This program.
     pub(crate) own: PathBuf,
-    /// A library that counts allocations of whoever loads it first.
+    /// A library that counts the allocations of the program it is preloaded into.
     pub(crate) allocations: PathBuf,
 }
 
@@ -52,7 +52,8 @@ pub(crate) fn install() -> anyhow::Result<Tools> {
         missing.push("python3-venv");
     }
     if !missing.is_empty() {
-        // What a fresh machine knows of packages is nothing, or old. If this fails, so will the next.
+        // A fresh machine's package lists are empty or old. If this fails, so will the next
+        // command.
         let _ = Command::new("apt-get").args(["update", "-qq"]).status();
         let mut apt = Command::new("apt-get");
         apt.args(["install", "-y", "-qq", "--no-install-recommends"])
@@ -96,8 +97,8 @@ pub(crate) fn install() -> anyhow::Result<Tools> {
     })
 }
 
-/// Whether Python can make an environment with pip in it. Debian's package for that has no program,
-/// and brings Python along.
+/// Returns true if Python can make an environment with pip. Debian's package for that has no
+/// program, and depends on Python.
 fn has_venv() -> bool {
     let mut python = Command::new("python3");
     python.args(["-c", "import venv, ensurepip"]);

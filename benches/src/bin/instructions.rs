@@ -1,5 +1,5 @@
-//! What `cargo xtask instructions` runs under callgrind: one scenario by its name, or, without
-//! one, the list of them and how often each repeats itself.
+//! The program that `cargo xtask instructions` runs under callgrind: one scenario by its name or,
+//! without a name, the list of scenarios with their repetitions.
 
 use http::{Method, Request};
 use mesh_balance::{Balance, Config};
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What callgrind counts: it is told to begin where this begins, and to end where it ends.
+/// The function whose instructions callgrind counts.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();

@@ -60,7 +60,7 @@ fn run(program: &Path, args: &[&str], input: &str) -> anyhow::Result<String> {
         started => started.with_context(|| format!("cannot start {}", program.display()))?,
     };
     if let Some(mut stdin) = child.stdin.take() {
-        // Whoever does not listen says why.
+        // A program that stops reading reports its reason itself.
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output()?;
@@ -76,7 +76,7 @@ fn run(program: &Path, args: &[&str], input: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether this process may change the firewall; if that cannot be told, the firewall will.
+/// Returns true if this process may change the firewall, or if that is unknown.
 fn may_administer() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

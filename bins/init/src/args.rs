@@ -9,11 +9,11 @@ const CLOSE_WAIT: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// Where calls for the program are redirected: the sidecar's --transparent-inbound
+    /// Port that calls for the program are redirected to: the sidecar's --transparent-inbound
     #[arg(long, value_name = "PORT", default_value = "4143", value_parser = port())]
     pub incoming_proxy_port: u16,
 
-    /// Where its own calls are redirected: the sidecar's --transparent-outbound
+    /// Port that the program's own calls are redirected to: the sidecar's --transparent-outbound
     #[arg(long, value_name = "PORT", default_value = "4140", value_parser = port())]
     pub outgoing_proxy_port: u16,
 
@@ -51,11 +51,11 @@ pub struct Args {
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub ports_to_redirect: Vec<Ports>,
 
-    /// How long the kernel remembers half-closed connections, in seconds
+    /// Seconds for which the kernel remembers half-closed connections
     #[arg(long, value_name = "SECONDS")]
     pub timeout_close_wait_secs: Option<u32>,
 
-    /// Whether IPv6 is redirected, too
+    /// Redirect IPv6, too
     #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1,
           default_missing_value = "true", action = clap::ArgAction::Set)]
     pub ipv6: bool,

@@ -81,7 +81,7 @@ impl fmt::Display for Ports {
 pub struct Subnet {
     /// Any address of it.
     pub addr: IpAddr,
-    /// How many bits are alike.
+    /// Length of the prefix in bits.
     pub bits: u8,
 }
 

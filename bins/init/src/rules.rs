@@ -6,12 +6,12 @@ const INBOUND: &str = "PROXY_INIT_REDIRECT";
 /// The chain of the program's own calls.
 const OUTBOUND: &str = "PROXY_INIT_OUTPUT";
 
-/// What is redirected to a sidecar, and what is not. Only TCP is.
+/// The redirected connections and the exceptions. Only TCP is redirected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Where the sidecar takes calls for the program.
+    /// Port of the sidecar for calls to the program.
     pub inbound_to: u16,
-    /// Where it takes the program's own calls.
+    /// Port of the sidecar for the program's own calls.
     pub outbound_to: u16,
     /// The user that the sidecar runs as: its own calls pass.
     pub proxy_uid: Option<u32>,
@@ -52,9 +52,9 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// What `iptables-restore --noflush` is to read, so that these rules are in force in one step,
-    /// and whatever was there of an earlier run is not. `saved` is what `iptables-save -t nat`
-    /// says: jumps that are there are not made again.
+    /// Returns input for `iptables-restore --noflush` that replaces the rules of an earlier run in
+    /// one step. `saved` is the output of `iptables-save -t nat`; jumps that exist are not added
+    /// again.
     pub fn restore(&self, family: Family, saved: &str) -> String {
         let mut text = Text::new(saved);
         self.inbound(family, &mut text);

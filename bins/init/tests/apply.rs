@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-/// Whether this machine can; says so if not.
+/// Returns true if this machine can run the test; reports a skip if not.
 #[track_caller]
 fn can(iptables: &str) -> bool {
     let check = [

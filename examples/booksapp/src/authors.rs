@@ -16,7 +16,7 @@ pub(crate) struct Args {
     database: Database,
     #[command(flatten)]
     knobs: Knobs,
-    /// Where the books service is
+    /// URL of the books service
     #[arg(long, env, default_value = "http://books:7002")]
     books_site: String,
 }

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     database: Database,
     #[command(flatten)]
     knobs: Knobs,
-    /// Where the authors service is
+    /// URL of the authors service
     #[arg(long, env, default_value = "http://authors:7001")]
     authors_site: String,
 }

@@ -1,4 +1,4 @@
-//! What makes a well-behaved service misbehave: `FAILURE_RATE` and `LATENCY`.
+//! Faults on purpose: `FAILURE_RATE` and `LATENCY`.
 
 use axum::{
     Router,
@@ -15,7 +15,7 @@ pub(crate) struct Knobs {
     /// The share of HEAD requests answered 503, from 0 to 1
     #[arg(long, env, default_value_t = 0.0)]
     failure_rate: f64,
-    /// How long a request is held up before it is served, such as 20ms or 20ms±15ms
+    /// Delay of each request, such as 20ms or 20ms±15ms
     #[arg(long, env)]
     latency: Option<Latency>,
 }

@@ -13,10 +13,10 @@ use axum::{
 use serde_json::Value;
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-/// What is wrong with an object, by field.
+/// Validation errors of an object, by field.
 pub(crate) type Problems = BTreeMap<&'static str, Vec<String>>;
 
-/// What a collection has of its own.
+/// Name, fields and rules of a collection.
 pub(crate) trait Collection: Send + Sync + 'static {
     /// The plural, as in the path.
     const NAME: &'static str;

@@ -1,4 +1,4 @@
-//! Serving a router on `127.0.0.1:$PORT` until somebody asks to stop.
+//! Serves a router on `127.0.0.1:$PORT` until a signal ends it.
 
 use anyhow::Context;
 use axum::Router;
@@ -7,7 +7,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Where a service listens.
+/// Listening address of a service.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Listen {
     /// The port on 127.0.0.1

@@ -27,7 +27,7 @@ impl Site {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    /// Whether HEAD finds something at `path`.
+    /// Returns true if HEAD succeeds at `path`.
     pub(crate) async fn exists(&self, path: &str) -> Result<bool, Failure> {
         match self.request(Method::HEAD, path).send().await?.status() {
             StatusCode::NOT_FOUND => Ok(false),

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Mutex, time::Duration};
 /// A row as the JSON API shows it.
 pub(crate) type Object = Map<String, Value>;
 
-/// What a table is called and which of its columns may be written.
+/// Name of a table and its writable columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema {
     pub(crate) table: &'static str,
@@ -16,10 +16,10 @@ pub(crate) struct Schema {
     pub(crate) seed: &'static str,
 }
 
-/// Where the table is kept.
+/// The option for the database file.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Database {
-    /// The SQLite file; without one the data lives and dies with the process
+    /// The SQLite file; without it the data is lost when the process ends
     #[arg(long, env)]
     database: Option<PathBuf>,
 }

@@ -15,10 +15,10 @@ pub(crate) struct Args {
     /// 8 leaves the retries of a half-failing service within the default budget
     #[arg(long, env = "TRAFFIC_RATE", default_value_t = 8.0)]
     rate: f64,
-    /// How long to wait before the first request, in seconds
+    /// Seconds before the first request
     #[arg(long, env = "TRAFFIC_DELAY", default_value_t = 0.0)]
     initial_delay: f64,
-    /// How many rounds to make; without it there is no end
+    /// Number of rounds; unlimited by default
     #[arg(long)]
     rounds: Option<u64>,
 }

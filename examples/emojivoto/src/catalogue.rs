@@ -1,4 +1,4 @@
-//! What there is to vote for: a hundred emoji, in the order of the ballot.
+//! The hundred emoji of the ballot, in its order.
 
 /// An emoji, and the method of the voting service that counts votes for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -6,7 +6,7 @@ pub(crate) struct Entry {
     pub(crate) unicode: &'static str,
     /// With its colons, as in `:doughnut:`.
     pub(crate) shortcode: &'static str,
-    /// As in `VoteDoughnut`.
+    /// Name of the gRPC method, such as `VoteDoughnut`.
     pub(crate) method: &'static str,
 }
 

@@ -16,7 +16,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-/// How long a call may take: longer than anybody waits for a vote.
+/// Time limit of a call, 30 s.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves one call, which `answer` answers.
@@ -44,7 +44,7 @@ pub(crate) fn unimplemented(method: &str) -> Response {
         .into_response()
 }
 
-/// What calls the methods of one service.
+/// A client of one service's methods.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     service: &'static str,

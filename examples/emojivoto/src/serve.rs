@@ -1,4 +1,4 @@
-//! Serving a router on a port of 127.0.0.1 until somebody asks to stop.
+//! Serves a router on a port of 127.0.0.1 until a signal ends it.
 
 use anyhow::Context;
 use axum::Router;
@@ -7,7 +7,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Where a gRPC service listens.
+/// Listening address of a gRPC service.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Grpc {
     /// The port on 127.0.0.1 that the mesh wants; wins over --grpc-port

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 const DOUGHNUTS: f64 = 0.15;
 /// Longer than the slowest vote.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// What can be asked for in seconds: up to a year.
+/// Allowed durations in seconds: up to a year.
 const SECONDS: std::ops::RangeInclusive<f64> = 0.0..=31_536_000.0;
 
 #[derive(Debug, clap::Args)]
@@ -118,7 +118,7 @@ impl Bot {
     }
 }
 
-/// What to vote for, from two numbers between 0 and 1: the doughnut, or any of `ballot`.
+/// Chooses an emoji by two numbers between 0 and 1: the doughnut, or any of `ballot`.
 fn choose(ballot: &[Emoji], appetite: f64, chance: f64) -> Option<&str> {
     if appetite < DOUGHNUTS {
         return Some(crate::catalogue::DOUGHNUT);

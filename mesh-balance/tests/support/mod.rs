@@ -64,7 +64,7 @@ impl World {
         });
     }
 
-    /// How many calls each has had since this was last asked.
+    /// Returns and resets the number of calls of each endpoint.
     pub fn take_calls(&self, count: usize) -> Vec<usize> {
         let calls = std::mem::take(&mut self.0.lock().unwrap().calls);
         (0..count)
@@ -72,7 +72,7 @@ impl World {
             .collect()
     }
 
-    /// Which services were made, in order, since this was last asked.
+    /// Returns and resets the addresses whose services were made, in order.
     pub fn take_made(&self) -> Vec<SocketAddr> {
         std::mem::take(&mut self.0.lock().unwrap().made)
     }

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::Body;
 use std::fmt::Debug;
 
-/// Bodies of every shape go through in both directions as if nobody had touched them.
+/// Checks that bodies of every shape pass unchanged in both directions.
 pub(crate) fn bodies<F, S>(conformance: &Conformance<F>)
 where
     F: Fn(Mock) -> S,
@@ -79,7 +79,7 @@ where
     contents(whose, shape, &rsp.data, rsp.trailers.as_ref());
 }
 
-/// What a body says of itself before it is read.
+/// The expected size hint and end of a body before it is read.
 struct Expected {
     size_hint: (u64, Option<u64>),
     is_end_stream: bool,

@@ -33,7 +33,7 @@ where
     }
 }
 
-/// Whether the exchange was under way still when it was dropped after `steps` polls.
+/// Drops the exchange after `steps` polls; returns true if it was still pending.
 fn dropped_after<F, S>(conformance: &Conformance<F>, story: &[Answer], steps: usize) -> bool
 where
     F: Fn(Mock) -> S,
@@ -67,7 +67,7 @@ where
             );
         }
     }
-    // What the next ones are told is not part of the story.
+    // The following calls are not part of the story.
     mock.answer_well();
     let request = || conformance.request(&mock, &Shape::empty());
     succeed(&mut clone, request(), &when);

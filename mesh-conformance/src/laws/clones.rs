@@ -6,7 +6,7 @@ use crate::{
 };
 use std::pin::pin;
 
-/// What was won by one clone is neither another's nor lost.
+/// Checks that readiness of one clone is neither shared nor lost.
 pub(crate) fn clones<F, S>(conformance: &Conformance<F>)
 where
     F: Fn(Mock) -> S,

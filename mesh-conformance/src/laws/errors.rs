@@ -6,7 +6,7 @@ use crate::{
 };
 use std::pin::pin;
 
-/// What breaks below is known above, and costs nothing that is not given back.
+/// Checks that errors of the inner service reach the caller and release all permits.
 pub(crate) fn errors<F, S>(conformance: &Conformance<F>)
 where
     F: Fn(Mock) -> S,
@@ -51,7 +51,7 @@ where
     S: Subject,
 {
     let (mock, mut service) = conformance.bench(1);
-    // Enough for whoever tries again.
+    // Enough answers for middleware that retries.
     mock.answer((0..64).map(|_| Answer::Error));
     let req = conformance.request(&mock, &Shape::of(["request"]));
     match exchange(&mut service, req) {

@@ -7,7 +7,7 @@ use crate::{
 use http::{HeaderMap, Version, request};
 use std::fmt::Debug;
 
-/// Heads arrive as they were sent; what was added to them is nobody's business here.
+/// Checks that heads arrive as sent. Additions to them are allowed.
 pub(crate) fn heads<F, S>(conformance: &Conformance<F>)
 where
     F: Fn(Mock) -> S,

@@ -19,7 +19,7 @@ pub(crate) type Future = Pin<Box<dyn std::future::Future<Output = Result<Rsp, Br
 type Ready = fn(&mut Mock, &mut Context<'_>) -> Poll<Result<(), Broken>>;
 type Call = Arc<dyn Fn(&mut Mock, Req) -> Future>;
 
-/// What the harness says of a subject that breaks `law`.
+/// Returns the harness's report of a subject that breaks `law`.
 ///
 /// # Panics
 ///
@@ -78,7 +78,7 @@ impl Service<Req> for Sloppy {
     }
 }
 
-/// What a wrapped body no longer knows.
+/// The property that a wrapped body loses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Forgets {
     SizeHint,

@@ -87,7 +87,7 @@ fn parse(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 }
 
 impl fmt::Debug for KeptHead {
-    /// Says nothing of the headers, which may be secret.
+    /// Omits the headers, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeptHead")
             .field("method", &self.method)

@@ -15,7 +15,7 @@ pub(super) struct Language<'a> {
     bytes: Vec<u8>,
 }
 
-/// How the paths of one regex relate to those of another.
+/// The relation between the paths of two regexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Relation {
     /// Some path is of both.
@@ -38,7 +38,7 @@ impl<'a> Language<'a> {
         Self { regex, dfa, bytes }
     }
 
-    /// Whether no path can match; `None` if that is too hard to tell.
+    /// Returns true if no path can match; `None` if the answer is too costly.
     pub(super) fn is_empty(&self) -> Option<bool> {
         let relation = self.relation(self)?;
         Some(!relation.both)
@@ -120,7 +120,8 @@ fn representatives(dfa: &dense::DFA<Vec<u32>>) -> Vec<u8> {
         .collect()
 }
 
-/// Whether the leading segments already tell the two apart: the quick answer for most pairs.
+/// Returns true if the leading segments alone exclude common paths: the quick answer for most
+/// pairs.
 fn are_apart(a: &PathRegex, b: &PathRegex) -> bool {
     let differ = |(a, b): (&Segment, &Segment)| matches!((a, b), (Segment::Literal(a), Segment::Literal(b)) if a != b);
     match (a.template(), b.template()) {

@@ -1,4 +1,4 @@
-//! What a profile says that is allowed but hardly meant.
+//! Finds probable mistakes in valid profiles.
 
 mod language;
 
@@ -21,7 +21,7 @@ impl Finding {
         self.route.as_deref()
     }
 
-    /// What is odd.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -112,7 +112,7 @@ fn check_budget(profile: &Profile, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What is odd about a part of a condition by itself.
+/// Finds mistakes within one part of a condition.
 fn check_parts(condition: &RequestMatch, find: &mut impl FnMut(String)) {
     match condition {
         RequestMatch::All(parts) | RequestMatch::Any(parts) => {
@@ -168,8 +168,8 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// What an earlier route leaves of this one. That it takes a special case, as `/books/mine`
-    /// does before `/books/{id}`, is how profiles are meant to be written.
+    /// Compares this route with an earlier one. An earlier special case, such as `/books/mine`
+    /// before `/books/{id}`, is intended.
     fn after(&self, earlier: &Self) -> Overlap {
         let (methods_meet, method_covers) = match (earlier.method, self.method) {
             (None, _) => (true, true),

@@ -137,7 +137,7 @@ impl MethodSet {
     }
 }
 
-/// What a walk looks for, and what it has found.
+/// The input and the result of a walk through the trie.
 struct Search<'a> {
     method: &'a Method,
     methods: MethodSet,
@@ -229,8 +229,8 @@ impl Matcher {
         }
     }
 
-    /// Whether a walk goes on from `child`, to which a segment led that ends at `to`. If that was
-    /// the last, what ends there counts.
+    /// Returns true if a walk continues from `child`, after a segment that ends at `to`. If the
+    /// segment is the last, the terms that end at `child` are added.
     fn arrive(&self, child: NodeId, to: usize, search: &mut Search<'_>) -> bool {
         let node = &self.nodes[child as usize];
         if !search.wants(node.lowest, node.methods) {

@@ -1,9 +1,9 @@
-//! Where a segment of a path ends, and whether it is the one that is looked for.
+//! Finds ends of path segments, and compares segments.
 //!
 //! Segments are a few bytes long: too short for what a general search or comparison sets up, so
 //! both look at eight bytes at a time.
 
-/// Where the segment ends that begins at `from`: at the next slash, or where `path` ends.
+/// Returns the end of the segment that begins at `from`: the next slash or the end of `path`.
 #[inline]
 pub(super) fn end(path: &[u8], from: usize) -> usize {
     let mut at = from;
@@ -14,7 +14,7 @@ pub(super) fn end(path: &[u8], from: usize) -> usize {
         }
         at += 8;
     }
-    // What is left, from the path's last eight bytes if it has as many.
+    // The remaining bytes, read from the last eight bytes if the path has as many.
     let seen = 8 - path.len().saturating_sub(at);
     if let Some(last) = path.last_chunk::<8>()
         && seen < 8
@@ -46,7 +46,7 @@ fn first(found: u64) -> usize {
     found.trailing_zeros() as usize / 8
 }
 
-/// Where the segment `literal` ends, if it is the one that begins at `from`.
+/// Returns the end of the segment at `from` if it equals `literal`.
 #[inline]
 pub(super) fn end_of(literal: &[u8], path: &[u8], from: usize) -> Option<usize> {
     let end = from + literal.len();
@@ -54,7 +54,7 @@ pub(super) fn end_of(literal: &[u8], path: &[u8], from: usize) -> Option<usize> 
     (is_end && same(path.get(from..end)?, literal)).then_some(end)
 }
 
-/// Whether two segments are the same.
+/// Returns true if two segments are equal.
 #[inline]
 pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {

@@ -17,7 +17,7 @@ pub(crate) struct Template {
 /// lookup.
 pub(super) const MAX_SEGMENTS: usize = 64;
 
-/// What remains of a path after the segments before it.
+/// The rest of a path behind the matched segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tail {
     pub(crate) literal: Box<str>,
@@ -25,7 +25,7 @@ pub(crate) struct Tail {
     pub(crate) newline: bool,
 }
 
-/// What stands between two slashes.
+/// The pattern between two slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
     Literal(Box<str>),
@@ -116,8 +116,8 @@ impl Mixed {
 }
 
 impl Mixed {
-    /// Whether `segment` begins with the first literal and ends with `last`, and has so much in
-    /// between: what most templates ask.
+    /// Returns true if `segment` begins with the first literal, ends with `last` and has at least
+    /// `min` bytes. Most templates need no more.
     fn is_around(&self, segment: &[u8], min: usize, last: &[u8]) -> bool {
         let first = self.first.as_bytes();
         segment.len() >= first.len() + min + last.len()

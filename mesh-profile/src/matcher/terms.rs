@@ -9,9 +9,9 @@ pub(super) struct Term<'a> {
     pub(super) method: Option<&'a Method>,
     /// The whole path.
     pub(super) template: Option<&'a Template>,
-    /// How the path begins.
+    /// The segments that the path begins with.
     pub(super) prefix: &'a [Segment],
-    /// Whether only the condition itself can tell.
+    /// True if only the condition itself can decide.
     pub(super) hard: bool,
 }
 

@@ -15,7 +15,7 @@ pub struct Diagnostic {
     message: String,
 }
 
-/// How much a [`Diagnostic`] matters.
+/// Severity of a [`Diagnostic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// Nothing was lost.
@@ -27,7 +27,7 @@ pub enum Severity {
 }
 
 impl Diagnostic {
-    /// How much it matters.
+    /// Returns the severity.
     pub fn severity(&self) -> Severity {
         self.severity
     }
@@ -37,7 +37,7 @@ impl Diagnostic {
         self.place
     }
 
-    /// What there is to know.
+    /// Returns the message, without source, place and severity.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -67,12 +67,12 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Why a document cannot be used: one thing, or under `strict` everything that was lost.
+/// The reasons why a document cannot be used: one error, or every warning under `strict`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Vec<Diagnostic>);
 
 impl Error {
-    /// What is wrong.
+    /// Returns the reasons, in the order of the document.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.0
     }
@@ -90,7 +90,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Where something is in the text: an offset, if it is known.
+/// Byte offset in the text, if it is known.
 pub(super) type Place = Option<usize>;
 
 /// A message with its line and column, if they are known.
@@ -164,7 +164,7 @@ impl<'t> Diagnostics<'t> {
         Refused
     }
 
-    /// Whether something was refused.
+    /// Returns true if an error was recorded.
     pub(super) fn has_refused(&self) -> bool {
         let found = self.found.borrow();
         found
@@ -177,7 +177,7 @@ impl<'t> Diagnostics<'t> {
         self.forget_since(0);
     }
 
-    /// How many were found.
+    /// Returns the number of diagnostics.
     pub(super) fn count(&self) -> usize {
         self.found.borrow().len()
     }

@@ -2,12 +2,12 @@ use super::diagnostic::Place;
 use http::Method;
 use std::borrow::Cow;
 
-/// What a profile needs of an OpenAPI document.
+/// The parts of an OpenAPI document that a profile is made of.
 #[derive(Debug, Default)]
 pub(super) struct Document<'t> {
     /// The value of `swagger` or `openapi`.
     pub(super) version: Option<(Place, Scalar<'t>)>,
-    /// Whether the version was called `swagger`: a document of before OpenAPI 3.
+    /// True if the version's key is `swagger`, as before OpenAPI 3.
     pub(super) is_swagger: bool,
     pub(super) base_path: Option<(Place, Scalar<'t>)>,
     pub(super) server: Option<Server<'t>>,
@@ -61,7 +61,7 @@ pub(super) struct Operation<'t> {
     pub(super) responses: Vec<(Key<'t>, Response<'t>)>,
 }
 
-/// What extensions of ours say of an operation, or of all operations of a path.
+/// The `x-linkerd-` extensions of an operation, or of all operations of a path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy<'t> {
     pub(super) retryable: Option<bool>,
@@ -104,7 +104,7 @@ pub(super) enum Scalar<'t> {
 }
 
 impl<'t> Scalar<'t> {
-    /// As text; YAML reads an unquoted version as a number.
+    /// Returns text or a number as text. YAML reads an unquoted version as a number.
     pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -113,7 +113,7 @@ impl<'t> Scalar<'t> {
         }
     }
 
-    /// As text, like [`as_text`](Self::as_text).
+    /// Converts to text, like [`as_text`](Self::as_text).
     pub(super) fn into_text(self) -> Option<Cow<'t, str>> {
         match self {
             Self::Text(text) => Some(text),

@@ -10,7 +10,7 @@ use std::{
     fmt,
 };
 
-/// What to do with each member of an object.
+/// Handles the members of an object.
 pub(super) trait Members<'t> {
     /// The object's name in diagnostics.
     const WHAT: &'static str;
@@ -30,7 +30,7 @@ pub(super) trait Members<'t> {
 /// Reads an object member by member. What is none gives `None` and a warning.
 pub(super) struct Object<'r, 't, M> {
     pub(super) members: M,
-    /// Where it, or its name, is.
+    /// Place of the object or of its name.
     pub(super) place: Place,
     pub(super) diagnostics: &'r Diagnostics<'t>,
 }

@@ -1,4 +1,4 @@
-//! Profiles of documents that somebody has parsed already.
+//! Profiles of documents that the crate `openapiv3` has parsed.
 
 use super::{
     Options,

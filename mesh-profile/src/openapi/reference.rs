@@ -88,7 +88,7 @@ fn fill<'t>(
     Ok(())
 }
 
-/// What stands beside a reference wins over what it leads to.
+/// Fills `item` from the path item `there`. Members beside the reference win.
 fn merge<'t>(item: &mut PathItem<'t>, there: PathItem<'t>) {
     item.reference = there.reference;
     item.server = item.server.take().or(there.server);

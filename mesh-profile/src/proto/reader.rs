@@ -1,6 +1,6 @@
 use super::{Error, token::Token};
 
-/// What a profile needs of a source.
+/// The parts of a source that a profile is made of.
 #[derive(Debug, Default)]
 pub(super) struct File<'t> {
     pub(super) package: String,

@@ -5,7 +5,7 @@ use super::Error;
 pub(super) enum Token<'t> {
     /// A name, keyword or number.
     Word(&'t str),
-    /// What stands between quotes, escapes and all.
+    /// A string literal's text between the quotes, with its escapes.
     Text(&'t str),
     Symbol(char),
 }
@@ -45,7 +45,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Where the quote is that ends a text, on its line.
+/// Finds the quote that ends a text, on the same line.
 fn closing(rest: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (i, c) in rest.char_indices() {

@@ -263,7 +263,7 @@ impl Labels {
 }
 
 impl fmt::Display for Labels {
-    /// As they stand between the braces.
+    /// Writes the labels that stand between the braces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (name, value)) in self.0.iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };

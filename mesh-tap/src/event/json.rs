@@ -333,7 +333,7 @@ impl From<Duration> for time::Duration {
 mod tests {
     use super::*;
 
-    /// As `linkerd viz tap -o json` prints such events.
+    /// A request in the form of `linkerd viz tap -o json`.
     const REQUEST: &str = r#"{
   "source": {
     "ip": "10.0.0.1",

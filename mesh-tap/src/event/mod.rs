@@ -17,17 +17,17 @@ pub type Labels = Arc<[(String, String)]>;
 /// label. Events are plain data, so that those of another process can be shown in the same way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Which exchange this belongs to.
+    /// Identifier of the exchange.
     pub id: EventId,
     /// Toward the local application or away from it.
     pub direction: Direction,
-    /// Where the request came from.
+    /// Source of the request.
     pub source: Peer,
-    /// Where it went.
+    /// Destination of the request.
     pub destination: Peer,
-    /// What is known of its route: `route`, its name, and `attempt`, if it is a retry.
+    /// Labels of the request's route: `route`, its name, and `attempt` for a retry.
     pub route: Labels,
-    /// What happened.
+    /// The kind of event and its data.
     pub kind: EventKind,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn label<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
     Some(value)
 }
 
-/// What happened.
+/// The kind of event and its data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
     /// The request was sent.
@@ -119,12 +119,11 @@ pub struct ResponseEnd {
     /// The HTTP/2 error code the exchange was broken off with, where one fits: 8, CANCEL, when
     /// the reader of the response went away.
     pub reset_code: Option<u32>,
-    /// Why there was no response, or no complete one: the word for a
-    /// [`Fault`](mesh_core::Fault).
+    /// Reason for a missing or incomplete response: the word for a [`Fault`](mesh_core::Fault).
     pub reason: Option<Cow<'static, str>>,
-    /// Why this failure was not tried again though it might have been: the word for a
-    /// [`RetrySkipped`](mesh_core::RetrySkipped). Known only if [`Tap::exchange`](crate::Tap::exchange)
-    /// stands above the retries.
+    /// Reason why a failure of a retryable kind was not retried: the word for a
+    /// [`RetrySkipped`](mesh_core::RetrySkipped). It is known only if
+    /// [`Tap::exchange`](crate::Tap::exchange) is above the retries.
     pub not_retried: Option<Cow<'static, str>>,
     /// The trailers, if headers were asked for, secrets replaced.
     pub trailers: Option<HeaderMap>,
@@ -139,7 +138,7 @@ pub(crate) const VERSIONS: [Version; 5] = [
     Version::HTTP_3,
 ];
 
-/// As it is written in logs, `HTTP/1.1` or `HTTP/2`.
+/// Returns the version's name in logs, `HTTP/1.1` or `HTTP/2`.
 #[cfg(any(feature = "serde", feature = "har"))]
 pub(crate) fn version_name(version: Version) -> &'static str {
     match version {
@@ -158,7 +157,7 @@ impl Event {
         label(&self.route, "route")
     }
 
-    /// Which sending of its request this is: 1 for the original.
+    /// Returns the number of the attempt; the original request is 1.
     pub fn attempt(&self) -> u32 {
         let attempt = label(&self.route, "attempt");
         attempt.and_then(|n| n.parse().ok()).unwrap_or(1)

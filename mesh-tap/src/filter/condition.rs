@@ -81,7 +81,7 @@ impl Text {
     }
 }
 
-/// What is known of an exchange so far.
+/// The known properties of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) direction: Direction,
@@ -96,7 +96,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) end: Option<&'a ResponseEnd>,
 }
 
-/// As in SQL: what is not known yet decides nothing, unless something known already does.
+/// Combines conditions as SQL does: an unknown fact leaves the result open, unless another decides
+/// it.
 pub(super) fn all(conditions: &[Condition], facts: &Facts<'_>) -> Option<bool> {
     let mut known = true;
     for condition in conditions {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// Which exchanges to watch. All conditions must hold; without any, every exchange is shown.
+/// A selection of exchanges. All conditions must hold; without conditions every exchange is shown.
 ///
 /// Some conditions are about how an exchange ends. Its events are then held back until they are
 /// decided, and come all at once or not at all.
@@ -140,7 +140,7 @@ impl Filter {
         self.limit.unwrap_or(u64::MAX)
     }
 
-    /// Whether the exchange is selected, as far as the facts tell.
+    /// Returns true if the exchange is selected, or `None` while that is unknown.
     pub(crate) fn holds(&self, facts: &Facts<'_>) -> Option<bool> {
         all(&self.conditions, facts)
     }

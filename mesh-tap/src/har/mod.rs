@@ -33,7 +33,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 #[derive(Clone, Debug)]
 pub struct Har {
     capacity: usize,
-    /// What has begun and is not over.
+    /// Exchanges that have not ended.
     open: BTreeMap<(u32, u64), Open>,
     entries: Vec<Entry>,
     dropped: u64,
@@ -92,17 +92,17 @@ impl Har {
         }
     }
 
-    /// How many exchanges are in it.
+    /// Returns the number of exchanges.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no exchange is in it.
+    /// Returns true if there are no exchanges.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many exchanges there was no room for.
+    /// Returns the number of exchanges that were dropped for lack of room.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

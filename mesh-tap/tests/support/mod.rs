@@ -1,4 +1,4 @@
-//! What the tests share: bodies that do as they are told, and events as lines.
+//! Bodies with scripted frames, and events as lines.
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 use bytes::Bytes;

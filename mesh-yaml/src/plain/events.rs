@@ -18,7 +18,7 @@ pub(super) struct Events<'t> {
     skipped: Vec<(Next, usize)>,
 }
 
-/// What comes next in a collection.
+/// The next event in a collection.
 #[derive(Clone, Copy)]
 enum Next {
     Item,
@@ -75,7 +75,7 @@ impl<'t> Events<'t> {
         is(&event).then_some(()).ok_or(Unusual)
     }
 
-    /// What [`end_map`](Self::end_map) wants of a map that begins here.
+    /// Returns the argument of [`end_map`](Self::end_map) for a map that begins here.
     pub(super) fn begin_map(&self) -> usize {
         self.names.len()
     }

@@ -1,10 +1,9 @@
 //! Reads plain documents, which nearly all are, on the parser's events, for a visitor that skips
 //! most of what it is shown.
-//!
-//! `serde-saphyr` gives a document its meaning and its errors. To skip a value takes it as long as
-//! to read one; here it takes hardly more than the parser's events. What is [`Unusual`] is not
-//! read here: an anchor, an alias, a tag, a merge key, a name that stands twice, an error of any
-//! kind. Whoever asked then asks `serde-saphyr`, which answers as if nobody had tried before.
+//! `serde-saphyr` defines the meaning and the errors of a document, but takes as long to skip a
+//! value as to read it. This reader skips at hardly more than the cost of the parser's events. It
+//! refuses documents that are [`Unusual`]: with an anchor, an alias, a tag, a merge key, a
+//! duplicate key, or an error of any kind. The caller then reads the document with `serde-saphyr`.
 
 mod events;
 mod names;
@@ -109,7 +108,7 @@ impl<'t> Deserializer<'t> for Node<'_, 't> {
     }
 }
 
-/// What is a number and what a boolean, `serde-saphyr` says.
+/// Numbers and booleans are recognized by `serde-saphyr`.
 fn scalar<'t, V: Visitor<'t>>(
     text: Cow<'t, str>,
     style: ScalarStyle,

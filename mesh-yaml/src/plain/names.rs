@@ -24,8 +24,8 @@ impl Names {
     }
 }
 
-/// Eight bytes at a time. Whoever finds names that collide slows down their own document by the
-/// time that it takes to read it in the other way.
+/// Hashes eight bytes at a time. Names made to collide only slow down their own document, which is
+/// then read by `serde-saphyr`.
 fn hash(bytes: &[u8]) -> u64 {
     let mix =
         |hash: u64, part: u64| (hash.rotate_left(23) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,7 +1,7 @@
 use granit_parser::ScalarStyle;
 
-/// Whether a value is one that `serde-saphyr` may refuse even where it is skipped: a number that
-/// is not finite.
+/// Returns true for a value that `serde-saphyr` may refuse even when skipped: a number that is not
+/// finite.
 pub(super) fn is_unusual(text: &str, style: ScalarStyle) -> bool {
     let Some(unsigned) = number(text, style) else {
         return false;
@@ -19,8 +19,8 @@ pub(super) fn is_unusual(text: &str, style: ScalarStyle) -> bool {
     }
 }
 
-/// Whether a name may be an integer that can be written in another way, too, as `+1` and `0x1`
-/// can: names that are one integer are one name.
+/// Returns true for a name that may be an integer in another notation, such as `+1` or `0x1`. Names
+/// of one integer are duplicates.
 pub(super) fn is_unusual_name(text: &str, style: ScalarStyle) -> bool {
     let Some(unsigned) = number(text, style) else {
         return false;
@@ -43,7 +43,8 @@ fn number(text: &str, style: ScalarStyle) -> Option<&str> {
     (is_plain && starts_so).then(|| text.strip_prefix(['+', '-']).unwrap_or(text))
 }
 
-/// Whether a plain scalar may be something else than text, and is read alone as it is among others.
+/// Returns true for a plain scalar that may be another type than text, and whose meaning does not
+/// depend on its context.
 pub(super) fn is_word(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_alphanumeric())
         && text

@@ -1,5 +1,5 @@
-/// Whether a plain scalar `text` would be read as something else than a string by YAML 1.1,
-/// which Go's library still follows.
+/// Returns true if YAML 1.1, which Go's library follows, reads the plain scalar `text` as another
+/// type than a string.
 pub(super) fn is_another_type(text: &str) -> bool {
     is_word(text) || is_number(text) || is_sexagesimal(text) || is_timestamp(text)
 }
@@ -27,7 +27,7 @@ fn is_number(text: &str) -> bool {
     is_integer(&plain) || is_float(&plain)
 }
 
-/// What Go's `ParseInt` or `ParseUint` reads, in any base it knows.
+/// Returns true for integers that Go's `ParseInt` or `ParseUint` reads, in any base.
 fn is_integer(text: &str) -> bool {
     let (sign, digits) = signed(text);
     let lower = digits.to_ascii_lowercase();

@@ -1,9 +1,9 @@
 use super::{Printer, resolve::is_another_type};
 
-/// How long a line may be before the next single blank breaks it.
+/// Width of a line, after which the next single blank breaks it.
 const WIDTH: usize = 80;
 
-/// How a text is written.
+/// Style of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
@@ -141,8 +141,9 @@ impl Printer {
     }
 }
 
-/// Whether `c` may stand for itself. Go's writer escapes what is beyond the basic plane; the
-/// line and paragraph separators, which it does not escape, end lines for some readers only.
+/// Returns true if `c` is printed without an escape. Go's writer escapes characters beyond the
+/// basic plane. It does not escape the line and paragraph separators, which end lines for some
+/// readers.
 fn is_printable(c: char) -> bool {
     match c {
         '\u{feff}' | '\u{2028}' | '\u{2029}' => false,
@@ -151,7 +152,7 @@ fn is_printable(c: char) -> bool {
     }
 }
 
-/// Whether a plain scalar in block context may read `text`.
+/// Returns true if `text` can be a plain scalar in block context.
 fn is_plain(text: &str) -> bool {
     const FIRST: &[char] = &[
         '#', ',', '[', ']', '{', '}', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`', ' ',

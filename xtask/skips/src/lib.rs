@@ -1,8 +1,7 @@
-//! How tests say that they cannot do their work on this machine.
-//!
-//! A test that returns early has passed, and what it prints is not shown: nobody sees what was not
-//! tested. So it says so here, past the capture of the test runner; `cargo xtask test` repeats all
-//! of it at its end, and who sets [`NO_SKIPS`] gets a failure instead.
+//! Reports tests that cannot run on this machine.
+//! A test that returns early passes, and the test runner hides its output, so a skipped test would
+//! go unnoticed. This crate reports skips past the runner's capture. `cargo xtask test` repeats
+//! them at its end; with [`NO_SKIPS`] set, a skip fails the test.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +21,7 @@ pub const NO_SKIPS: &str = "MESH_NO_SKIPS";
 /// The variable that names the file to which each skip adds a line.
 pub const FILE: &str = "MESH_SKIPS_FILE";
 
-/// Says that the calling test, or a part of it, is skipped, because of `why`.
+/// Reports that the calling test, or a part of it, is skipped because of `why`.
 ///
 /// # Panics
 ///
@@ -43,7 +42,7 @@ pub fn skip_in(file: &Path, why: impl Display) {
     skip_here(&why, are_forbidden(), Some(file));
 }
 
-/// Whether [`NO_SKIPS`] is set.
+/// Returns true if [`NO_SKIPS`] is set.
 pub fn are_forbidden() -> bool {
     env::var_os(NO_SKIPS).is_some_and(|value| !value.is_empty() && value != "0")
 }

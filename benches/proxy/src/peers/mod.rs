@@ -20,7 +20,7 @@ use std::{
 
 pub(crate) use self::ours::{Ours, outbound, start as start_ours};
 
-/// Who takes part, in the order of the table.
+/// The proxies, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Peer {
     /// The sidecar with everything on.
@@ -81,7 +81,7 @@ impl Peer {
     }
 }
 
-/// What else a proxy's environment says.
+/// Further environment variables of a proxy.
 pub(crate) type Wrap = [(String, String)];
 
 /// A proxy that runs.
@@ -90,12 +90,12 @@ pub(crate) struct Proxy {
     running: Running,
     http1: u16,
     http2: u16,
-    /// Where bytes that are no HTTP are taken, by those that do.
+    /// Port for opaque bytes, of proxies that accept them.
     pub(crate) opaque: Option<u16>,
 }
 
 impl Proxy {
-    /// Where it takes `load`.
+    /// Returns the port for `load`.
     pub(crate) fn port(&self, load: Load) -> u16 {
         if load.is_http2() {
             self.http2

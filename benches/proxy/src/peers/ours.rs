@@ -2,7 +2,7 @@ use super::{Proxy, Wrap, configuration, spawn};
 use crate::setup::{World, free_port};
 use std::{fmt::Write as _, process::Command};
 
-/// How large the sidecar's world is.
+/// Size of the sidecar's mesh.
 #[derive(Clone, Debug)]
 pub(crate) struct Ours {
     pub(crate) workers: u16,

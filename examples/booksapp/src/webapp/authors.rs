@@ -70,8 +70,8 @@ pub(super) async fn delete(State(shop): Shop, Path(id): Path<String>) -> Page {
     ))
 }
 
-/// What the shop says after a create or an update: on to the entity, back with what was wrong
-/// with it, or the page for failures.
+/// Converts the response of a create or an update to a page: the entity, the form with its errors,
+/// or the page for failures.
 pub(super) async fn written(rsp: reqwest::Response, what: &str) -> Page {
     match rsp.status() {
         status if status.is_success() => {

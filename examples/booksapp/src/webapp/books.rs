@@ -68,7 +68,7 @@ pub(super) async fn update(
     Form(book): Form<Book>,
 ) -> Page {
     let path = format!("/books/{id}.json");
-    // As a person would: look at the book, then change it.
+    // Reads the book before changing it, as a person would.
     if shop.books.get(&path).await?.is_none() {
         return Ok(flash::redirect("/", "Not found"));
     }

@@ -28,10 +28,10 @@ pub(crate) struct Args {
     listen: Listen,
     #[command(flatten)]
     knobs: Knobs,
-    /// Where the authors service is
+    /// URL of the authors service
     #[arg(long, env, default_value = "http://authors:7001")]
     authors_site: String,
-    /// Where the books service is
+    /// URL of the books service
     #[arg(long, env, default_value = "http://books:7002")]
     books_site: String,
 }
@@ -96,7 +96,7 @@ fn id(object: &Object) -> i64 {
     object.get("id").and_then(Value::as_i64).unwrap_or_default()
 }
 
-/// An upstream failed: the page that nobody wants to see.
+/// The error of a failed upstream, rendered as a page.
 struct Oops(Failure);
 
 impl From<Failure> for Oops {

@@ -107,7 +107,7 @@ pub(super) fn edit_book(book: &Object, authors: &[Object], message: Option<&str>
     page("Edit book", message, &body)
 }
 
-/// What a person sees when another service failed.
+/// Renders the page for failures of other services.
 pub(super) fn oops() -> Markup {
     let body = html! {
         h2 { "Internal Server Error" }

@@ -29,13 +29,13 @@ pub(crate) struct Args {
     knobs: Knobs,
 }
 
-/// What makes the service misbehave.
+/// Faults that the service injects into itself.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Knobs {
     /// The share of votes for the doughnut that fail, from 0 to 1
     #[arg(long, env, default_value_t = 1.0, value_parser = share)]
     failure_rate: f64,
-    /// How long every vote is held up, such as 20ms
+    /// Delay of every vote, such as 20ms
     #[arg(long, env, default_value = "0ms", value_parser = delay)]
     artificial_delay: Duration,
 }

@@ -20,7 +20,7 @@ impl Poll {
         *count = count.saturating_add(1);
     }
 
-    /// Who has votes: the most first, the order of the ballot among equals.
+    /// Returns the emoji with votes: most votes first, then in the order of the ballot.
     pub(super) fn results(&self) -> Vec<VotingResult> {
         let votes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = CATALOGUE.iter().filter_map(|entry| {

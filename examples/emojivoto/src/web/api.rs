@@ -72,7 +72,7 @@ pub(super) async fn leaderboard(State(web): State<Arc<Web>>) -> Result<Json<Vec<
     Ok(Json(ranks))
 }
 
-/// Why not, as `{"error": …}`.
+/// An error response with the body `{"error": …}`.
 #[derive(Debug)]
 pub(super) struct Failure(StatusCode, String);
 

@@ -15,13 +15,13 @@ pub(crate) struct Args {
     /// The port on 127.0.0.1
     #[arg(long, env, default_value_t = 8080)]
     web_port: u16,
-    /// Where the emoji service is, as host:port
+    /// Address of the emoji service, as host:port
     #[arg(long, env, default_value = "emoji-svc:8080")]
     emojisvc_host: String,
-    /// Where the voting service is, as host:port
+    /// Address of the voting service, as host:port
     #[arg(long, env, default_value = "voting-svc:8080")]
     votingsvc_host: String,
-    /// What to tell everybody who comes to vote
+    /// Message that the page shows to every visitor
     #[arg(long, env)]
     message_of_the_day: Option<String>,
 }

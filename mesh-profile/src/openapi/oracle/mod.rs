@@ -9,7 +9,8 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::Value;
 use std::{fmt::Debug, marker::PhantomData};
 
-/// Whether `text` is a plain document; skipped, as a tree, and as a document of ours.
+/// Returns true for each way to read `text` in which it is a plain document: skipped, as a tree, as
+/// a `Document`.
 fn is_plain(text: &str) -> [bool; 3] {
     let [quick, slow] = [(); 2].map(|()| Diagnostics::new(text, "oracle"));
     let is_document = same(

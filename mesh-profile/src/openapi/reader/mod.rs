@@ -292,8 +292,7 @@ const DOCUMENT: [&str; 7] = [
     "responses",
 ];
 
-/// The member that `key` names, whatever its case: Linkerd's reader does not care either, and a
-/// document without routes would help nobody.
+/// Returns the member that `key` names, in any case of letters, as Linkerd's reader does.
 fn known<'k>(key: &'k Key<'_>, members: &[&'k str], diagnostics: &Diagnostics<'_>) -> &'k str {
     let text = &*key.text;
     match members.iter().find(|m| text.eq_ignore_ascii_case(m)) {

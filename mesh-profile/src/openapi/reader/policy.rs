@@ -1,4 +1,4 @@
-//! What Linkerd's extensions say of an operation.
+//! Linkerd's extensions of operations and paths.
 
 use super::{boolean, skip};
 use crate::openapi::{
