@@ -1,4 +1,4 @@
-use crate::{tickets::Counter, weights};
+use crate::{counter::Turns, weights};
 use std::{collections::HashSet, error::Error, fmt, sync::Arc};
 
 /// A service taking a share of the calls.
@@ -68,14 +68,14 @@ pub(crate) struct Table<S> {
     services: Box<[S]>,
     shares: Box<[Share]>,
     sequence: Box<[u32]>,
-    counter: Arc<Counter>,
+    turns: Arc<Turns>,
 }
 
 impl<S> Table<S> {
-    /// Drops leaves without weight; `counter` is asked for the counter of what remains.
+    /// Drops leaves without weight; `turns` returns the turns of the rest.
     pub(crate) fn build<L: Into<Leaf<S>>>(
         leaves: impl IntoIterator<Item = L>,
-        counter: impl FnOnce(&[Share]) -> Arc<Counter>,
+        turns: impl FnOnce(&[Share]) -> Arc<Turns>,
     ) -> Result<Self, NoLeaves> {
         let mut ids = HashSet::new();
         let mut services = Vec::new();
@@ -101,7 +101,7 @@ impl<S> Table<S> {
         }
         let sequence = weights::sequence(&shares.iter().map(|s| s.weight).collect::<Vec<_>>());
         Ok(Self {
-            counter: counter(&shares),
+            turns: turns(&shares),
             services: services.into(),
             shares: shares.into(),
             sequence,
@@ -115,7 +115,7 @@ impl<S> Table<S> {
         }
         let drawn = match subject {
             Some(subject) => weights::rendezvous(subject, &self.shares, |_| true),
-            None => Some(self.counter.turn(&self.sequence)),
+            None => Some(self.turns.turn(&self.sequence)),
         }
         .expect("a table has leaves");
         match usable {
@@ -135,7 +135,7 @@ impl<S> Table<S> {
     fn instead(&self, subject: Option<u64>, usable: impl Fn(usize) -> bool) -> Option<usize> {
         match subject {
             Some(subject) => weights::rendezvous(subject, &self.shares, usable),
-            None => weights::spread(self.counter.spill(), &self.shares, usable),
+            None => weights::spread(self.turns.spill(), &self.shares, usable),
         }
     }
 }

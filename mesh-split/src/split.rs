@@ -1,5 +1,5 @@
 use crate::{
-    Leaf, NoLeaves, ResponseFuture, SplitHandle, Sticky, Tickets,
+    Leaf, NoLeaves, ResponseFuture, SharedCounter, SplitHandle, Sticky,
     leaf::Table,
     watch::{Local, Watch},
 };
@@ -21,17 +21,17 @@ pub struct Split<S> {
 impl<S> Split<S> {
     /// A split among `leaves`: pairs of service and weight, or [`Leaf`]s.
     pub fn new<L: Into<Leaf<S>>>(leaves: impl IntoIterator<Item = L>) -> Result<Self, NoLeaves> {
-        Self::with_tickets(&Tickets::new(), leaves)
+        Self::with_counter(&SharedCounter::new(), leaves)
     }
 
-    /// A split that is exact together with all others of the same leaves and `tickets`.
-    pub fn with_tickets<L: Into<Leaf<S>>>(
-        tickets: &Tickets,
+    /// Makes a split that is exact together with all splits of the same leaves and `counter`.
+    pub fn with_counter<L: Into<Leaf<S>>>(
+        counter: &SharedCounter,
         leaves: impl IntoIterator<Item = L>,
     ) -> Result<Self, NoLeaves> {
-        let table = Table::build(leaves, |shares| tickets.counter(shares))?;
+        let table = Table::build(leaves, |shares| counter.turns(shares))?;
         Ok(Self {
-            local: Local::new(Watch::new(table, tickets.clone())),
+            local: Local::new(Watch::new(table, counter.clone())),
             usable: None,
         })
     }

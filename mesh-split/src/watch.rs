@@ -1,5 +1,5 @@
 use crate::{
-    Leaf, NoLeaves, Tickets,
+    Leaf, NoLeaves, SharedCounter,
     leaf::{Share, Table},
 };
 use std::{
@@ -26,7 +26,7 @@ impl<S> SplitHandle<S> {
         &self,
         leaves: impl IntoIterator<Item = L>,
     ) -> Result<(), NoLeaves> {
-        let table = Table::build(leaves, |shares| self.0.counter(shares))?;
+        let table = Table::build(leaves, |shares| self.0.turns(shares))?;
         self.0.set(table);
         Ok(())
     }
@@ -48,20 +48,20 @@ impl<S> fmt::Debug for SplitHandle<S> {
 pub(crate) struct Watch<S> {
     version: AtomicU64,
     current: Mutex<Arc<Table<S>>>,
-    tickets: Tickets,
+    counter: SharedCounter,
 }
 
 impl<S> Watch<S> {
-    pub(crate) fn new(table: Table<S>, tickets: Tickets) -> Self {
+    pub(crate) fn new(table: Table<S>, counter: SharedCounter) -> Self {
         Self {
             version: AtomicU64::new(0),
             current: Mutex::new(Arc::new(table)),
-            tickets,
+            counter,
         }
     }
 
-    fn counter(&self, shares: &[Share]) -> Arc<crate::tickets::Counter> {
-        self.tickets.counter(shares)
+    fn turns(&self, shares: &[Share]) -> Arc<crate::counter::Turns> {
+        self.counter.turns(shares)
     }
 
     fn set(&self, table: Table<S>) {

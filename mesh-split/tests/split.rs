@@ -1,6 +1,6 @@
 //! Calls through a split: exact turns, sticky subjects, changes while running.
 
-use mesh_split::{Leaf, NoLeaves, Split, SplitHandle, Tickets, cookie, subject};
+use mesh_split::{Leaf, NoLeaves, SharedCounter, Split, SplitHandle, cookie, subject};
 use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
@@ -89,11 +89,11 @@ async fn clones_take_turns_from_one_sequence() {
 }
 
 #[tokio::test]
-async fn splits_built_separately_are_exact_together_with_the_same_tickets() {
-    let tickets = Tickets::new();
+async fn splits_built_separately_are_exact_together_with_one_counter() {
+    let counter = SharedCounter::new();
     let build = |b| [(Named::new("a"), 3), (Named::new("b"), b)];
-    let mut one = Split::with_tickets(&tickets, build(1)).unwrap();
-    let mut other = Split::with_tickets(&tickets, build(1)).unwrap();
+    let mut one = Split::with_counter(&counter, build(1)).unwrap();
+    let mut other = Split::with_counter(&counter, build(1)).unwrap();
 
     let mut counts = HashMap::<_, u64>::new();
     for n in 0..20 {
@@ -103,7 +103,7 @@ async fn splits_built_separately_are_exact_together_with_the_same_tickets() {
     assert_eq!(counts, HashMap::from([("a", 30), ("b", 10)]));
 
     // A third joins in by way of leaves of its own.
-    let third = Split::with_tickets(&tickets, [(Named::new("c"), 1)]).unwrap();
+    let third = Split::with_counter(&counter, [(Named::new("c"), 1)]).unwrap();
     third.handle().set(build(1)).unwrap();
     let turns = [&one, &third, &other, &one].map(Clone::clone);
     let mut bs = 0;

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     Destination, Endpoint, Watch,
-    follow::{Connect, Follower, Rules, Tickets},
+    follow::{Connect, Follower, Rules, SharedCounter},
 };
 use http::Request;
 use mesh_balance::Balance;
@@ -58,7 +58,7 @@ where
             metrics: metrics.clone(),
             budget: budget.clone(),
         };
-        let (rules, mut follower) = Follower::new(parts, &Tickets::new(), None);
+        let (rules, mut follower) = Follower::new(parts, &SharedCounter::new(), None);
         let profile = follower.profile().clone();
         let following = {
             let series = series.clone();

@@ -45,7 +45,7 @@ mod backends;
 mod rules;
 
 pub use self::rules::Rules;
-pub use mesh_split::Tickets;
+pub use mesh_split::SharedCounter;
 
 use self::{backends::Backends, rules::RulesHandle};
 use crate::{Destination, Endpoint};
@@ -98,14 +98,14 @@ impl<C: Connect> Follower<C> {
     /// The bottom of a stack, and what changes it.
     ///
     /// Without a `first` destination, requests wait for one in the balancer. The rules of several
-    /// stacks that share `tickets` are exact together.
+    /// stacks that share `counter` are exact together.
     pub fn new(
         mut connect: C,
-        tickets: &Tickets,
+        counter: &SharedCounter,
         first: Option<&Destination>,
     ) -> (Rules<C::Backend>, Self) {
         let (backends, service) = Backends::new(&mut connect, first);
-        let (rules, handle) = Rules::new(service, tickets, C::is_available);
+        let (rules, handle) = Rules::new(service, counter, C::is_available);
         let mut follower = Self {
             connect,
             profile: ProfileHandle::new(Profile::default()),

@@ -2,7 +2,7 @@ use super::{Connect, backends::Backends};
 use crate::{Destination, RouteRule};
 use http::Request;
 use mesh_profile::{Profile, RequestMatchSpec, TypedProfile, TypedRoute};
-use mesh_split::{Leaf, ResponseFuture, Split, SplitHandle, Tickets};
+use mesh_split::{Leaf, ResponseFuture, SharedCounter, Split, SplitHandle};
 use std::{
     fmt,
     sync::{
@@ -46,10 +46,10 @@ impl<B> Rules<B> {
     /// One rule, which sends every request to `first`.
     pub(super) fn new(
         first: B,
-        tickets: &Tickets,
+        counter: &SharedCounter,
         is_available: fn(&B) -> bool,
     ) -> (Self, RulesHandle<B>) {
-        let split = Split::with_tickets(tickets, [(first, 1)]).expect("one leaf has a weight");
+        let split = Split::with_counter(counter, [(first, 1)]).expect("one leaf has a weight");
         let split = split.available_if(is_available);
         let table = Table {
             first: split,
@@ -63,7 +63,7 @@ impl<B> Rules<B> {
             splits: vec![table.first.handle()],
             conditions: vec![None],
             shared: shared.clone(),
-            tickets: tickets.clone(),
+            counter: counter.clone(),
             is_available,
         };
         let rules = Self {
@@ -152,7 +152,7 @@ pub(super) struct RulesHandle<B> {
     splits: Vec<SplitHandle<B>>,
     conditions: Vec<Option<RequestMatchSpec>>,
     shared: Arc<Shared<B>>,
-    tickets: Tickets,
+    counter: SharedCounter,
     is_available: fn(&B) -> bool,
 }
 
@@ -191,7 +191,7 @@ impl<B: Clone> RulesHandle<B> {
             match self.splits.get(number).filter(|_| is_same) {
                 Some(handle) => handle.set(leaves).expect("there are leaves with weights"),
                 None => {
-                    let split = Split::with_tickets(&self.tickets, leaves);
+                    let split = Split::with_counter(&self.counter, leaves);
                     let split = split.expect("there are leaves with weights");
                     splits.push(split.available_if(self.is_available));
                 }

@@ -1,5 +1,5 @@
 use mesh_retry::Budget;
-use mesh_split::Tickets;
+use mesh_split::SharedCounter;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -11,7 +11,7 @@ pub(crate) struct Joint {
     /// So that the law of the budget holds for the proxy, not for each worker.
     pub(crate) budget: Budget,
     /// So that proportions are exact for the proxy.
-    pub(crate) tickets: Tickets,
+    pub(crate) counter: SharedCounter,
 }
 
 /// The [`Joint`]s by name of the destination.

@@ -83,7 +83,7 @@ pub(crate) fn stack(
         joint: joint.clone(),
         canonical: announced.and_then(|name| HeaderValue::from_str(name).ok()),
     };
-    let (rules, follower) = Follower::new(parts, &joint.tickets, Some(destination));
+    let (rules, follower) = Follower::new(parts, &joint.counter, Some(destination));
 
     let retryable = {
         let stats = stats.clone();
