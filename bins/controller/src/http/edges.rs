@@ -1,6 +1,7 @@
 use super::{
     ApiError, App,
     ask::{self, Asked, now},
+    rows::edge_row,
 };
 use crate::stats::query::{EdgesQuery, edges};
 use axum::{Json, Router, extract::State, routing::get};
@@ -20,5 +21,6 @@ async fn answer(
         kind: request.kind,
         namespace: (!is_all).then_some(namespace),
     };
-    Ok(Json(edges(&ask::store(&app), now(), &query)))
+    let edges = edges(&ask::store(&app), now(), &query);
+    Ok(Json(edges.into_iter().map(edge_row).collect()))
 }

@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod resources;
 mod routes;
+mod rows;
 mod stat;
 mod tap;
 mod version;

@@ -1,6 +1,7 @@
 use super::{
     ApiError, App,
     ask::{self, Asked, now},
+    rows::route_table,
 };
 use crate::stats::{Topology, query};
 use axum::{Json, Router, extract::State, routing::get};
@@ -22,10 +23,6 @@ async fn answer(
         window: request.window.length(),
     };
     let topology = Topology::new(&app.index.snapshot());
-    Ok(Json(query::routes(
-        &ask::store(&app),
-        &topology,
-        now(),
-        &query,
-    )?))
+    let routes = query::routes(&ask::store(&app), &topology, now(), &query)?;
+    Ok(Json(routes.into_iter().map(route_table).collect()))
 }

@@ -1,6 +1,7 @@
 use super::{
     ApiError, App,
     ask::{self, Asked, now},
+    rows::stat_table,
 };
 use crate::stats::{
     Topology,
@@ -33,5 +34,6 @@ async fn answer(
         unmeshed: request.unmeshed,
     };
     let topology = Topology::new(&app.index.snapshot());
-    Ok(Json(stat(&ask::store(&app), &topology, now(), &query)?))
+    let traffic = stat(&ask::store(&app), &topology, now(), &query)?;
+    Ok(Json(traffic.into_iter().map(stat_table).collect()))
 }

@@ -2,7 +2,7 @@
 
 use super::{label_of_destination, label_of_source};
 use crate::stats::{Direction, Family, Increase, Store};
-use mesh_api::{EdgeRow, Kind};
+use mesh_api::Kind;
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -20,8 +20,27 @@ pub struct EdgesQuery {
     pub namespace: Option<String>,
 }
 
+/// One client and one server that it calls.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    /// Name of the client.
+    pub src: String,
+    /// Namespace of the client.
+    pub src_namespace: String,
+    /// Name of the server.
+    pub dst: String,
+    /// Namespace of the server.
+    pub dst_namespace: String,
+    /// TLS identity of the client.
+    pub client_id: Option<String>,
+    /// TLS identity of the server.
+    pub server_id: Option<String>,
+    /// Reason for which the connection has no TLS; `None` if it has.
+    pub no_tls_reason: Option<String>,
+}
+
 /// Answers a question about edges, by namespaces and names.
-pub fn edges(store: &Store, now: Instant, query: &EdgesQuery) -> Vec<EdgeRow> {
+pub fn edges(store: &Store, now: Instant, query: &EdgesQuery) -> Vec<Edge> {
     let span = store.span(now, RECENT);
     let mut edges = BTreeSet::new();
     let mut see = |increase: &Increase<'_>| {
@@ -31,13 +50,13 @@ pub fn edges(store: &Store, now: Instant, query: &EdgesQuery) -> Vec<EdgeRow> {
     store.gauges(span, &mut see);
     let mut edges: Vec<_> = edges.into_iter().collect();
     edges.sort_by(|one, other| {
-        let key = |edge: &EdgeRow| (edge.src_namespace.clone(), edge.dst_namespace.clone());
+        let key = |edge: &Edge| (edge.src_namespace.clone(), edge.dst_namespace.clone());
         key(one).cmp(&key(other)).then_with(|| one.cmp(other))
     });
     edges
 }
 
-fn edge(query: &EdgesQuery, increase: &Increase<'_>) -> Option<EdgeRow> {
+fn edge(query: &EdgesQuery, increase: &Increase<'_>) -> Option<Edge> {
     let (labels, source) = (increase.labels, increase.source);
     let is_use = matches!(
         increase.family,
@@ -61,9 +80,9 @@ fn edge(query: &EdgesQuery, increase: &Increase<'_>) -> Option<EdgeRow> {
     if !is_in(&source.namespace) && !is_in(dst_namespace) {
         return None;
     }
-    let text = |label: &Option<std::sync::Arc<str>>| label.as_deref().unwrap_or("").to_owned();
+    let text = |label: &Option<std::sync::Arc<str>>| label.as_deref().map(str::to_owned);
     let is_secured = labels.tls.as_deref() == Some("true");
-    Some(EdgeRow {
+    Some(Edge {
         src: src.to_owned(),
         src_namespace: source.namespace.to_string(),
         dst: dst.to_owned(),
@@ -71,9 +90,9 @@ fn edge(query: &EdgesQuery, increase: &Increase<'_>) -> Option<EdgeRow> {
         client_id: text(&labels.client_id),
         server_id: text(&labels.server_id),
         no_tls_reason: match &labels.no_tls_reason {
-            _ if is_secured => String::new(),
-            Some(reason) => reason.to_string(),
-            None => labels.tls.as_deref().unwrap_or("disabled").to_owned(),
+            _ if is_secured => None,
+            Some(reason) => Some(reason.to_string()),
+            None => Some(labels.tls.as_deref().unwrap_or("disabled").to_owned()),
         },
     })
 }

@@ -1,15 +1,16 @@
 //! The questions: which series, grouped by what, and what the numbers say.
 
 mod edges;
+mod numbers;
 mod routes;
 mod stat;
-mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use edges::{EdgesQuery, edges};
-pub use routes::{DEFAULT_ROUTE, RoutesQuery, routes};
-pub use stat::{StatQuery, stat};
+pub use edges::{Edge, EdgesQuery, edges};
+pub use numbers::{Latency, Responses, Tcp};
+pub use routes::{DEFAULT_ROUTE, ResourceRoutes, RouteTraffic, RoutesQuery, routes};
+pub use stat::{KindTraffic, Meshed, ResourceTraffic, StatQuery, stat};
 
 use super::{Increase, Sidecar, Store, Topology};
 use mesh_api::{Kind, Resource};

@@ -2,10 +2,10 @@
 
 use super::{
     Peer, QueryError, exists, label_of_source,
-    tally::{Responses, latency},
+    numbers::{Latency, Responses, Tally},
 };
-use crate::stats::{Direction, Family, Histogram, Service, Span, Store, Topology};
-use mesh_api::{Kind, Resource, RouteRow, RouteTable};
+use crate::stats::{Direction, Family, Service, Span, Store, Topology};
+use mesh_api::{Kind, Resource};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -27,13 +27,37 @@ pub struct RoutesQuery {
     pub window: Duration,
 }
 
+/// Traffic of the routes of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceRoutes {
+    /// The resource.
+    pub resource: Resource,
+    /// The routes, by service and name.
+    pub routes: Vec<RouteTraffic>,
+}
+
+/// Traffic of one route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteTraffic {
+    /// Its name, [`DEFAULT_ROUTE`] for requests that match none.
+    pub route: String,
+    /// Full name of its service.
+    pub authority: String,
+    /// Responses as callers see them, retries included.
+    pub effective: Responses,
+    /// Responses to single attempts.
+    pub actual: Responses,
+    /// Latency as callers see it.
+    pub latency: Option<Latency>,
+}
+
 /// Answers a question about routes: a table for each resource, by its name.
 pub fn routes(
     store: &Store,
     topology: &Topology,
     now: Instant,
     query: &RoutesQuery,
-) -> Result<Vec<RouteTable>, QueryError> {
+) -> Result<Vec<ResourceRoutes>, QueryError> {
     if query.to.is_some() && matches!(query.resource.kind, Kind::Service | Kind::Authority) {
         return Err(QueryError::Unsupported(format!(
             "The {} resource type is not supported with 'to' queries",
@@ -56,9 +80,9 @@ pub fn routes(
                 "No Service Profiles found for selected resources".to_owned(),
             ));
         }
-        Ok(RouteTable {
-            rows: rows(store, topology, span, query, &resource, &services),
-            resource: resource.to_string(),
+        Ok(ResourceRoutes {
+            routes: rows(store, topology, span, query, &resource, &services),
+            resource,
         })
     });
     tables.collect()
@@ -115,9 +139,8 @@ fn services<'a>(topology: &'a Topology, resource: &Resource, namespace: &str) ->
 
 #[derive(Default)]
 struct Row {
-    effective: Responses,
-    actual: Responses,
-    latency: Histogram,
+    effective: Tally,
+    actual: Tally,
 }
 
 fn rows(
@@ -127,7 +150,7 @@ fn rows(
     query: &RoutesQuery,
     resource: &Resource,
     services: &[&Service],
-) -> Vec<RouteRow> {
+) -> Vec<RouteTraffic> {
     // Routes without traffic appear too. The short name comes first: it is what is shown.
     let mut rows: BTreeMap<(&str, String, &str), Row> = BTreeMap::new();
     let mut by_name = BTreeMap::new();
@@ -167,7 +190,7 @@ fn rows(
         match increase.family {
             Family::RouteResponses => row.effective.add(increase),
             Family::ActualResponses => row.actual.add(increase),
-            Family::RouteLatency => row.latency.add(increase.bucket, increase.count),
+            Family::RouteLatency => row.effective.add_latency(increase),
             _ => {}
         }
     });
@@ -176,12 +199,12 @@ fn rows(
     }
     traffic
         .into_iter()
-        .map(|((_, authority, route), row)| RouteRow {
+        .map(|((_, authority, route), row)| RouteTraffic {
             route,
             authority,
-            effective: row.effective.rate(span.end),
-            actual: row.actual.rate(span.end),
-            latency: latency(&row.effective, &row.latency),
+            effective: row.effective.responses(span.end),
+            actual: row.actual.responses(span.end),
+            latency: row.effective.latency(),
         })
         .collect()
 }

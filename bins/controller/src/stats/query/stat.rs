@@ -1,8 +1,11 @@
 //! `stat`: how is this resource doing?
 
-use super::{Peer, QueryError, exists, label_of_destination, label_of_source, tally::Tally};
+use super::{
+    Peer, QueryError, exists, label_of_destination, label_of_source,
+    numbers::{Latency, ResourceTally, Responses, Tcp},
+};
 use crate::stats::{Direction, Family, Increase, Span, Store, Topology};
-use mesh_api::{Kind, Resource, StatRow, StatTable};
+use mesh_api::{Kind, Resource};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -31,13 +34,50 @@ impl StatQuery {
     }
 }
 
+/// Traffic of the resources of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KindTraffic {
+    /// The kind.
+    pub kind: Kind,
+    /// The resources, by namespace and name.
+    pub resources: Vec<ResourceTraffic>,
+}
+
+/// Traffic of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceTraffic {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Status of a pod: `Running`, `Pending` or `Terminating`.
+    pub status: Option<&'static str>,
+    /// Replicas, of what has replicas.
+    pub meshed: Option<Meshed>,
+    /// Its responses.
+    pub responses: Responses,
+    /// Their latency.
+    pub latency: Option<Latency>,
+    /// Its TCP connections, if any sidecar counted some.
+    pub tcp: Option<Tcp>,
+}
+
+/// Replicas with a sidecar, of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meshed {
+    /// Replicas that have a sidecar, or need none.
+    pub with_sidecar: usize,
+    /// All replicas.
+    pub all: usize,
+}
+
 /// Answers a question about resources: a table for each kind, by the kind's name.
 pub fn stat(
     store: &Store,
     topology: &Topology,
     now: Instant,
     query: &StatQuery,
-) -> Result<Vec<StatTable>, QueryError> {
+) -> Result<Vec<KindTraffic>, QueryError> {
     check(store, topology, query)?;
     let span = store.span(now, query.window);
     let kinds: BTreeSet<Kind> = query
@@ -47,9 +87,9 @@ pub fn stat(
         .collect();
     Ok(kinds
         .into_iter()
-        .map(|kind| StatTable {
+        .map(|kind| KindTraffic {
             kind,
-            rows: rows(store, topology, span, query, kind),
+            resources: rows(store, topology, span, query, kind),
         })
         .collect())
 }
@@ -87,7 +127,7 @@ fn rows(
     span: Span,
     query: &StatQuery,
     kind: Kind,
-) -> Vec<StatRow> {
+) -> Vec<ResourceTraffic> {
     let mut rows = BTreeMap::new();
     // With a filter on the other side, only what there was of it is of interest.
     if query.to.is_none() && query.from.is_none() {
@@ -127,35 +167,29 @@ fn rows(
                     .iter()
                     .any(|resource| resource.kind == kind && resource.includes(name))
         })
-        .map(|(key, row)| row.render(kind, key, span))
+        .map(|(key, row)| row.numbers(key, span))
         .collect()
 }
 
 #[derive(Default)]
 struct Row {
     status: Option<&'static str>,
-    meshed: Option<(usize, usize)>,
+    meshed: Option<Meshed>,
     /// Whether it is left out when there is nothing to say about it.
     is_quiet: bool,
-    tally: Tally,
+    tally: ResourceTally,
 }
 
 impl Row {
-    fn render(self, kind: Kind, (namespace, name): Key, span: Span) -> StatRow {
-        let rate = self.tally.responses.rate(span.end);
-        let (read, written) = self.tally.bytes(span.end);
-        StatRow {
+    fn numbers(self, (namespace, name): Key, span: Span) -> ResourceTraffic {
+        ResourceTraffic {
             namespace,
-            kind: kind.name().to_owned(),
             name,
-            status: self.status.map(str::to_owned),
-            meshed: self.meshed.map(|(meshed, all)| format!("{meshed}/{all}")),
-            success: rate.success,
-            rps: rate.rps,
-            latency: self.tally.latency(),
-            tcp_open_connections: self.tally.open,
-            tcp_read_bytes_rate: read,
-            tcp_write_bytes_rate: written,
+            status: self.status,
+            meshed: self.meshed,
+            responses: self.tally.responses.responses(span.end),
+            latency: self.tally.responses.latency(),
+            tcp: self.tally.tcp(span.end),
         }
     }
 }
@@ -180,12 +214,12 @@ fn known(topology: &Topology, kind: Kind, unmeshed: bool) -> BTreeMap<Key, Row> 
             let key = (workload.namespace.to_string(), name.to_string());
             let row = rows.entry(key).or_default();
             row.status = status;
-            let (meshed, all) = row.meshed.get_or_insert((0, 0));
-            *meshed += usize::from(pod.is_meshed);
-            *all += 1;
+            let replicas = row.meshed.get_or_insert_default();
+            replicas.with_sidecar += usize::from(pod.is_meshed);
+            replicas.all += 1;
         }
     }
-    rows.retain(|_, row| unmeshed || row.meshed.is_none_or(|(meshed, _)| meshed > 0));
+    rows.retain(|_, row| unmeshed || row.meshed.is_none_or(|replicas| replicas.with_sidecar > 0));
     rows
 }
 

@@ -1,9 +1,8 @@
 //! The questions, asked of a small booksapp: what each sidecar exposes as text, the answers as
-//! rows.
+//! numbers.
 
 use super::*;
 use crate::stats::{GATEWAY, Pod, Reading, Service, Workload};
-use mesh_api::{EdgeRow, RouteRow, StatRow};
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,7 +44,7 @@ impl Mesh {
         }
     }
 
-    fn stat(&self, ask: impl FnOnce(&mut StatQuery)) -> Result<Vec<StatRow>, QueryError> {
+    fn stat(&self, ask: impl FnOnce(&mut StatQuery)) -> Result<Vec<ResourceTraffic>, QueryError> {
         let mut query = StatQuery {
             resources: vec![Resource::all(Kind::Deployment)],
             namespace: Some("booksapp".to_owned()),
@@ -56,10 +55,13 @@ impl Mesh {
         };
         ask(&mut query);
         let tables = stat(&self.store, &self.topology, self.now, &query)?;
-        Ok(tables.into_iter().flat_map(|table| table.rows).collect())
+        Ok(tables
+            .into_iter()
+            .flat_map(|table| table.resources)
+            .collect())
     }
 
-    fn routes(&self, resource: &str, to: Option<&str>) -> Result<Vec<RouteRow>, QueryError> {
+    fn routes(&self, resource: &str, to: Option<&str>) -> Result<Vec<RouteTraffic>, QueryError> {
         let query = RoutesQuery {
             resource: resource.parse().unwrap(),
             namespace: "booksapp".to_owned(),
@@ -67,10 +69,10 @@ impl Mesh {
             window: MINUTE,
         };
         let tables = routes(&self.store, &self.topology, self.now, &query)?;
-        Ok(tables.into_iter().flat_map(|table| table.rows).collect())
+        Ok(tables.into_iter().flat_map(|table| table.routes).collect())
     }
 
-    fn edges(&self, kind: Kind) -> Vec<EdgeRow> {
+    fn edges(&self, kind: Kind) -> Vec<Edge> {
         let namespace = Some("booksapp".to_owned());
         edges(&self.store, self.now, &EdgesQuery { kind, namespace })
     }
@@ -156,7 +158,11 @@ fn booksapp() -> Mesh {
     ])
 }
 
-fn names(rows: &[StatRow]) -> Vec<&str> {
+fn meshed(with_sidecar: usize, all: usize) -> Option<Meshed> {
+    Some(Meshed { with_sidecar, all })
+}
+
+fn names(rows: &[ResourceTraffic]) -> Vec<&str> {
     rows.iter().map(|row| &*row.name).collect()
 }
 
@@ -165,17 +171,24 @@ fn a_workload_is_what_comes_in() {
     let rows = booksapp().stat(|_| {}).unwrap();
     assert_eq!(names(&rows), ["authors", "webapp"]);
     let authors = &rows[0];
-    assert_eq!(authors.kind, "deployment");
-    assert_eq!(authors.meshed.as_deref(), Some("1/1"));
-    assert_eq!((authors.success, authors.rps), (Some(0.75), Some(1.0)));
-    assert_eq!(authors.latency.latency_ms_p50, Some(2));
-    assert_eq!(authors.latency.latency_ms_p95, Some(3));
-    assert_eq!(authors.tcp_open_connections, Some(8));
-    assert_eq!(authors.tcp_read_bytes_rate, Some(100.0));
-    assert_eq!(authors.tcp_write_bytes_rate, Some(10.0));
+    assert_eq!(authors.meshed, meshed(1, 1));
+    assert_eq!(
+        (authors.responses.success(), authors.responses.per_second()),
+        (Some(0.75), Some(1.0))
+    );
+    let latency = authors.latency.unwrap();
+    assert_eq!(latency.p50, Duration::from_millis(2));
+    assert_eq!(latency.p95, Duration::from_micros(2_900));
+    let tcp = authors.tcp.unwrap();
+    assert_eq!(tcp.open, Some(8));
+    assert_eq!(tcp.read_per_second(), Some(100.0));
+    assert_eq!(tcp.written_per_second(), Some(10.0));
     // Nothing came in, whatever went out.
-    assert_eq!((rows[1].success, rows[1].rps), (None, None));
-    assert_eq!(rows[1].latency.latency_ms_p50, None);
+    assert_eq!(
+        (rows[1].responses.success(), rows[1].responses.per_second()),
+        (None, None)
+    );
+    assert_eq!(rows[1].latency, None);
 }
 
 #[test]
@@ -185,21 +198,21 @@ fn a_pod_has_a_status_and_a_namespace_sums_up() {
         .stat(|ask| ask.resources = vec!["po/authors-0".parse().unwrap()])
         .unwrap();
     assert_eq!(names(&pods), ["authors-0"]);
-    assert_eq!(pods[0].status.as_deref(), Some("Running"));
+    assert_eq!(pods[0].status, Some("Running"));
 
     let all = mesh
         .stat(|ask| ask.resources = vec![Resource::all(Kind::Namespace)])
         .unwrap();
     assert_eq!(names(&all), ["booksapp"]);
-    assert_eq!(all[0].meshed.as_deref(), Some("2/3"));
-    assert_eq!(all[0].rps, Some(1.0));
+    assert_eq!(all[0].meshed, meshed(2, 3));
+    assert_eq!(all[0].responses.per_second(), Some(1.0));
 }
 
 #[test]
 fn what_has_no_sidecar_is_hidden_unless_asked_for() {
     let rows = booksapp().stat(|ask| ask.unmeshed = true).unwrap();
     assert_eq!(names(&rows), ["authors", "legacy", "webapp"]);
-    assert_eq!(rows[1].meshed.as_deref(), Some("0/1"));
+    assert_eq!(rows[1].meshed, meshed(0, 1));
 }
 
 #[test]
@@ -207,13 +220,16 @@ fn to_and_from_look_at_the_callers_side() {
     let mesh = booksapp();
     let to = mesh.stat(|ask| ask.to = Some(peer("svc/authors"))).unwrap();
     assert_eq!(names(&to), ["webapp"]);
-    assert_eq!((to[0].success, to[0].rps), (Some(0.5), Some(1.0)));
+    assert_eq!(
+        (to[0].responses.success(), to[0].responses.per_second()),
+        (Some(0.5), Some(1.0))
+    );
 
     let from = mesh
         .stat(|ask| ask.from = Some(peer("deploy/webapp")))
         .unwrap();
     assert_eq!(names(&from), ["authors"]);
-    assert_eq!(from[0].success, Some(0.5));
+    assert_eq!(from[0].responses.success(), Some(0.5));
     let refused = mesh.stat(|ask| ask.from = Some(peer("svc/authors")));
     assert!(matches!(refused, Err(QueryError::Unsupported(_))));
 }
@@ -230,7 +246,10 @@ fn a_service_is_what_is_sent_to_it() {
     };
     let rows = services(false);
     assert_eq!(names(&rows), ["authors", "webapp"]);
-    assert_eq!((rows[0].success, rows[1].rps), (Some(0.5), Some(0.1)));
+    assert_eq!(
+        (rows[0].responses.success(), rows[1].responses.per_second()),
+        (Some(0.5), Some(0.1))
+    );
     assert_eq!(rows[0].meshed, None);
     // Destinations that discovery does not know have no service, but an authority.
     assert_eq!(
@@ -267,11 +286,11 @@ fn routes_come_from_the_profile_and_the_traffic_from_the_server() {
         routes,
         ["GET /authors.json", "HEAD /authors/{id}.json", "[DEFAULT]"]
     );
-    assert_eq!(rows[0].effective.success, None);
-    assert_eq!(rows[1].effective.success, Some(0.5));
-    assert_eq!(rows[1].effective.rps, Some(0.5));
-    assert_eq!(rows[1].actual.rps, None);
-    assert_eq!(rows[2].effective.rps, Some(0.5));
+    assert_eq!(rows[0].effective.success(), None);
+    assert_eq!(rows[1].effective.success(), Some(0.5));
+    assert_eq!(rows[1].effective.per_second(), Some(0.5));
+    assert_eq!(rows[1].actual.per_second(), None);
+    assert_eq!(rows[2].effective.per_second(), Some(0.5));
 }
 
 #[test]
@@ -281,10 +300,10 @@ fn routes_to_a_service_show_what_retries_did() {
         let rows = mesh.routes("deploy/webapp", Some(to)).unwrap();
         let head = &rows[1];
         assert_eq!(head.authority, "authors.booksapp.svc.cluster.local");
-        assert_eq!(head.effective.success, Some(1.0));
-        assert_eq!(head.effective.rps, Some(0.5));
-        assert_eq!(head.actual.success, Some(0.5));
-        assert_eq!(head.actual.rps, Some(1.0));
+        assert_eq!(head.effective.success(), Some(1.0));
+        assert_eq!(head.effective.per_second(), Some(0.5));
+        assert_eq!(head.actual.success(), Some(0.5));
+        assert_eq!(head.actual.per_second(), Some(1.0));
     }
     let refused = mesh.routes("svc/webapp", Some("svc/authors")).unwrap_err();
     assert_eq!(
@@ -307,13 +326,13 @@ fn edges_say_why_they_are_not_secured() {
     let rows = booksapp().edges(Kind::Deployment);
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| (&*row.src, &*row.dst, &*row.no_tls_reason))
+        .map(|row| (&*row.src, &*row.dst, row.no_tls_reason.as_deref()))
         .collect();
     assert_eq!(
         rows,
         [
-            (GATEWAY, "webapp", "disabled"),
-            ("webapp", "authors", "loopback"),
+            (GATEWAY, "webapp", Some("disabled")),
+            ("webapp", "authors", Some("loopback")),
         ]
     );
 }
