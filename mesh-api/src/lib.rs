@@ -2,6 +2,7 @@
 
 mod check;
 mod destination;
+mod duration;
 mod edges;
 mod error;
 mod manifest;
@@ -10,6 +11,7 @@ mod rate;
 mod resource;
 mod routes;
 mod stat;
+mod status;
 mod tap;
 mod version;
 mod window;
@@ -27,6 +29,7 @@ pub use self::{
     resource::{Kind, ParseResourceError, Resource},
     routes::{RouteRow, RouteTable, RoutesRequest},
     stat::{StatRequest, StatRow, StatTable},
+    status::{InvalidStatus, StatusRange},
     tap::TapRequest,
     version::{Version, VersionRequest},
     window::{InvalidWindow, Window},

@@ -1,5 +1,6 @@
-use crate::{Peer, Question, Resource};
+use crate::{Peer, Question, Resource, StatusRange, duration};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// `GET /api/v1/tap`: asks for requests as they happen.
 ///
@@ -24,6 +25,17 @@ pub struct TapRequest {
     pub authority: Option<String>,
     /// Only requests whose path begins with this.
     pub path: Option<String>,
+    /// Only requests of the route with this name.
+    pub route: Option<String>,
+    /// Only exchanges whose response has a status in this range.
+    pub status: Option<StatusRange>,
+    /// Only exchanges whose response, or an error instead of it, took at least this long: whole
+    /// milliseconds.
+    pub slower_than: Option<Duration>,
+    /// Only exchanges that went wrong for this reason: `timeout`, `reset`.
+    pub reason: Option<String>,
+    /// Only retries.
+    pub retried: bool,
     /// Shows headers.
     pub headers: bool,
 }
@@ -40,6 +52,11 @@ impl TapRequest {
             method: None,
             authority: None,
             path: None,
+            route: None,
+            status: None,
+            slower_than: None,
+            reason: None,
+            retried: false,
             headers: false,
         }
     }
@@ -70,6 +87,16 @@ struct Fields {
     authority: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<StatusRange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slower_than: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retried: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     headers: bool,
 }
@@ -92,6 +119,10 @@ impl TryFrom<Fields> for TapRequest {
                 fields.max_rps
             ));
         }
+        let slower_than = fields.slower_than.map(|text| {
+            let form = "is not a duration such as 300ms or 1.5s";
+            duration::parse(&text).ok_or_else(|| format!("slower_than {text:?} {form}"))
+        });
         Ok(Self {
             resource: fields.resource,
             namespace: fields.namespace,
@@ -101,6 +132,11 @@ impl TryFrom<Fields> for TapRequest {
             method: fields.method,
             authority: fields.authority,
             path: fields.path,
+            route: fields.route,
+            status: fields.status,
+            slower_than: slower_than.transpose()?,
+            reason: fields.reason,
+            retried: fields.retried,
             headers: fields.headers,
         })
     }
@@ -119,6 +155,11 @@ impl From<TapRequest> for Fields {
             method: request.method,
             authority: request.authority,
             path: request.path,
+            route: request.route,
+            status: request.status,
+            slower_than: request.slower_than.map(duration::format),
+            reason: request.reason,
+            retried: request.retried,
             headers: request.headers,
         }
     }

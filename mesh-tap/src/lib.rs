@@ -20,7 +20,7 @@ pub use self::{
         grpc_name,
     },
     events::Events,
-    filter::{Condition, Filter, Text},
+    filter::{Condition, Filter, Select, Text},
     layer::{ResponseFuture, TapLayer, Tapped},
     tap::{Tap, TooManyTaps},
 };

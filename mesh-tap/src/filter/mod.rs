@@ -1,9 +1,13 @@
 mod condition;
+mod select;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::condition::Facts;
-pub use self::condition::{Condition, Text};
+pub use self::{
+    condition::{Condition, Text},
+    select::Select,
+};
 
 use self::condition::all;
 use mesh_core::{Direction, Fault};

@@ -3,27 +3,32 @@
 use crate::{
     args::Global,
     client::{Client, Lines},
-    output::{Refusal, refuse},
+    output::{Refusal, json, refuse},
     resources::{peer, resource},
 };
 use anyhow::{Context, Result};
-use mesh_api::TapRequest;
-use mesh_tap::Event;
+use mesh_api::{StatusRange, TapRequest};
+use mesh_manifest::duration;
+use mesh_tap::{Event, har::Har};
 use std::{
     fmt::Write as _,
     io::{self, Write},
     process::ExitCode,
+    time::SystemTime,
 };
 
 /// Show requests as they happen
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh tap deploy/webapp
-  mesh tap deploy/webapp --to svc/books --method POST -o wide")]
+  mesh tap deploy/webapp --to svc/books --method POST -o wide
+  mesh tap deploy/webapp --status 5xx --slower-than 300ms
+  mesh tap deploy/webapp -o har > webapp.har")]
 pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,
-    /// How to print it: wide, with every label, or json, with headers; else a line each.
+    /// How to print it: wide, with every label; json, with headers; or har, an HTTP Archive of up
+    /// to 10,000 exchanges, written at Ctrl-C; else a line each.
     #[arg(
         short = 'o',
         long,
@@ -61,6 +66,21 @@ pub(super) struct Filter {
     /// Only those whose path begins like this.
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
+    /// Only those of the route with this name.
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
+    /// Only those answered with this status: 503, 5xx or 500-599.
+    #[arg(long, value_name = "STATUS")]
+    status: Option<StatusRange>,
+    /// Only those whose response, or an error instead of it, took at least this long: 300ms, 1.5s.
+    #[arg(long, value_name = "DURATION")]
+    slower_than: Option<String>,
+    /// Only those that went wrong for this reason, as in `reason=timeout` of their end.
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// Only retries.
+    #[arg(long)]
+    retried: bool,
 }
 
 impl Filter {
@@ -69,6 +89,10 @@ impl Filter {
         if !self.max_rps.is_finite() || self.max_rps < 0.0 {
             return Err("--max-rps needs to be a rate".into());
         }
+        let slower_than = self.slower_than.as_deref().map(|text| {
+            let limit = duration::parse(text);
+            limit.map_err(|error| Refusal::Usage(format!("--slower-than {error}")))
+        });
         Ok(TapRequest {
             namespace: global.namespace.clone(),
             to: peer("to", self.to.as_deref(), self.to_namespace.as_deref())?,
@@ -77,6 +101,11 @@ impl Filter {
             method: self.method.clone(),
             authority: self.authority.clone(),
             path: self.path.clone(),
+            route: self.route.clone(),
+            status: self.status,
+            slower_than: slower_than.transpose()?,
+            reason: self.reason.clone(),
+            retried: self.retried,
             ..TapRequest::new(resource(&self.resource)?)
         })
     }
@@ -97,34 +126,52 @@ enum Format {
     Line,
     Wide,
     Json,
+    Har,
 }
+
+/// Exchanges that an archive holds at most.
+const MAX_ARCHIVE: usize = 10_000;
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let format = match &*args.output {
         "" => Format::Line,
         "wide" => Format::Wide,
         "json" => Format::Json,
+        "har" => Format::Har,
         other => {
-            let reason = format!("unsupported output format \"{other}\"; use wide or json");
+            let reason = format!("unsupported output format \"{other}\"; use wide, json or har");
             return refuse(reason);
         }
     };
     let mut request = args.filter.request(global)?;
-    request.headers = format == Format::Json;
+    request.headers = matches!(format, Format::Json | Format::Har);
     let mut lines = events(global, &request).await?;
     let mut out = io::stdout();
+    let mut archive = Har::new(MAX_ARCHIVE);
     loop {
         let line = tokio::select! {
             line = lines.next() => line?,
             _ = tokio::signal::ctrl_c() => None,
         };
         let Some(line) = line else {
-            return Ok(ExitCode::SUCCESS);
+            break;
         };
-        if !line.is_empty() {
+        if format == Format::Har && !line.is_empty() {
+            archive.add(&event(&line)?, SystemTime::now());
+        } else if !line.is_empty() {
             out.write_all(render(&event(&line)?, format)?.as_bytes())?;
         }
     }
+    if format == Format::Har {
+        if archive.dropped() > 0 {
+            eprintln!(
+                "Note: {} exchanges had no room in the archive.",
+                archive.dropped()
+            );
+        }
+        out.write_all(json(&archive)?.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn render(event: &Event, format: Format) -> Result<String> {
@@ -168,6 +215,17 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_holds_the_exchange_whose_request_was_seen() {
+        let mut archive = Har::new(MAX_ARCHIVE);
+        for line in STREAM.lines() {
+            archive.add(&event(line).unwrap(), SystemTime::UNIX_EPOCH);
+        }
+        let text = json(&archive).unwrap();
+        let archive: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(archive["log"]["entries"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_question_is_passed_on() {
         assert_eq!(
             query("deploy/webapp -n shop --to svc/books --method POST --path /books").as_deref(),
@@ -184,5 +242,13 @@ mod tests {
             "resource type 'all' is not supported as a filter"
         );
         assert!(query("deploy/webapp --max-rps NaN").is_err());
+        assert_eq!(
+            query("po --status 5xx --slower-than 1.5s --reason reset --retried --route /a")
+                .as_deref(),
+            Ok(
+                "resource=po&max_rps=100.0&route=%2Fa&status=500-599&slower_than=1s500ms&reason=reset&retried=true"
+            )
+        );
+        assert!(query("po --slower-than 1").is_err());
     }
 }

@@ -17,6 +17,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mesh_api::{Kind, Question, Resource, TapRequest};
+use mesh_tap::{Condition, Filter};
 use tokio_stream::wrappers::ReceiverStream;
 
 pub(super) fn routes() -> Router<App> {
@@ -39,6 +40,19 @@ async fn answer(
         let topology = Topology::new(&app.index.snapshot());
         exists(&ask::store(&app), &topology, &to.resource, &to.namespace)?;
     }
+    let mut filter = Filter::new();
+    if let Some(status) = request.status {
+        filter = filter.status(status.first()..=status.last());
+    }
+    if let Some(limit) = request.slower_than {
+        filter = filter.slower_than(limit);
+    }
+    if let Some(reason) = request.reason {
+        filter = filter.and(Condition::Reason(reason));
+    }
+    if request.retried {
+        filter = filter.retried();
+    }
     let ask = Ask {
         target,
         to,
@@ -46,6 +60,8 @@ async fn answer(
         method: request.method,
         authority: request.authority,
         path_prefix: request.path,
+        route: request.route,
+        filter,
         headers: request.headers,
         max_rps: request.max_rps,
     };

@@ -13,6 +13,7 @@ use linkerd2_proxy_api::tap::{
     },
 };
 use mesh_api::{Kind, Resource};
+use mesh_tap::Filter;
 use std::fmt;
 
 /// How many requests a second are shown of a tap that does not say.
@@ -42,6 +43,11 @@ pub struct Ask {
     pub authority: Option<String>,
     /// Only those whose path begins like this.
     pub path_prefix: Option<String>,
+    /// Only those of the route with this name.
+    pub route: Option<String>,
+    /// Further conditions, which no proxy is asked for: they are applied here, to any proxy's
+    /// events.
+    pub filter: Filter,
     /// Whether headers are wanted.
     pub headers: bool,
     /// About how many a second; zero for a hundred.
@@ -63,6 +69,12 @@ impl Ask {
                     key: key.to_owned(),
                     value,
                 })
+            }));
+        }
+        if let Some(route) = &self.route {
+            all.push(r#match::Match::RouteLabel(Label {
+                key: "route".to_owned(),
+                value: route.clone(),
             }));
         }
         let mut http = |matching| {
@@ -163,6 +175,8 @@ mod tests {
             method: None,
             authority: None,
             path_prefix: None,
+            route: None,
+            filter: Filter::new(),
             headers: false,
             max_rps: 0.0,
         }
@@ -191,10 +205,11 @@ mod tests {
             method: Some("get".to_owned()),
             authority: Some("books:7002".to_owned()),
             path_prefix: Some("/books".to_owned()),
+            route: Some("GET /books".to_owned()),
             ..ask()
         };
         let matching = all.matching().unwrap();
-        assert_eq!(matching.0.len(), 6);
+        assert_eq!(matching.0.len(), 7);
         assert_eq!(
             matching.0[0].r#match,
             Some(r#match::Match::DestinationLabel(Label {
@@ -203,7 +218,14 @@ mod tests {
             }))
         );
         assert_eq!(
-            matching.0[3].r#match,
+            matching.0[2].r#match,
+            Some(r#match::Match::RouteLabel(Label {
+                key: "route".to_owned(),
+                value: "GET /books".to_owned(),
+            }))
+        );
+        assert_eq!(
+            matching.0[4].r#match,
             Some(r#match::Match::Http(Http {
                 r#match: Some(wire::Match::Method(Method::GET.into())),
             }))

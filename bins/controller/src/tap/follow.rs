@@ -9,7 +9,7 @@ use super::{
 };
 use linkerd2_proxy_api::tap::tap_client::TapClient;
 use mesh_control::index::{Index, Snapshot};
-use mesh_tap::{Direction, Event};
+use mesh_tap::{Direction, Event, Select};
 use std::{
     collections::HashMap,
     sync::{
@@ -31,6 +31,9 @@ const WAITING: usize = 400;
 
 /// A limit of a request counts for this long: that makes it a rate.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Exchanges of one sidecar that are under way and wait for what the filter asks.
+const UNDECIDED: usize = 1_000;
 
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -145,14 +148,17 @@ async fn observe_once(
     let pods = tap.pods.load(Ordering::Relaxed);
     let request = tap.ask.request(&tap.matching, pods);
     let mut stream = client.observe(request).await?.into_inner();
+    let mut select = Select::new(tap.ask.filter.clone(), UNDECIDED);
     while let Some(event) = stream.message().await? {
         let Some(mut event) = wire::event(event) else {
             continue;
         };
         event.id.base = base;
         tap.enrich(&mut event, pod).await;
-        if tap.events.send(event).await.is_err() {
-            break;
+        for event in select.push(event) {
+            if tap.events.send(event).await.is_err() {
+                return Ok(());
+            }
         }
     }
     Ok(())
@@ -167,11 +173,12 @@ mod tests {
         ObserveRequest, TapEvent,
         tap_event::{
             self, Http, ProxyDirection,
-            http::{RequestInit, StreamId},
+            http::{RequestInit, ResponseInit, StreamId},
         },
         tap_server::{self, TapServer},
     };
     use mesh_control::model::{Pod, WorkloadName};
+    use mesh_tap::Filter;
     use std::net::SocketAddr;
     use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
     use tonic::{Request, Response, Status};
@@ -188,22 +195,32 @@ mod tests {
             request: Request<ObserveRequest>,
         ) -> Result<Response<Self::ObserveStream>, Status> {
             let limit = request.into_inner().limit;
-            let (sender, receiver) = mpsc::channel(limit as usize);
+            let (sender, receiver) = mpsc::channel(2 * limit as usize);
             for stream in 0..u64::from(limit) {
                 let init = RequestInit {
                     id: Some(StreamId { base: 0, stream }),
                     method: Some(Method::GET.into()),
                     ..RequestInit::default()
                 };
-                let event = Some(tap_event::http::Event::RequestInit(init));
-                let event = TapEvent {
-                    proxy_direction: ProxyDirection::Outbound.into(),
-                    event: Some(tap_event::Event::Http(Http { event })),
-                    ..TapEvent::default()
+                // Every other one fails.
+                let response = ResponseInit {
+                    id: Some(StreamId { base: 0, stream }),
+                    http_status: if stream % 2 == 0 { 200 } else { 503 },
+                    ..ResponseInit::default()
                 };
-                sender
-                    .try_send(Ok(event))
-                    .map_err(|_| Status::internal("full"))?;
+                for event in [
+                    tap_event::http::Event::RequestInit(init),
+                    tap_event::http::Event::ResponseInit(response),
+                ] {
+                    let event = TapEvent {
+                        proxy_direction: ProxyDirection::Outbound.into(),
+                        event: Some(tap_event::Event::Http(Http { event: Some(event) })),
+                        ..TapEvent::default()
+                    };
+                    sender
+                        .try_send(Ok(event))
+                        .map_err(|_| Status::internal("full"))?;
+                }
             }
             Ok(Response::new(ReceiverStream::new(receiver)))
         }
@@ -225,13 +242,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn replicas_that_come_later_are_watched_too() {
-        let first = sidecar().await;
-        let index = Index::new("cluster.local");
-        let sink = index.sink();
-        sink.apply(pod("web-0", first));
-        let ask = Ask {
+    fn ask() -> Ask {
+        Ask {
             target: Target {
                 resource: "deploy/web".parse().unwrap(),
                 namespace: "shop".to_owned(),
@@ -241,9 +253,20 @@ mod tests {
             method: None,
             authority: None,
             path_prefix: None,
+            route: None,
+            filter: Filter::new(),
             headers: false,
             max_rps: 2.0,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn replicas_that_come_later_are_watched_too() {
+        let first = sidecar().await;
+        let index = Index::new("cluster.local");
+        let sink = index.sink();
+        sink.apply(pod("web-0", first));
+        let ask = ask();
         let matching = ask.matching().unwrap();
         let mut events = follow(index.clone(), ask, matching);
         let event = events.recv().await.unwrap();
@@ -262,5 +285,21 @@ mod tests {
             later.id.base, base,
             "exchanges of two sidecars are told apart"
         );
+    }
+
+    #[tokio::test]
+    async fn a_filter_holds_for_a_proxy_that_cannot_filter() {
+        let index = Index::new("cluster.local");
+        index.sink().apply(pod("web-0", sidecar().await));
+        let ask = Ask {
+            filter: Filter::new().status(500..),
+            max_rps: 4.0,
+            ..ask()
+        };
+        let matching = ask.matching().unwrap();
+        let mut events = follow(index, ask, matching);
+        for stream in [1, 1, 3, 3] {
+            assert_eq!(events.recv().await.unwrap().id.stream, stream);
+        }
     }
 }
