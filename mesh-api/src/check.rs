@@ -1,5 +1,6 @@
 use crate::Question;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// `GET /api/v1/check`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,18 @@ impl Question for CheckRequest {
 pub struct CheckReport {
     /// Categories in the order to print them.
     pub categories: Vec<CheckCategory>,
+    /// Sidecars that the controller knows, for a client that asks them itself.
+    #[serde(default)]
+    pub sidecars: Vec<SidecarAddr>,
+}
+
+/// Address of a sidecar's admin server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SidecarAddr {
+    /// Name of its replica.
+    pub pod: String,
+    /// Address of its admin server, which serves `/metrics`.
+    pub admin: SocketAddr,
 }
 
 /// Checks of one part of the mesh.

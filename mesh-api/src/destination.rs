@@ -1,4 +1,4 @@
-use crate::Question;
+use crate::{Question, Resource};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -11,6 +11,9 @@ pub struct DestinationRequest {
     /// Namespace of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// The client, which must exist: `deploy/webapp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Resource>,
 }
 
 impl Question for DestinationRequest {
@@ -24,6 +27,9 @@ pub struct Destination<P> {
     pub authority: String,
     /// Full name and port of the apex; absent if the mesh does not know the authority.
     pub name: Option<String>,
+    /// A service that may have been meant, if the mesh does not know the authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Routes and retry budget.
     pub profile: P,
     /// The ServiceProfile that declares them.

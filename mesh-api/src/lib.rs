@@ -17,7 +17,7 @@ mod version;
 mod window;
 
 pub use self::{
-    check::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult},
+    check::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, SidecarAddr},
     destination::{Destination, DestinationRequest, Leaf, LeafEndpoint, ProfileRef},
     edges::{EdgeRow, EdgesRequest},
     error::ErrorBody,

@@ -1,10 +1,12 @@
 //! `mesh delete`.
 
-use super::{apply, get, manifest};
+use super::{
+    apply, get,
+    manifest::{self, Key},
+};
 use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Result, bail};
 use mesh_api::ManifestKind;
-use mesh_controller::resource::Key;
 use mesh_manifest::yaml;
 use serde::Deserialize;
 use std::{
@@ -30,7 +32,11 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let named = named(&args.resources)?;
     let client = Client::find(global)?;
     let namespace = client.namespace(global).await?;
-    let key = |(kind, name)| Key::new(kind, &namespace, &manifest::name(kind, name, &namespace));
+    let key = |(kind, name)| Key {
+        kind,
+        namespace: namespace.clone(),
+        name: manifest::name(kind, name, &namespace),
+    };
     let mut keys: Vec<_> = named.into_iter().map(key).collect();
     for source in apply::read(&args.filename)? {
         let found = in_manifest(&source, &namespace)?;
@@ -92,12 +98,11 @@ fn in_manifest(source: &apply::Source, namespace: &str) -> Result<Vec<Key>> {
     let documents = yaml::documents::<Head>(&source.text, &source.name)?;
     let keys = documents.into_iter().map(|document| {
         let Head { kind, metadata } = document.value;
-        let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
-        Ok(Key::new(
-            ManifestKind::parse(&kind)?,
-            namespace,
-            &metadata.name,
-        ))
+        Ok(Key {
+            kind: ManifestKind::parse(&kind)?,
+            namespace: metadata.namespace.unwrap_or_else(|| namespace.to_owned()),
+            name: metadata.name,
+        })
     });
     keys.collect()
 }

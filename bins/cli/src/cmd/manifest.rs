@@ -2,14 +2,34 @@
 
 use crate::output::Refusal;
 use anyhow::Result;
-use mesh_api::ManifestKind;
-use mesh_controller::admit;
+use mesh_api::{ManifestKind, UnknownKind};
+use mesh_manifest::{
+    ServiceProfileManifest,
+    yaml::{self, Step},
+};
+use serde::Deserialize;
+use std::fmt;
 
-/// Checks every document of `text`, in the controller's words: an error has the file, the line and
-/// the reason.
+/// Checks every document of `text`: an error has the file, the line and the reason.
 pub(crate) fn check(text: &str, source: &str) -> Result<()> {
-    // Neither namespace nor domain changes what is valid.
-    admit::read(text, source, "default", "cluster.local")?;
+    #[derive(Deserialize)]
+    struct Header {
+        kind: String,
+    }
+    for section in yaml::sections(text).filter(|section| !section.is_empty()) {
+        let Header { kind } = section.parse(source)?;
+        let mut kinds = ManifestKind::ALL.iter();
+        match kinds.find(|known| known.names().kind == kind) {
+            Some(ManifestKind::ServiceProfile) => {
+                ServiceProfileManifest::read(&section, source)?;
+            }
+            None => {
+                let place = section.locate(&[Step::Member("kind")]);
+                let reason = UnknownKind(kind).to_string();
+                return Err(yaml::Error::new(source, place, reason).into());
+            }
+        }
+    }
     Ok(())
 }
 
@@ -22,6 +42,20 @@ pub(crate) fn name(kind: ManifestKind, name: &str, namespace: &str) -> String {
             format!("{name}.{namespace}.svc.cluster.local")
         }
         ManifestKind::ServiceProfile => name.to_owned(),
+    }
+}
+
+/// A resource of the mesh, as the API has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) kind: ManifestKind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind.qualify(&self.name))
     }
 }
 

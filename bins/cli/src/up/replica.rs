@@ -219,7 +219,7 @@ async fn withdrawn(controller: &Client, service: &str, endpoint: SocketAddr) {
     };
     let request = DestinationRequest {
         authority: service.to_owned(),
-        namespace: None,
+        ..DestinationRequest::default()
     };
     loop {
         let answer = controller.ask(&request).await;

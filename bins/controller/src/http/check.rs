@@ -1,6 +1,9 @@
 use super::App;
+use crate::stats::targets;
 use axum::{Json, Router, extract::State, routing::get};
-use mesh_api::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, Question};
+use mesh_api::{
+    Check, CheckCategory, CheckReport, CheckRequest, CheckResult, Question, SidecarAddr,
+};
 use mesh_control::{
     index::{Index, Snapshot},
     model::{Pod, Resource, ServiceName, WorkloadKind},
@@ -41,8 +44,15 @@ fn control_plane(app: &App) -> CheckCategory {
 /// What can be told from the index alone.
 fn report(index: &Index) -> CheckReport {
     let snapshot = index.snapshot();
+    let sidecars = targets(&snapshot).into_iter();
     CheckReport {
         categories: vec![data_plane(&snapshot), resources(index, &snapshot)],
+        sidecars: sidecars
+            .map(|(sidecar, admin)| SidecarAddr {
+                pod: sidecar.pod.to_string(),
+                admin,
+            })
+            .collect(),
     }
 }
 
@@ -199,6 +209,10 @@ mod tests {
         sink.apply(Workload::new("shop", web.clone()));
         sink.apply(pod(true));
         assert_eq!(results(&report(&index)), [Success; 6]);
+
+        let sidecars = report(&index).sidecars;
+        assert_eq!(sidecars.len(), 1);
+        assert_eq!(sidecars[0].pod, "web-0");
 
         sink.apply(pod(false));
         sink.reject(Rejection::of("a.yaml", "no"));

@@ -1,5 +1,12 @@
-use super::{ApiError, App, ask::Asked};
-use crate::grpc::destination::profile;
+use super::{
+    ApiError, App,
+    ask::{self, Asked},
+    hint::hint,
+};
+use crate::{
+    grpc::destination::profile,
+    stats::{Topology, query::exists},
+};
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
 use mesh_control::index::Index;
@@ -21,7 +28,16 @@ async fn destination(
         return Err(ApiError::bad_request(reason));
     }
     let namespace = request.namespace.unwrap_or_default();
-    Ok(Json(describe(&app.index, &request.authority, &namespace)))
+    let snapshot = app.index.snapshot();
+    if let Some(from) = &request.from {
+        let topology = Topology::new(&snapshot);
+        exists(&ask::store(&app), &topology, from, &namespace)?;
+    }
+    let mut destination = describe(&app.index, &request.authority, &namespace);
+    if destination.name.is_none() {
+        destination.hint = hint(&snapshot, &request.authority, &namespace);
+    }
+    Ok(Json(destination))
 }
 
 /// What a sidecar in `namespace` makes of the answers it gets for `authority`.
@@ -48,6 +64,7 @@ fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
     Destination {
         authority: authority.into(),
         name: destination.name().map(ToString::to_string),
+        hint: None,
         profile: (*apex.profile).clone(),
         resource: apex.resource.map(|key| ProfileRef {
             namespace: key.namespace.to_string(),

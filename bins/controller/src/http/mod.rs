@@ -9,6 +9,7 @@ mod destination;
 mod edges;
 mod error;
 mod guard;
+mod hint;
 mod resources;
 mod routes;
 mod rows;

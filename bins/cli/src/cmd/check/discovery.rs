@@ -3,9 +3,8 @@
 
 use super::{failure, success};
 use crate::client::Client;
-use mesh_api::{Check, CheckResult};
-use mesh_controller::{StateDir, source::workloads::Workloads, stats::GATEWAY};
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use mesh_api::{Check, CheckResult, SidecarAddr};
+use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
 /// How long a sidecar may take to answer. Whether it runs at all is another check.
@@ -19,32 +18,19 @@ struct Hearing {
     ignored: u64,
 }
 
-/// The checks of the sidecars of the mesh whose state is in `state_dir`.
-pub(super) async fn checks(state_dir: &Path) -> Vec<Check> {
-    let file = StateDir::new(state_dir).workloads();
-    let known = fs::read(file).ok();
-    let known = known.and_then(|text| serde_json::from_slice::<Workloads>(&text).ok());
+/// The checks of `sidecars`, each of which is asked.
+pub(super) async fn checks(sidecars: Vec<SidecarAddr>) -> Vec<Check> {
     let mut asking = JoinSet::new();
-    for (name, admin) in sidecars(&known.unwrap_or_default()) {
+    for SidecarAddr { pod, admin } in sidecars {
         asking.spawn(async move {
             let client = Client::at(admin);
             let text = timeout(PATIENCE, client.get_text("/metrics")).await;
-            Some((name, Hearing::of(&text.ok()?.ok()?)))
+            Some((pod, Hearing::of(&text.ok()?.ok()?)))
         });
     }
     let mut heard: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
     heard.sort();
     judge(&heard)
-}
-
-fn sidecars(known: &Workloads) -> Vec<(String, SocketAddr)> {
-    let replicas = known.workloads.iter().flat_map(|it| &it.replicas);
-    let gateway = known.gateway.iter();
-    let gateway = gateway.map(|gateway| (GATEWAY.to_owned(), gateway.admin));
-    replicas
-        .filter_map(|replica| Some((replica.pod.clone(), replica.admin?)))
-        .chain(gateway)
-        .collect()
 }
 
 fn judge(heard: &[(String, Hearing)]) -> Vec<Check> {

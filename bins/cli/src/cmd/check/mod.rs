@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::ValueEnum;
-use mesh_api::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult};
+use mesh_api::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, SidecarAddr};
 use serde::Serialize;
 use std::{
     fmt::Write as _,
@@ -65,12 +65,15 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 /// Everything, from here and as the controller sees it.
 async fn examine(global: &Global) -> Vec<CheckCategory> {
-    let mut categories = vec![category("mesh-up", supervisor(global).await)];
+    let (supervisor, replicas) = supervisor(global).await;
+    let mut categories = vec![category("mesh-up", supervisor)];
     let (mut checks, report) = controller(global).await;
-    let found = Client::find(global).ok();
-    if let Some(state_dir) = found.as_ref().and_then(Client::state_dir) {
-        checks.extend(discovery::checks(state_dir).await);
-    }
+    // A controller that does not answer is no reason not to ask the sidecars what they hear.
+    let sidecars = match report.sidecars.is_empty() {
+        true => replicas,
+        false => report.sidecars,
+    };
+    checks.extend(discovery::checks(sidecars).await);
     categories.push(category("mesh-control-plane", checks));
     for category in report.categories {
         match categories.iter_mut().find(|it| it.name == category.name) {
@@ -81,7 +84,8 @@ async fn examine(global: &Global) -> Vec<CheckCategory> {
     categories
 }
 
-async fn supervisor(global: &Global) -> Vec<Check> {
+/// The checks of the supervisor, and the sidecars that it runs.
+async fn supervisor(global: &Global) -> (Vec<Check>, Vec<SidecarAddr>) {
     let answer = async {
         let client = Client::supervisor(global)?;
         let status: Status = client.get_json("/v1/status", &[]).await?;
@@ -91,13 +95,20 @@ async fn supervisor(global: &Global) -> Vec<Check> {
     let (status, rows) = match answer.await {
         Ok(answer) => answer,
         Err(error) => {
-            return vec![failure(
+            let check = failure(
                 "the supervisor answers",
                 [format!("{error:#}")],
                 "start the mesh with `mesh up PATH`, or name a running one with --api",
-            )];
+            );
+            return (vec![check], Vec::new());
         }
     };
+    let sidecars = rows.iter().filter_map(|row| {
+        let admin = row.admin.as_ref()?.parse().ok()?;
+        let pod = row.name.clone();
+        Some(SidecarAddr { pod, admin })
+    });
+    let sidecars = sidecars.collect();
     let waiting = rows.iter().filter(|row| row.state != "ready");
     let waiting: Vec<_> = waiting
         .map(|row| match &row.why {
@@ -117,7 +128,7 @@ async fn supervisor(global: &Global) -> Vec<Check> {
             "see `mesh logs NAME` for what a workload says",
         )
     };
-    vec![success("the supervisor answers"), ready]
+    (vec![success("the supervisor answers"), ready], sidecars)
 }
 
 async fn controller(global: &Global) -> (Vec<Check>, CheckReport) {

@@ -1,16 +1,14 @@
 //! `mesh explain`: what a sidecar would do with a request, and why.
 
-mod known;
 mod offline;
 mod target;
 mod text;
 
-use crate::{args::Global, client::Client};
+use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use http::Method;
-use known::Known;
-use mesh_api::{Destination, DestinationRequest};
+use mesh_api::{Destination, DestinationRequest, Resource};
 use mesh_profile::{PassedOver, Profile, ProfileSpec};
 use serde::Serialize;
 use std::{
@@ -107,18 +105,12 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             );
         };
         let client = Client::find(global)?;
-        let namespace = client.namespace(global).await?;
-        let known = Known::read(&client)?;
-        if let Some(from) = &args.from {
-            known
-                .check_source(from, &namespace)
-                .with_context(|| format!("--from {from}"))?;
-        }
-        let mut answer = live(&client, &namespace, authority, &args.method, path).await?;
-        if answer.destination.is_none() {
-            answer.hint = known.hint(authority, &namespace);
-        }
-        answer
+        let request = DestinationRequest {
+            authority: authority.clone(),
+            namespace: Some(client.namespace(global).await?),
+            from: args.from.as_deref().map(source).transpose()?,
+        };
+        live(&client, &request, &args.method, path).await?
     };
     let answer = Answer {
         authority,
@@ -133,21 +125,26 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The client that `--from` names.
+fn source(from: &str) -> Result<Resource> {
+    let from: Resource = from.parse().with_context(|| format!("--from {from}"))?;
+    match from.name.is_some() {
+        true => Ok(from),
+        false => Err(Refusal::from("name it as KIND/NAME, as in deploy/webapp").into()),
+    }
+}
+
 async fn live(
     client: &Client,
-    namespace: &str,
-    authority: &str,
+    request: &DestinationRequest,
     method: &Method,
     path: &str,
 ) -> Result<Answer> {
-    let request = DestinationRequest {
-        authority: authority.to_owned(),
-        namespace: Some(namespace.to_owned()),
-    };
-    let destination: Destination<ProfileSpec> = client.ask(&request).await?;
+    let destination: Destination<ProfileSpec> = client.ask(request).await?;
     let (profile, _) = Profile::compile_lenient(destination.profile);
     let mut answer = explain(method, path, &profile);
     answer.destination = destination.name;
+    answer.hint = destination.hint;
     answer.profile = destination
         .resource
         .map(|resource| format!("{}/{}", resource.namespace, resource.name));
