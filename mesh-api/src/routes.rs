@@ -27,7 +27,7 @@ impl Question for RoutesRequest {
 #[serde(deny_unknown_fields)]
 struct Fields {
     resource: Resource,
-    #[serde(default, skip_serializing_if = "Window::is_default")]
+    #[serde(default)]
     window: Window,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<String>,

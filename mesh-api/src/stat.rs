@@ -30,7 +30,6 @@ impl Question for StatRequest {
 struct Fields {
     /// Separated by commas.
     resources: String,
-    #[serde(skip_serializing_if = "Window::is_default")]
     window: Window,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,

@@ -31,14 +31,6 @@ impl Window {
     pub fn length(self) -> Duration {
         self.0
     }
-
-    #[allow(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature is serde's"
-    )]
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Default for Window {
