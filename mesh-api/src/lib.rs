@@ -15,6 +15,7 @@ mod status;
 mod tap;
 mod version;
 mod window;
+mod workload;
 
 pub use self::{
     check::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, SidecarAddr},
@@ -33,6 +34,7 @@ pub use self::{
     tap::TapRequest,
     version::{Version, VersionRequest},
     window::{InvalidWindow, Window},
+    workload::WorkloadChange,
 };
 
 /// A question that is asked with `GET`: its fields are the parameters of the query.

@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Ps(cmd::ps::Args),
     Logs(cmd::logs::Args),
     Restart(cmd::restart::Args),
+    Scale(cmd::scale::Args),
     Run(cmd::run::Args),
     #[command(flatten)]
     Watch(Watch),

@@ -10,6 +10,7 @@
 
 pub mod admit;
 mod config;
+mod fleet;
 pub mod grpc;
 pub mod http;
 mod lock;
@@ -24,6 +25,7 @@ pub mod tap;
 
 pub use self::{
     config::{Args, Config},
+    fleet::Supervisor,
     run::{Controller, run},
     start::start,
     state_dir::{Running, StateDir},

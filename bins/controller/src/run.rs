@@ -1,5 +1,5 @@
 use crate::{
-    Config, Running,
+    Config, Running, Supervisor,
     grpc::{DestinationApi, RegistryApi},
     http::{self, Access, App},
     lock::Lock,
@@ -116,6 +116,7 @@ impl Controller {
                 index,
                 store: Arc::new(Mutex::new(Store::new())),
                 resources: Arc::new(local),
+                fleet: Arc::new(Supervisor::new(state)),
                 about: Arc::new(about),
             },
             source,

@@ -53,6 +53,11 @@ impl StateDir {
     pub fn controller_socket(&self) -> PathBuf {
         self.root.join("controller.sock")
     }
+
+    /// The socket of the supervisor's API: `mesh up` listens on it.
+    pub fn supervisor_socket(&self) -> PathBuf {
+        self.root.join("up.sock")
+    }
 }
 
 /// `run/controller.json`: the controller that serves.

@@ -169,6 +169,17 @@ impl Client {
         parse(path, &answer)
     }
 
+    /// Asks for a change of what is at `path`, and reads the answer as JSON.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<T> {
+        let body = Some(("application/json", body.into()));
+        let answer = self.call(Method::PATCH, path, &[], body).await?;
+        parse(path, &answer)
+    }
+
     /// Deletes `path`.
     pub(crate) async fn delete(&self, path: &str) -> Result<()> {
         self.call(Method::DELETE, path, &[], None).await?;

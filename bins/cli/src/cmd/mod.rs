@@ -22,6 +22,7 @@ pub(crate) mod ps;
 pub(crate) mod restart;
 pub(crate) mod routes;
 pub(crate) mod run;
+pub(crate) mod scale;
 pub(crate) mod stat;
 pub(crate) mod tap;
 pub(crate) mod top;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Down(args) => down::run(args, &global).await,
                     Command::Ps(args) => ps::run(args, &global).await,
                     Command::Logs(args) => logs::run(args, &global).await,
+                    Command::Scale(args) => scale::run(args, &global).await,
                     Command::Restart(args) => restart::run(args, &global).await,
                     Command::Run(args) => run::run(args, &global).await,
                     Command::Explain(args) => explain::run(args, &global).await,

@@ -134,6 +134,7 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
             opaque: false,
+            revision: None,
         },
         Pod {
             program: None,

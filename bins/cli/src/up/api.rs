@@ -43,6 +43,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     Apply(Box<Config>, Reply<Vec<String>>),
     Restart(String, Reply<()>),
+    Scale(ScaleRequest, Reply<()>),
+    SetRevision(RevisionRequest, Reply<()>),
     Run(RunRequest, Reply<RunTicket>),
     EndRun(RunTicket),
 }
@@ -99,6 +101,24 @@ pub(crate) struct ApplyRequest {
     /// The namespace, if it is not the file's.
     #[serde(default)]
     pub(crate) namespace: Option<String>,
+}
+
+/// `POST /v1/scale`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ScaleRequest {
+    pub(crate) namespace: String,
+    /// The workload.
+    pub(crate) name: String,
+    pub(crate) replicas: u32,
+}
+
+/// `POST /v1/revision`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RevisionRequest {
+    pub(crate) namespace: String,
+    /// The workload.
+    pub(crate) name: String,
+    pub(crate) revision: String,
 }
 
 impl Shared {
@@ -185,6 +205,8 @@ async fn respond(
         }
         (&Method::POST, "/v1/apply") => apply(request, &commands).await,
         (&Method::POST, "/v1/restart") => restart(request, &commands).await,
+        (&Method::POST, "/v1/scale") => scale(request, &commands).await,
+        (&Method::POST, "/v1/revision") => set_revision(request, &commands).await,
         (&Method::POST, "/v1/run") => run(request, commands).await,
         (method, path) => {
             let error = anyhow::anyhow!("{method} {path} is nothing the supervisor knows");
@@ -204,6 +226,21 @@ async fn apply(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> 
 async fn restart(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> Result<Answer> {
     let name: String = read(request).await?;
     ask(commands, |reply| Command::Restart(name, reply)).await?;
+    json(&())
+}
+
+async fn scale(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> Result<Answer> {
+    let request = read(request).await?;
+    ask(commands, |reply| Command::Scale(request, reply)).await?;
+    json(&())
+}
+
+async fn set_revision(
+    request: Request<Incoming>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<Answer> {
+    let request = read(request).await?;
+    ask(commands, |reply| Command::SetRevision(request, reply)).await?;
     json(&())
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Sidecar {
     pub(crate) admin: SocketAddr,
     /// Whether its program does not speak HTTP.
     pub(crate) opaque: bool,
+    /// The revision that its program runs, if it has a name.
+    pub(crate) revision: Option<String>,
 }
 
 /// A line of `mesh ps`.
@@ -151,6 +153,7 @@ impl Board {
                 inbound: sidecar.inbound,
                 admin: Some(sidecar.admin),
                 protocol: sidecar.opaque.then_some(Protocol::Opaque),
+                revision: sidecar.revision.clone(),
                 ..Replica::default()
             };
             if let Some(workload) = state.workload(workload) {
@@ -339,6 +342,7 @@ mod tests {
             inbound: Some(loopback(1)),
             admin: loopback(2),
             opaque: false,
+            revision: None,
         }
     }
 

@@ -185,6 +185,12 @@ async fn obey(supervisor: &mut Supervisor, command: Command) {
         Command::Restart(name, reply) => {
             let _ = reply.send(supervisor.restart(&name).await);
         }
+        Command::Scale(request, reply) => {
+            let _ = reply.send(supervisor.scale(&request).await);
+        }
+        Command::SetRevision(request, reply) => {
+            let _ = reply.send(supervisor.set_revision(&request).await);
+        }
         Command::Run(request, reply) => {
             let ticket = supervisor.run(request);
             let granted = ticket.as_ref().ok().cloned();

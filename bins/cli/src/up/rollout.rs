@@ -1,7 +1,8 @@
 //! How a workload gets from what runs of it to what is wanted: started, changed, restarted, ended.
 
 use super::{
-    config::Workload,
+    api::{RevisionRequest, ScaleRequest},
+    config::{self, Workload},
     plan::{self, ReplicaPorts},
     program,
     replica::{Pace, Running},
@@ -153,6 +154,47 @@ impl Supervisor {
         })
     }
 
+    /// Runs another number of replicas of a workload, until its file changes.
+    pub(super) async fn scale(&mut self, request: &ScaleRequest) -> Result<()> {
+        let workload = self.declared(&request.namespace, &request.name)?;
+        let workload = workload.scaled(&request.name, request.replicas)?;
+        self.redeclare(&request.name, workload).await
+    }
+
+    /// Runs another revision of a workload, until its file changes: the program finds the name of
+    /// the revision in its environment.
+    pub(super) async fn set_revision(&mut self, request: &RevisionRequest) -> Result<()> {
+        let mut workload = self.declared(&request.namespace, &request.name)?;
+        let revision = request.revision.clone();
+        workload.env.insert(config::REVISION.to_owned(), revision);
+        self.redeclare(&request.name, workload).await
+    }
+
+    async fn redeclare(&mut self, name: &str, workload: Workload) -> Result<()> {
+        self.config
+            .workloads
+            .insert(name.to_owned(), workload.clone());
+        self.update(name, workload).await?;
+        Ok(())
+    }
+
+    /// A workload of the file, as it is now.
+    fn declared(&self, namespace: &str, name: &str) -> Result<Workload> {
+        if namespace != self.config.namespace {
+            bail!("the mesh has no workloads in the namespace `{namespace}`");
+        }
+        match self.config.workloads.get(name) {
+            Some(workload) => Ok(workload.clone()),
+            None if self.adhoc.contains_key(name) => {
+                bail!("`{name}` was started by `mesh run`; change it there")
+            }
+            None => {
+                let hint = config::did_you_mean(name, self.workloads.keys());
+                bail!("there is no workload `{name}`{hint}");
+            }
+        }
+    }
+
     /// Replaces the replicas of `name` one after the other.
     pub(crate) async fn restart(&mut self, name: &str) -> Result<()> {
         let count = match self.workloads.get(name) {
@@ -162,7 +204,7 @@ impl Supervisor {
                 bail!("`{name}` was started by `mesh run`; restart it there")
             }
             None => {
-                let hint = super::config::did_you_mean(name, self.workloads.keys());
+                let hint = config::did_you_mean(name, self.workloads.keys());
                 bail!("there is no workload `{name}`{hint}");
             }
         };

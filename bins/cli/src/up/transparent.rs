@@ -73,6 +73,7 @@ fn plan_in(
             inbound: app_addr,
             admin: SocketAddr::new(place.address, ADMIN),
             opaque: workload.opaque,
+            revision: workload.revision(),
         },
         program_probe,
         sidecar_probe: within(plan::ready(loopback(ADMIN))),

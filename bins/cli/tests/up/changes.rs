@@ -40,6 +40,53 @@ fn a_changed_file_restarts_only_what_changed() {
 }
 
 #[test]
+fn a_workload_is_scaled_and_runs_the_revision_that_is_asked_for() {
+    let mesh = Mesh::up(TWO);
+    ready(&mesh);
+    let before = pids(&mesh);
+    let scaled = mesh.ok(&["scale", "web", "--replicas", "2"]);
+    assert_eq!(scaled, "web scaled to 2\n");
+    let two = wait_for(
+        "the second replica",
+        PATIENCE,
+        || pids(&mesh),
+        |pids| pids.get("web-1").is_some_and(Value::is_i64),
+    );
+    assert_eq!(two["web-0"], before["web-0"]);
+
+    let revised = mesh.ok(&["scale", "deploy/web", "--revision", "v2"]);
+    assert_eq!(revised, "web runs revision v2\n");
+    let revised = pids(&mesh);
+    assert_ne!(revised["web-0"], two["web-0"]);
+    assert_ne!(revised["web-1"], two["web-1"]);
+    let environment = fs::read(format!("/proc/{}/environ", revised["web-0"])).unwrap();
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("MESH_REVISION=v2\0"), "{environment}");
+    let file = mesh.folder().join(".mesh/run/workloads.json");
+    let known = fs::read_to_string(file).unwrap();
+    assert_eq!(known.matches(r#""revision": "v2""#).count(), 2, "{known}");
+
+    for (args, reason) in [
+        (
+            &["scale", "wbe", "--replicas", "1"][..],
+            "did you mean `web`?",
+        ),
+        (&["scale", "web", "--replicas", "9999"], "at most"),
+        (&["scale", "web", "--revision", "a b"], "revision \"a b\""),
+    ] {
+        let no = mesh.run(args);
+        assert_eq!(no.status.code(), Some(1), "{args:?}");
+        assert!(error(&no).contains(reason), "{}", error(&no));
+    }
+    // What the file says holds when it is read again.
+    let again = mesh.ok(&["up"]);
+    assert!(again.contains("web restarted"), "{again}");
+    let left = pids(&mesh);
+    let left = left.keys().filter(|name| name.starts_with("web-"));
+    assert_eq!(left.count(), 1);
+}
+
+#[test]
 fn manifests_are_applied_when_they_changed_and_edits_win_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let profile = folder.path().join("web.yaml");

@@ -16,11 +16,15 @@ mod rows;
 mod stat;
 mod tap;
 mod version;
+mod workloads;
 
 pub use self::error::ApiError;
 use crate::stats::Store;
 use axum::{Router, middleware};
-use mesh_control::{index::Index, source::ResourceStore};
+use mesh_control::{
+    index::Index,
+    source::{Fleet, ResourceStore},
+};
 use std::sync::{Arc, Mutex};
 
 /// What the API answers from.
@@ -32,6 +36,8 @@ pub struct App {
     pub store: Arc<Mutex<Store>>,
     /// Where changed resources are kept.
     pub resources: Arc<dyn ResourceStore>,
+    /// What runs the workloads.
+    pub fleet: Arc<dyn Fleet>,
     /// Which controller this is.
     pub about: Arc<mesh_api::Version>,
 }
@@ -53,6 +59,7 @@ pub fn router(app: App, access: Access) -> Router {
         .merge(stat::routes())
         .merge(tap::routes())
         .merge(version::routes())
+        .merge(workloads::routes())
         .merge(resources::routes())
         .merge(destination::routes())
         .merge(check::routes())

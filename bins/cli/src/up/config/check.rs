@@ -11,7 +11,7 @@ use std::{
 };
 
 /// More replicas than this on one machine are a slip of the pen.
-const MAX_REPLICAS: u32 = 100;
+pub(super) const MAX_REPLICAS: u32 = 100;
 
 /// Checks a document, and says of what it refuses where that is written.
 pub(super) struct Checker<'a> {

@@ -5,7 +5,7 @@ mod check;
 
 use super::document::{Document, Form};
 use anyhow::{Context, Result};
-use check::Checker;
+use check::{Checker, MAX_REPLICAS};
 use mesh_manifest::yaml;
 use std::{
     collections::BTreeMap,
@@ -60,6 +60,32 @@ pub(crate) struct Workload {
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// Where its command is written, for messages: FILE:LINE.
     pub(crate) place: String,
+}
+
+/// The variable of a program's environment that names its revision. Endpoints carry it as a label.
+pub(crate) const REVISION: &str = "MESH_REVISION";
+
+impl Workload {
+    /// The revision that its replicas run, if it has a name.
+    pub(crate) fn revision(&self) -> Option<String> {
+        self.env.get(REVISION).cloned()
+    }
+
+    /// The same with this many replicas.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot run beside each other.
+    pub(crate) fn scaled(mut self, name: &str, replicas: u32) -> Result<Self> {
+        if replicas > MAX_REPLICAS {
+            anyhow::bail!("workload `{name}`: at most {MAX_REPLICAS} replicas");
+        }
+        if let (Some(port), 2..) = (self.listen, replicas) {
+            anyhow::bail!("workload `{name}`: {replicas} replicas cannot all listen on {port}");
+        }
+        self.replicas = replicas;
+        Ok(self)
+    }
 }
 
 /// What a workload wants of the host's ports.

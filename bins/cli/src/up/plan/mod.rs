@@ -100,6 +100,7 @@ pub(crate) fn replica(
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
             opaque: workload.opaque,
+            revision: workload.revision(),
         },
         ports,
         pod,

@@ -1,0 +1,20 @@
+//! Changes of what runs.
+
+use serde::{Deserialize, Serialize};
+
+/// Body of `PATCH /api/v1/workloads/{namespace}/{name}`, and the answer to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkloadChange {
+    /// Number of replicas from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// Revision from now on: replicas of another one are replaced, one after the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+}
+
+impl WorkloadChange {
+    /// Path of all workloads.
+    pub const PATH: &'static str = "/api/v1/workloads";
+}
