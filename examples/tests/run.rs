@@ -73,3 +73,29 @@ fn a_program_behind_the_sidecar_sees_none_of_the_failures() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn a_server_refuses_what_is_ambiguous_or_too_large_and_drains() {
+    let expected = [
+        "HTTP/1.1 200 OK: hello from /books/1",
+        "HTTP/1.1 400 Bad Request: more than one Host",
+        "drained: true",
+    ];
+    let lines = run("serve");
+    assert_eq!(lines[..2], expected[..2]);
+    // hyper finds it in the head, or the server in the request.
+    assert!(lines[2].starts_with("HTTP/1.1 431"), "{lines:?}");
+    assert!(lines[2].contains("limits.headers"), "{lines:?}");
+    assert_eq!(lines[3], expected[2]);
+}
+
+#[test]
+fn a_pool_hands_back_what_never_left() {
+    let lines = run("pool");
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    for n in [0, 2] {
+        assert!(lines[n].starts_with("not sent to 127.0.0.1:"), "{lines:?}");
+        assert_eq!(lines[n + 1], r#"b"a book""#);
+    }
+    assert_eq!(lines[4], "connections: 1");
+}

@@ -9,6 +9,7 @@ mod fault;
 #[doc(hidden)]
 pub mod hot;
 mod route;
+mod tls;
 
 pub use self::{
     attempt::{Attempt, RetrySkipped},
@@ -17,4 +18,5 @@ pub use self::{
     conn::{Conn, Direction},
     fault::{BoxError, Fault},
     route::{Backoff, Retries, Route, Timeouts},
+    tls::TlsStatus,
 };

@@ -1,14 +1,13 @@
-//! What reads bytes of strangers, for the fuzz targets. Not an interface: it changes as they do.
+//! Readers of bytes from outside, for the fuzz targets. Not an interface: it changes as they do.
 
 use crate::{
-    admin::Admin,
-    config::Limits,
-    detect::{self, Hello, Protocol},
-    listener::capture,
-    registry::Registry,
-    signals::Shutdown,
+    admin::Admin, config::Limits, listener::capture, registry::Registry, signals::Shutdown,
 };
 use http::{Method, Uri};
+use mesh_serve::{
+    Protocol,
+    detect::{self, Hello},
+};
 use mesh_tap::Tap;
 use socket2::SockAddr;
 use std::{net::SocketAddr, sync::Arc};

@@ -5,10 +5,10 @@
 //! ```text
 //! accept       socket                               listener/, worker.rs
 //! capture      where a redirected one was going     listener/capture.rs, listener/router.rs
-//! detect       HTTP/1, HTTP/2, TLS or opaque        detect/; listener/server_first.rs, tcp/
+//! detect       HTTP/1, HTTP/2, TLS or opaque        mesh-serve; listener/server_first.rs, tcp/
 //! serve        hyper: connection -> requests        serve/
 //! respond      errors from below become responses   http/respond.rs
-//! admit        not what is ambiguous or too large   http/admit.rs
+//! admit        not what is ambiguous or too large   mesh-serve
 //! find         authority -> destination, cached     http/outbound/, http/cache.rs
 //!   profile    match -> Route in extensions         http/outbound/stack.rs from here on
 //!   effective  count what the caller will see
@@ -21,7 +21,7 @@
 //!     balance  choose an endpoint of the leaf
 //!       tap    show the attempt and its endpoint
 //!       stats  count it
-//!       send   connection, HTTP/1 or 2              pool/
+//!       send   connection, HTTP/1 or 2              mesh-pool
 //! ```
 //!
 //! Inbound it is the same without choices: see `http/inbound.rs`.
@@ -33,18 +33,14 @@
 
 mod admin;
 mod config;
-mod detect;
 mod discover;
-mod drain;
 mod http;
+mod identity;
 mod listener;
-mod pool;
 mod proxy;
 mod registry;
-mod serve;
 mod signals;
 mod tcp;
-mod transport;
 mod worker;
 
 pub use self::{

@@ -2,18 +2,15 @@ use crate::{
     admin::{self, Admin},
     config::{Config, Role},
     discover::{Discover, standalone},
-    drain,
-    http::outbound::shared_state::Joints,
-    listener::{
-        accept,
-        connections::{self, Connections},
-    },
+    http::outbound::shared_state::SharedStates,
+    listener::{accept, open_files},
     registry::{Counter, Registry},
     signals::{self, Ask, Shutdown},
     worker::{self, Common},
 };
 use anyhow::Context as _;
 use mesh_discover::{Control, ControlConfig};
+use mesh_serve::{Connections, drain};
 use mesh_tap::Tap;
 use std::{
     net::{SocketAddr, TcpListener},
@@ -41,7 +38,7 @@ pub struct Proxy {
 /// A port is taken, or the configuration cannot be put into force.
 pub fn run(config: Config) -> anyhow::Result<()> {
     keep_memory();
-    connections::raise_files(config.limits.connections);
+    open_files::raise(config.limits.connections);
     let lifeline = config.lifeline;
     let proxy = Proxy::bind(config)?;
     let (ask, shutdown) = Shutdown::channel();
@@ -178,7 +175,7 @@ impl Proxy {
             registry,
             tap: Tap::new(),
             labels: labels.as_slice().into(),
-            joints: Arc::<Joints>::default(),
+            shared_states: Arc::<SharedStates>::default(),
             discover,
             standalone,
             connections,

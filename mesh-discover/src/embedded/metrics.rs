@@ -1,4 +1,5 @@
 use crate::Endpoint;
+use mesh_core::TlsStatus;
 use mesh_stats::{
     Stats,
     prometheus::{Exposition, Labels},
@@ -107,16 +108,13 @@ impl Metrics {
 
     pub(super) fn endpoint(&self, leaf: &str, endpoint: &Endpoint) -> Arc<Series> {
         let addr: SocketAddr = endpoint.addr;
-        let reason = match addr.ip().is_loopback() {
-            true => "loopback",
-            false => "not_provided_by_service_discovery",
-        };
+        let tls = TlsStatus::plain(addr.ip());
         let labels = Labels::new()
             .with("direction", "outbound")
             .with("authority", leaf)
             .with("target_addr", addr)
-            .with("tls", "no_identity")
-            .with("no_tls_reason", reason)
+            .with("tls", tls.as_str())
+            .with("no_tls_reason", tls.no_tls_reason().unwrap_or_default())
             .with_prefixed("dst_", &*endpoint.labels);
         self.add(Of::Endpoint, labels)
     }

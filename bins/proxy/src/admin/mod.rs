@@ -4,22 +4,19 @@ mod tap;
 
 use crate::{
     config::Limits,
-    detect::{self, Protocol},
     discover::Discover,
-    drain::{self, Draining},
-    http::respond::{Broken, ResponseBody},
+    http::respond::{self, Broken, ResponseBody},
     registry::Registry,
-    serve::Server,
     signals::Ask,
-    transport::{Io, Meter},
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
 use linkerd2_proxy_api::tap::tap_server::TapServer;
+use mesh_serve::{Draining, Protocol, RequestBody, Server, detect, drain};
 use mesh_stats::prometheus::Exposition;
 use mesh_tap::Tap;
+use mesh_transport::{Io, Meter};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -59,7 +56,7 @@ pub(crate) async fn serve(admin: Arc<Admin>, listener: std::net::TcpListener) {
     };
     let meter = Arc::<Meter>::default();
     let (_never, draining) = drain::channel();
-    let server = Server::new(&admin.limits);
+    let server = Server::new(&admin.limits.server()).with_refusals(respond::unreadable);
     let room = Arc::new(Semaphore::new(
         admin.limits.admin_connections.min(Semaphore::MAX_PERMITS),
     ));
@@ -89,17 +86,17 @@ async fn connection(
     peer: SocketAddr,
     draining: Draining,
 ) {
-    match detect::detect(&mut io, admin.limits.detect).await {
+    match detect::detect(&mut io, server.limits()).await {
         Ok(Some(protocol @ (Protocol::Http1 | Protocol::Http2))) => {
             let handle = |req| admin.clone().handle(peer, req);
-            server.serve(io, protocol, handle, draining).await;
+            server.serve_fn(io, protocol, handle, draining).await;
         }
         _ => tracing::debug!(%peer, "not HTTP"),
     }
 }
 
 impl Admin {
-    async fn handle(self: Arc<Self>, peer: SocketAddr, req: Request<Incoming>) -> Answer {
+    async fn handle(self: Arc<Self>, peer: SocketAddr, req: Request<RequestBody>) -> Answer {
         match self.route(peer, req.method(), req.uri()) {
             Some(answer) => answer,
             None => self.observe(req).await,
@@ -140,7 +137,7 @@ impl Admin {
     }
 
     /// Only for this machine: events may tell what the metrics do not.
-    async fn observe(&self, req: Request<Incoming>) -> Answer {
+    async fn observe(&self, req: Request<RequestBody>) -> Answer {
         let mut server = TapServer::new(tap::Observer::new(self.tap.clone(), &self.limits));
         let rsp = match server.call(req).await {
             Ok(rsp) => rsp,

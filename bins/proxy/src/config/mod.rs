@@ -1,10 +1,12 @@
 mod args;
+mod engine;
 mod limits;
 
 pub use self::{
     args::{Args, Fixed, Label},
     limits::Limits,
 };
+pub use crate::listener::role::Role;
 
 use anyhow::{Context as _, bail};
 use clap::Args as _;
@@ -14,25 +16,6 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
-
-/// What a listener does with the requests it takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The request names its destination.
-    Outbound,
-    /// One destination; its authority becomes the Host.
-    Upstream(Arc<str>),
-    /// One destination; the Host is kept.
-    Gateway(Arc<str>),
-    /// The local application.
-    Inbound(SocketAddr),
-    /// Redirected calls: the request names its destination, else where it was going does.
-    TransparentOutbound,
-    /// Redirected calls for the local application, on these of its ports; none are all.
-    TransparentInbound(Arc<[u16]>),
-    /// The standalone destination; the Host is kept.
-    Forward,
-}
 
 /// One address to listen on.
 #[derive(Clone, Debug)]

@@ -2,23 +2,23 @@ use crate::{
     config::Limits,
     discover::Discover,
     http::{
-        admit,
         cache::{Cache, Entry},
         deadline, extensions,
         headers::{self, CANONICAL},
         respond::{self, Asked, Broken, ResponseBody},
     },
-    pool::{Pool, Settings},
+    identity,
     registry::{Held, Registry},
 };
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use mesh_core::{BoxError, Conn, Direction};
 use mesh_discover::{Destination, Watch};
+use mesh_pool::{Pool, Protocol, Settings};
 use mesh_profile::{Profile, ProfileHandle, ProfileLayer, Profiled};
+use mesh_serve::{RequestBody, admit};
 use mesh_stats::{Counted, Stats};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{
@@ -35,12 +35,12 @@ use tower::ServiceBuilder;
 pub(crate) struct Inbound {
     cache: Cache<Stack>,
     app: App,
-    shop: Workshop,
+    context: StackContext,
 }
 
-/// What the inbound side is made with.
+/// Inputs for building the inbound side.
 #[derive(Clone)]
-pub(crate) struct Workshop {
+pub(crate) struct StackContext {
     pub(crate) worker: usize,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,
@@ -49,39 +49,43 @@ pub(crate) struct Workshop {
     pub(crate) connections: Arc<Settings>,
     pub(crate) discover: Option<Arc<dyn Discover>>,
     pub(crate) limits: Limits,
+    /// Limits of requests.
+    pub(crate) admitted: mesh_serve::Limits,
 }
 
 /// The connections to the application, shared by all names it is called by.
-type App = PropagateDeadline<Tapped<Counted<Pool<Incoming>>>>;
+type App = PropagateDeadline<Tapped<Counted<Pool<RequestBody>>>>;
 
 type Stack = Profiled<Counted<AcceptDeadline<App>>>;
 
 impl Inbound {
     /// The way to the application at `addr`.
-    pub(crate) fn new(shop: Workshop, addr: SocketAddr) -> Self {
-        let held = shop
+    pub(crate) fn new(context: StackContext, addr: SocketAddr) -> Self {
+        let held = context
             .registry
-            .endpoint(shop.worker, Direction::Inbound, None, addr, []);
+            .endpoint(context.worker, Direction::Inbound, None, addr, []);
         let stats = held.stats.clone();
+        let target = identity::target(addr, Protocol::Http1);
         let app = ServiceBuilder::new()
             // How long will the caller wait from now on?
             .layer(PropagateDeadlineLayer::new())
             // Shows the request, whose it is and what came of it.
             .layer(
-                shop.tap
+                context
+                    .tap
                     .layer()
                     .direction(Direction::Inbound)
-                    .source_labels([("tls".to_owned(), "no_identity".to_owned())])
-                    .endpoint(addr, shop.labels.clone()),
+                    .source_labels([identity::tap_label(identity::status(addr))])
+                    .endpoint(addr, context.labels.clone()),
             )
             // What the application got and answered.
             .layer(stats.endpoint())
             // The connection, HTTP/1 or 2.
-            .service(Pool::new(addr, shop.connections.clone(), held));
+            .service(Pool::new(target, context.connections.clone()).holding(held));
         Self {
-            cache: Cache::new(shop.limits.destinations, shop.limits.destination_idle),
+            cache: Cache::new(context.limits.destinations, context.limits.destination_idle),
             app,
-            shop,
+            context,
         }
     }
 
@@ -103,7 +107,7 @@ impl Inbound {
     pub(crate) fn handle(
         self: &Arc<Self>,
         conn: &Conn,
-        mut req: Request<Incoming>,
+        mut req: Request<RequestBody>,
     ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
     + Send
     + use<> {
@@ -127,9 +131,9 @@ impl Inbound {
     fn admit(
         self: &Arc<Self>,
         conn: &Conn,
-        req: &mut Request<Incoming>,
+        req: &mut Request<RequestBody>,
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
-        admit::size(req, &self.shop.limits)?;
+        admit::size(req, &self.context.admitted)?;
         admit::coding(req)?;
         let named = admit::authority(req)?;
         extensions::furnish(req);
@@ -137,7 +141,7 @@ impl Inbound {
         if headers::strip_request(req.headers_mut(), false) {
             deadline::note(req);
         }
-        if self.shop.tap.subscriptions() > 0 {
+        if self.context.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
         }
@@ -153,7 +157,7 @@ impl Inbound {
 
     fn entry(self: &Arc<Self>, name: &str) -> Arc<Entry<Stack>> {
         self.cache.get(name, |entry| {
-            let discover = self.shop.discover.as_ref().filter(|_| !name.is_empty());
+            let discover = self.context.discover.as_ref().filter(|_| !name.is_empty());
             let watch = discover.map(|discover| discover.destination(name));
             tokio::spawn(self.clone().follow(watch, entry))
         })
@@ -166,14 +170,14 @@ impl Inbound {
             entry.serve(self.stack(profile, &Stats::new()));
             return;
         };
-        let first = tokio::time::timeout(self.shop.limits.fail_fast, watch.ready()).await;
+        let first = tokio::time::timeout(self.context.limits.fail_fast, watch.ready()).await;
         let mut current = first.ok().flatten();
         loop {
             let name = current.as_ref().and_then(|known| known.name().cloned());
             // A name that the mesh does not know has no series: anybody could invent one.
             let held: Option<Held> = name.as_deref().map(|name| {
-                let (worker, inbound) = (self.shop.worker, Direction::Inbound);
-                self.shop.registry.routes(worker, inbound, name)
+                let (worker, inbound) = (self.context.worker, Direction::Inbound);
+                self.context.registry.routes(worker, inbound, name)
             });
             let stats = held
                 .as_ref()

@@ -11,16 +11,16 @@ use tokio::net::TcpStream;
 ///
 /// # Errors
 ///
-/// [`Astray::Unknown`] if the kernel knows of no such connection.
-pub(crate) fn original(socket: &TcpStream) -> Result<SocketAddr, Astray> {
-    let local = socket.local_addr().map_err(Astray::Unknown)?;
+/// [`RejectReason::Unknown`] if the kernel knows of no such connection.
+pub(crate) fn original(socket: &TcpStream) -> Result<SocketAddr, RejectReason> {
+    let local = socket.local_addr().map_err(RejectReason::Unknown)?;
     let socket = SockRef::from(socket);
     // An IPv4 connection to an IPv6 socket is one of IPv4 to the firewall.
     let original = match local.ip().to_canonical() {
         IpAddr::V4(_) => socket.original_dst_v4(),
         IpAddr::V6(_) => socket.original_dst_v6(),
     };
-    address(&original.map_err(Astray::Unknown)?)
+    address(&original.map_err(RejectReason::Unknown)?)
 }
 
 /// What the kernel answered, as an address that can be called.
@@ -28,7 +28,7 @@ pub(crate) fn original(socket: &TcpStream) -> Result<SocketAddr, Astray> {
 /// # Errors
 ///
 /// It is of neither kind of IP.
-pub(crate) fn address(answer: &SockAddr) -> Result<SocketAddr, Astray> {
+pub(crate) fn address(answer: &SockAddr) -> Result<SocketAddr, RejectReason> {
     match answer.as_socket() {
         Some(SocketAddr::V6(addr)) => Ok(match addr.ip().to_canonical() {
             IpAddr::V4(ip) => SocketAddr::new(ip.into(), addr.port()),
@@ -38,7 +38,7 @@ pub(crate) fn address(answer: &SockAddr) -> Result<SocketAddr, Astray> {
         Some(addr) => Ok(addr),
         None => {
             let text = "the original destination is no address";
-            Err(Astray::Unknown(io::Error::other(text)))
+            Err(RejectReason::Unknown(io::Error::other(text)))
         }
     }
 }
@@ -52,9 +52,9 @@ pub(crate) fn outbound(
     original: SocketAddr,
     local: SocketAddr,
     own: &[SocketAddr],
-) -> Result<SocketAddr, Astray> {
+) -> Result<SocketAddr, RejectReason> {
     if is_own(original, local, own) {
-        return Err(Astray::Loop(original));
+        return Err(RejectReason::Loop(original));
     }
     Ok(original)
 }
@@ -71,22 +71,22 @@ pub(crate) fn inbound(
     local: SocketAddr,
     own: &[SocketAddr],
     ports: &[u16],
-) -> Result<SocketAddr, Astray> {
+) -> Result<SocketAddr, RejectReason> {
     let loopback = match original.ip() {
         IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
         IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
     };
     let app = SocketAddr::new(loopback, original.port());
     if is_own(original, local, own) || is_own(app, local, own) {
-        return Err(Astray::Loop(original));
+        return Err(RejectReason::Loop(original));
     }
     if !ports.is_empty() && !ports.contains(&original.port()) {
-        return Err(Astray::Port(original));
+        return Err(RejectReason::Port(original));
     }
     Ok(app)
 }
 
-/// Whether `addr` is where this proxy listens: what is sent there would come back for ever.
+/// Returns true if `addr` is where this proxy listens: what is sent there would come back for ever.
 fn is_own(addr: SocketAddr, local: SocketAddr, own: &[SocketAddr]) -> bool {
     let local = SocketAddr::new(local.ip().to_canonical(), local.port());
     let ip = addr.ip();
@@ -105,7 +105,7 @@ fn is_own(addr: SocketAddr, local: SocketAddr, own: &[SocketAddr]) -> bool {
 
 /// Why a connection to a transparent listener goes nowhere.
 #[derive(Debug)]
-pub(crate) enum Astray {
+pub(crate) enum RejectReason {
     /// Nothing redirected it.
     Unknown(io::Error),
     /// It was going to this proxy.
@@ -114,7 +114,7 @@ pub(crate) enum Astray {
     Port(SocketAddr),
 }
 
-impl fmt::Display for Astray {
+impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(error) => write!(
@@ -135,7 +135,7 @@ impl fmt::Display for Astray {
     }
 }
 
-impl std::error::Error for Astray {}
+impl std::error::Error for RejectReason {}
 
 #[cfg(test)]
 mod tests {
@@ -203,7 +203,7 @@ mod tests {
             assert_eq!(read, addr(can_be_called), "{answer}");
         }
         let path = SockAddr::unix("/a/path").unwrap();
-        assert!(matches!(address(&path), Err(Astray::Unknown(_))));
+        assert!(matches!(address(&path), Err(RejectReason::Unknown(_))));
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
-//! From a socket to what it is for: listening, accepting, and where redirected connections go.
+//! From a socket to where it leads: listening, limits, and redirected connections.
 
 pub(crate) mod accept;
 pub(crate) mod capture;
-pub(crate) mod connections;
+pub(crate) mod connection;
+pub(crate) mod full;
+pub(crate) mod open_files;
+pub(crate) mod role;
 pub(crate) mod router;
 pub(crate) mod server_first;

@@ -1,9 +1,10 @@
 mod render;
 
-use crate::{config::Limits, transport::Meter};
+use crate::{config::Limits, identity};
 use mesh_balance::EndpointStatus;
 use mesh_core::Direction;
 use mesh_stats::{Stats, prometheus::Labels};
+use mesh_transport::Meter;
 use std::{
     collections::HashMap,
     fmt,
@@ -125,18 +126,12 @@ impl Registry {
         if let Some(authority) = authority {
             labels = labels.with("authority", authority);
         }
-        let reason = if endpoint.ip().is_loopback() {
-            "loopback"
-        } else {
-            "not_provided_by_service_discovery"
-        };
         let labels = labels
             .with("target_addr", endpoint)
             .with("target_ip", endpoint.ip())
-            .with("target_port", endpoint.port())
-            .with("tls", "no_identity")
-            .with("no_tls_reason", reason)
-            .with_prefixed("dst_", dst);
+            .with("target_port", endpoint.port());
+        let labels = identity::with_labels(labels, identity::status(endpoint));
+        let labels = labels.with_prefixed("dst_", dst);
         self.hold(worker, Kind::Endpoint, labels)
     }
 
@@ -174,11 +169,8 @@ impl Registry {
             Peer::Source => "src",
             Peer::Destination => "dst",
         };
-        let labels = self
-            .labels(direction)
-            .with("peer", peer)
-            .with("tls", "no_identity")
-            .with("no_tls_reason", "loopback");
+        let labels = self.labels(direction).with("peer", peer);
+        let labels = identity::with_labels(labels, identity::status_of_all());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.meters.push((labels, meter.clone()));
         meter

@@ -1,7 +1,7 @@
 use super::{Kind, Named, Registry, Statuses, is_fresh};
-use crate::transport::Reading;
 use mesh_core::Direction;
 use mesh_stats::prometheus::{Exposition, Labels};
+use mesh_transport::Reading;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,

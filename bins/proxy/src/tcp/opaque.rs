@@ -1,17 +1,11 @@
 //! Connections that are carried as bytes.
 
-use crate::{
-    http::outbound::Outbound,
-    pool::{SendError, Settings},
-    transport::Io,
-};
+use crate::{http::outbound::Outbound, identity};
 use mesh_core::{BoxError, Fault};
 use mesh_discover::{Destination, Protocol, RouteRule};
+use mesh_pool::{Stream, connect};
 use std::{io, net::SocketAddr, sync::PoisonError, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What is read at once, each way: large enough that a bulk transfer is not made of system calls.
 const BUFFER: usize = 64 * 1024;
@@ -32,24 +26,8 @@ where
     Ok(())
 }
 
-/// A connection to `addr`, counted with those of `settings`.
-pub(crate) async fn connect(addr: SocketAddr, settings: &Settings) -> Result<Io, SendError> {
-    match tokio::time::timeout(settings.connect, TcpStream::connect(addr)).await {
-        Ok(Ok(socket)) => {
-            // Without it a message in two segments waits for the peer's delayed ACK.
-            let _ = socket.set_nodelay(true);
-            Ok(Io::new(socket, settings.meter.clone()))
-        }
-        Ok(Err(error)) => Err(SendError::new(Fault::Refused, addr, error)),
-        Err(_) => {
-            let error = io::Error::from(io::ErrorKind::TimedOut);
-            Err(SendError::new(Fault::ConnectTimeout, addr, error))
-        }
-    }
-}
-
 impl Outbound {
-    /// Whether the mesh says that `authority` does not speak HTTP.
+    /// Returns true if the mesh says that `authority` does not speak HTTP.
     pub(crate) async fn is_opaque(&self, authority: &str) -> bool {
         let Some(discover) = &self.discover else {
             return false;
@@ -73,7 +51,7 @@ impl Outbound {
     }
 
     /// A connection to an endpoint of `authority`, or of the standalone destination.
-    pub(crate) async fn dial(&self, authority: Option<&str>) -> Result<Io, BoxError> {
+    pub(crate) async fn dial(&self, authority: Option<&str>) -> Result<Stream, BoxError> {
         let watch = match authority {
             None => self.standalone.clone(),
             Some(authority) => self.discover.as_ref().map(|all| all.destination(authority)),
@@ -102,9 +80,15 @@ impl Outbound {
             let first = turn % addrs.len();
             addrs.rotate_left(first);
         }
+        let connector = &self.context.connections.connector;
         let mut failed: BoxError = Fault::NoEndpoint.into();
         for addr in addrs.into_iter().take(MAX_TRIES) {
-            match connect(addr, &self.workshop.connections).await {
+            match connect(
+                &identity::target(addr, mesh_pool::Protocol::Opaque),
+                connector,
+            )
+            .await
+            {
                 Ok(io) => return Ok(io),
                 Err(error) => failed = error.into(),
             }

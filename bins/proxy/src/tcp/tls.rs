@@ -1,15 +1,13 @@
 //! TLS of the application: carried as it is, shown by the name of the server it asks for.
 
-use crate::{
-    http::outbound::stack::Workshop,
-    tcp::opaque,
-    transport::{Io, Meter},
-};
+use crate::{http::outbound::stack::StackContext, identity, tcp::opaque};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use mesh_core::Conn;
+use mesh_pool::Stream;
+use mesh_transport::{Io, Meter};
 use std::{
     io,
     net::SocketAddr,
@@ -32,22 +30,32 @@ const BUFFER: usize = 16 * 1024;
 
 impl Tls {
     /// Copies both ways until both ends have said all they had to say.
-    pub(crate) async fn carry(self, caller: Io, endpoint: Io, shop: &Workshop) -> io::Result<()> {
-        let meter = shop.registry.tls(self.conn.direction, &self.name);
+    pub(crate) async fn carry(
+        self,
+        caller: Io,
+        endpoint: Stream,
+        context: &StackContext,
+    ) -> io::Result<()> {
+        let meter = context.registry.tls(self.conn.direction, &self.name);
         meter.open();
         let caller = Metered {
             inner: caller,
             meter,
         };
-        if shop.tap.subscriptions() == 0 {
+        if context.tap.subscriptions() == 0 {
             return opaque::copy(caller, endpoint).await;
         }
-        self.shown(caller, endpoint, shop).await
+        self.shown(caller, endpoint, context).await
     }
 
     /// The same, as an exchange that a tap shows: `CONNECT` to the name, and the endpoint's bytes
     /// as the response.
-    async fn shown(self, caller: Metered, endpoint: Io, shop: &Workshop) -> io::Result<()> {
+    async fn shown(
+        self,
+        caller: Metered,
+        endpoint: Stream,
+        context: &StackContext,
+    ) -> io::Result<()> {
         let addr = endpoint.peer_addr()?;
         let mut req = Request::new(());
         *req.method_mut() = Method::CONNECT;
@@ -58,10 +66,12 @@ impl Tls {
         let (mut caller_read, mut caller_write) = tokio::io::split(caller);
         let (endpoint_read, mut endpoint_write) = tokio::io::split(endpoint);
         let mut body = Some(Download(endpoint_read, BytesMut::new()));
-        let tapped = self.layer(addr, shop).layer(service_fn(|_: Request<()>| {
-            let body = body.take().expect("called once");
-            std::future::ready(Ok::<_, io::Error>(Response::new(body)))
-        }));
+        let tapped = self
+            .layer(addr, context)
+            .layer(service_fn(|_: Request<()>| {
+                let body = body.take().expect("called once");
+                std::future::ready(Ok::<_, io::Error>(Response::new(body)))
+            }));
         let rsp = tapped.oneshot(req).await?;
         let up = async {
             tokio::io::copy(&mut caller_read, &mut endpoint_write).await?;
@@ -80,15 +90,15 @@ impl Tls {
         Ok(())
     }
 
-    fn layer(&self, addr: SocketAddr, shop: &Workshop) -> mesh_tap::TapLayer {
-        let tls: Arc<[_]> = [("tls".to_owned(), "opaque".to_owned())].into();
-        let layer = shop.tap.layer().direction(self.conn.direction);
+    fn layer(&self, addr: SocketAddr, context: &StackContext) -> mesh_tap::TapLayer {
+        let tls: Arc<[_]> = [identity::tap_label(identity::status_of_carried_tls())].into();
+        let layer = context.tap.layer().direction(self.conn.direction);
         layer.endpoint(addr, tls)
     }
 }
 
 /// What an endpoint says, as a body.
-struct Download(ReadHalf<Io>, BytesMut);
+struct Download(ReadHalf<Stream>, BytesMut);
 
 impl Body for Download {
     type Data = Bytes;

@@ -1,7 +1,7 @@
-use crate::pool::{Returned, SendError};
 use http::{Request, Response};
 use mesh_balance::Balance;
 use mesh_core::{Attempt, BoxError};
+use mesh_pool::{Returned, SendError};
 use mesh_retry::Budget;
 use pin_project_lite::pin_project;
 use std::{

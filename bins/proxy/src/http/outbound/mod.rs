@@ -3,40 +3,37 @@
 mod again;
 mod authority;
 pub(crate) mod ejections;
+mod follow;
 pub(crate) mod shared_state;
 pub(crate) mod stack;
 
 use crate::{
-    config::{Limits, Role},
-    discover::{Discover, resolve},
+    config::Limits,
+    discover::Discover,
     http::{
-        admit::{self, refuse},
         cache::{Cache, Entry},
         deadline, extensions, headers,
         outbound::{
             authority::become_authority,
-            shared_state::Joints,
-            stack::{Stack, Workshop},
+            shared_state::SharedStates,
+            stack::{Stack, StackContext},
         },
         respond::{self, Asked, Broken, ResponseBody},
     },
+    listener::role::{Naming, Outward},
     tcp::opaque,
 };
 use bytes::Bytes;
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, Either},
-};
+use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Conn};
-use mesh_discover::{Backend, Destination, Endpoint, Watch};
+use mesh_discover::{Destination, Watch};
+use mesh_serve::{Refusal, RequestBody, admit};
 use std::{
     collections::HashMap,
-    convert::Infallible,
-    future::{pending, ready},
+    future::ready,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -48,8 +45,8 @@ use std::{
 /// The outbound side of one worker: from the application to other services.
 pub(crate) struct Outbound {
     pub(crate) cache: Cache<Stack>,
-    pub(crate) workshop: Workshop,
-    pub(crate) joints: Arc<Joints>,
+    pub(crate) context: StackContext,
+    pub(crate) shared_states: Arc<SharedStates>,
     /// Who knows the mesh; without it every name is resolved by DNS.
     pub(crate) discover: Option<Arc<dyn Discover>>,
     /// The destination of the standalone form.
@@ -57,6 +54,8 @@ pub(crate) struct Outbound {
     /// A request waits this long for the first word about its destination.
     pub(crate) first_answer: Duration,
     pub(crate) limits: Limits,
+    /// Limits of requests.
+    pub(crate) admitted: mesh_serve::Limits,
     /// This proxy's own addresses: sending there would go round in circles.
     pub(crate) own: Arc<[SocketAddr]>,
     /// What the mesh says of where connections go, before anything was read from them.
@@ -75,13 +74,13 @@ impl Outbound {
     pub(crate) fn handle(
         self: &Arc<Self>,
         conn: &Conn,
-        role: &Role,
-        mut req: Request<Incoming>,
+        outward: &Outward,
+        mut req: Request<RequestBody>,
     ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
     + Send
     + use<> {
         let asked = Asked::of(&req);
-        if req.method() == Method::CONNECT && *role == Role::Outbound {
+        if req.method() == Method::CONNECT && outward.tunnels {
             let outbound = self.clone();
             let answer = async move {
                 match outbound.tunnel(req).await {
@@ -92,7 +91,7 @@ impl Outbound {
             return Either::Left(answer.boxed());
         }
         // Errors from below become 502, 503 and 504.
-        match self.admit(conn, role, &mut req) {
+        match self.admit(conn, outward, &mut req) {
             Ok(entry) => {
                 Either::Right(
                     entry
@@ -111,31 +110,30 @@ impl Outbound {
     fn admit(
         self: &Arc<Self>,
         conn: &Conn,
-        role: &Role,
-        req: &mut Request<Incoming>,
+        outward: &Outward,
+        req: &mut Request<RequestBody>,
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
-        admit::size(req, &self.limits)?;
+        admit::size(req, &self.admitted)?;
         admit::coding(req)?;
         extensions::furnish(req);
-        let outside = matches!(role, Role::Gateway(_) | Role::Forward);
-        if headers::strip_request(req.headers_mut(), outside) {
+        if headers::strip_request(req.headers_mut(), outward.is_outside) {
             deadline::note(req);
         }
-        if self.workshop.tap.subscriptions() > 0 {
+        if self.context.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
         }
-        self.find(conn, role, req)
+        self.find(conn, outward, req)
     }
 
     /// Connects to what a CONNECT names; bytes are copied once the caller has its answer.
-    async fn tunnel(&self, mut req: Request<Incoming>) -> Result<(), BoxError> {
+    async fn tunnel(&self, mut req: Request<RequestBody>) -> Result<(), BoxError> {
         let authority = req
             .uri()
             .authority()
             .filter(|authority| authority.port().is_some());
-        let authority =
-            authority.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT"))?;
+        let authority = authority
+            .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT"))?;
         let endpoint = self
             .dial(Some(&authority.as_str().to_ascii_lowercase()))
             .await?;
@@ -157,37 +155,38 @@ impl Outbound {
     fn find(
         self: &Arc<Self>,
         conn: &Conn,
-        role: &Role,
-        req: &mut Request<Incoming>,
+        outward: &Outward,
+        req: &mut Request<RequestBody>,
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         if req.method() == Method::CONNECT {
-            return Err(refuse(
+            return Err(Refusal::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "CONNECT is for the outbound listener",
-            ));
+            )
+            .into());
         }
         let named = admit::authority(req)?;
-        let entry = match role {
-            Role::Forward => self.cache.get(STANDALONE, |entry| {
+        let entry = match &outward.naming {
+            Naming::Standalone => self.cache.get(STANDALONE, |entry| {
                 let watch = self.standalone.clone();
                 tokio::spawn(self.clone().follow(STANDALONE.into(), watch, entry))
             }),
-            Role::Upstream(authority) => {
+            Naming::Replaced(authority) => {
                 let host = HeaderValue::from_str(authority)?;
                 let entry = self.entry(authority);
                 become_authority(req, host)?;
                 entry
             }
-            Role::Gateway(authority) => self.entry(authority),
-            Role::TransparentOutbound => {
-                let original = conn
-                    .original_dst
-                    .ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "no original destination"))?;
+            Naming::Fixed(authority) => self.entry(authority),
+            Naming::Captured => {
+                let original = conn.original_dst.ok_or_else(|| {
+                    Refusal::new(StatusCode::BAD_REQUEST, "no original destination")
+                })?;
                 let host = named.as_ref().map_or(Ok(""), |host| host.to_str())?;
                 self.captured(&captured_authority(host, original), original)
             }
-            Role::Outbound | Role::Inbound(_) | Role::TransparentInbound(_) => {
-                let host = named.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "no Host"))?;
+            Naming::Request => {
+                let host = named.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "no Host"))?;
                 let authority = std::str::from_utf8(host.as_bytes())?;
                 if authority.bytes().any(|b| b.is_ascii_uppercase()) {
                     self.entry(&authority.to_ascii_lowercase())
@@ -221,126 +220,6 @@ impl Outbound {
         let discover = self.discover.as_ref();
         discover.map(|discover| discover.destination(authority))
     }
-
-    /// Makes the stack of a destination, and keeps it as the mesh, or DNS, says.
-    async fn follow(
-        self: Arc<Self>,
-        authority: Arc<str>,
-        watch: Option<Watch<Destination>>,
-        entry: Arc<Entry<Stack>>,
-    ) {
-        let otherwise = || self.follow_dns(&authority, &entry).boxed();
-        self.follow_or(watch, &entry, otherwise).await;
-    }
-
-    /// The same for a connection that was going to `original`, which is a name, too.
-    async fn follow_captured(
-        self: Arc<Self>,
-        watch: Option<Watch<Destination>>,
-        original: SocketAddr,
-        entry: Arc<Entry<Stack>>,
-    ) {
-        let address: Arc<str> = original.to_string().into();
-        let otherwise = || {
-            let watch = self.ask(&address);
-            let followed = self.clone().follow(address.clone(), watch, entry.clone());
-            followed.then(|()| pending()).boxed()
-        };
-        self.follow_or(watch, &entry, otherwise).await;
-    }
-
-    /// Does what `watch` says, and `otherwise` while that is nothing.
-    async fn follow_or<'a>(
-        &self,
-        watch: Option<Watch<Destination>>,
-        entry: &Entry<Stack>,
-        otherwise: impl Fn() -> BoxFuture<'a, Infallible>,
-    ) {
-        let Some(mut watch) = watch else {
-            otherwise().await;
-            return;
-        };
-        let mut current = tokio::time::timeout(self.first_answer, watch.ready())
-            .await
-            .ok()
-            .flatten();
-        loop {
-            current = match current {
-                Some(known) if known.is_known() => {
-                    Some(self.follow_known(&known, &mut watch, entry).await)
-                }
-                _ => tokio::select! {
-                    never = otherwise() => match never {},
-                    known = becomes_known(&mut watch) => Some(known),
-                },
-            };
-        }
-    }
-
-    /// Returns when the destination goes by another name, or leaves the mesh.
-    async fn follow_known(
-        &self,
-        destination: &Arc<Destination>,
-        watch: &mut Watch<Destination>,
-        entry: &Entry<Stack>,
-    ) -> Arc<Destination> {
-        let name = destination.name().unwrap_or(destination.authority());
-        let joint = self.joints.of(name);
-        let (stack, mut handles) = stack::stack(&self.workshop, &joint, destination);
-        entry.serve(stack);
-        loop {
-            match watch.changed().await {
-                Some(next) if next.is_known() && next.name() == destination.name() => {
-                    handles.apply(&next);
-                }
-                Some(next) => return next,
-                // The last answer stays.
-                None => pending().await,
-            }
-        }
-    }
-
-    /// Passes a name through that the mesh does not know.
-    async fn follow_dns(&self, authority: &Arc<str>, entry: &Entry<Stack>) -> Infallible {
-        let mut running: Option<stack::Handles> = None;
-        loop {
-            let again = match self.resolve(authority).await {
-                Ok(endpoints) => {
-                    let backend = Backend::new(authority.clone(), endpoints);
-                    let destination = Destination::unknown(authority.clone()).with_backend(backend);
-                    match &mut running {
-                        Some(handles) => handles.apply(&destination),
-                        None => {
-                            let joint = self.joints.of(authority);
-                            let (stack, handles) =
-                                stack::stack(&self.workshop, &joint, &destination);
-                            entry.serve(stack);
-                            running = Some(handles);
-                        }
-                    }
-                    resolve::AGAIN
-                }
-                Err(reason) => {
-                    // Addresses once known stay in use.
-                    if running.is_none() {
-                        entry.fail(reason);
-                    }
-                    resolve::AFTER_FAILURE
-                }
-            };
-            tokio::time::sleep(again).await;
-        }
-    }
-
-    pub(crate) async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
-        let addrs = resolve::resolve(authority, self.limits.addresses)
-            .await
-            .map_err(|error| format!("cannot resolve {authority}: {error}"))?;
-        if addrs.iter().any(|addr| self.own.contains(addr)) {
-            return Err(format!("{authority} is this proxy itself"));
-        }
-        Ok(addrs.into_iter().map(Endpoint::new).collect())
-    }
 }
 
 /// An endpoint's response as the caller gets it.
@@ -351,16 +230,6 @@ fn answered<B>(mut rsp: Response<B>, asked: Asked) -> Response<ResponseBody<B>> 
         rsp.headers_mut().insert(CONNECTION, close);
     }
     respond::stream(rsp, asked)
-}
-
-async fn becomes_known(watch: &mut Watch<Destination>) -> Arc<Destination> {
-    loop {
-        match watch.changed().await {
-            Some(next) if next.is_known() => return next,
-            Some(_) => {}
-            None => pending().await,
-        }
-    }
 }
 
 /// The authority of a request for `host`, which may be empty, on a connection to `original`.

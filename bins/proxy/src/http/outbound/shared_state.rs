@@ -5,30 +5,30 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// What the workers' stacks of one destination share: the two things that are made for it.
+/// State that the workers' stacks of one destination share.
 #[derive(Debug, Default)]
-pub(crate) struct Joint {
+pub(crate) struct SharedState {
     /// So that the law of the budget holds for the proxy, not for each worker.
     pub(crate) budget: Budget,
     /// So that proportions are exact for the proxy.
     pub(crate) counter: SharedCounter,
 }
 
-/// The [`Joint`]s by name of the destination.
+/// The [`SharedState`]s by name of the destination.
 #[derive(Debug, Default)]
-pub(crate) struct Joints(Mutex<HashMap<Arc<str>, Weak<Joint>>>);
+pub(crate) struct SharedStates(Mutex<HashMap<Arc<str>, Weak<SharedState>>>);
 
-impl Joints {
-    /// What the destination called `name` shares; it lives as long as one worker holds it.
-    pub(crate) fn of(&self, name: &Arc<str>) -> Arc<Joint> {
-        let mut joints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(joint) = joints.get(name).and_then(Weak::upgrade) {
-            return joint;
+impl SharedStates {
+    /// The state of the destination called `name`; it lives as long as one worker holds it.
+    pub(crate) fn of(&self, name: &Arc<str>) -> Arc<SharedState> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get(name).and_then(Weak::upgrade) {
+            return state;
         }
-        joints.retain(|_, joint| joint.strong_count() > 0);
-        let joint = Arc::default();
-        joints.insert(name.clone(), Arc::downgrade(&joint));
-        joint
+        states.retain(|_, state| state.strong_count() > 0);
+        let state = Arc::default();
+        states.insert(name.clone(), Arc::downgrade(&state));
+        state
     }
 }
 
@@ -38,13 +38,13 @@ mod tests {
 
     #[test]
     fn workers_share_and_what_nobody_holds_is_forgotten() {
-        let joints = Joints::default();
+        let states = SharedStates::default();
         let name: Arc<str> = "books:7002".into();
-        let (one, two) = (joints.of(&name), joints.of(&name));
+        let (one, two) = (states.of(&name), states.of(&name));
         assert!(Arc::ptr_eq(&one, &two));
         drop((one, two));
-        let other = joints.of(&"authors:7001".into());
-        assert_eq!(joints.0.lock().unwrap().len(), 1);
+        let other = states.of(&"authors:7001".into());
+        assert_eq!(states.0.lock().unwrap().len(), 1);
         drop(other);
     }
 }

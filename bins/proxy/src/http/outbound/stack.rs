@@ -1,21 +1,26 @@
 use crate::{
     config::Limits,
-    http::outbound::{
-        again::Again, authority::OverrideAuthority, ejections::Ejections, shared_state::Joint,
+    http::{
+        outbound::{
+            again::Again, authority::OverrideAuthority, ejections::Ejections,
+            shared_state::SharedState,
+        },
+        pooled,
     },
-    pool::{Pool, Settings},
+    identity,
     registry::{Held, Registry, Statuses},
 };
 use http::HeaderValue;
-use hyper::body::Incoming;
 use mesh_balance::Balance;
 use mesh_core::Direction;
 use mesh_discover::{
     Destination, Endpoint, RetryBudget,
     follow::{Connect, Follower, Rules},
 };
+use mesh_pool::{Pool, Protocol, Settings};
 use mesh_profile::{ProfileLayer, Profiled};
 use mesh_retry::{ReplayBody, Retry, RetryLayer};
+use mesh_serve::RequestBody;
 use mesh_stats::{Counted, Stats};
 use mesh_tap::{Tap, Tapped};
 use mesh_timeout::{
@@ -25,9 +30,9 @@ use mesh_timeout::{
 use std::sync::Arc;
 use tower::ServiceBuilder;
 
-/// What a destination's stack is made with: one worker's share of the proxy.
+/// Inputs for building a destination's stack: one worker's share of the proxy.
 #[derive(Clone, Debug)]
-pub(crate) struct Workshop {
+pub(crate) struct StackContext {
     pub(crate) worker: usize,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,
@@ -38,7 +43,7 @@ pub(crate) struct Workshop {
     pub(crate) announces: bool,
 }
 
-type Attempt = ReplayBody<ProgressBody<Incoming>>;
+type Attempt = ReplayBody<ProgressBody<RequestBody>>;
 
 /// One endpoint of a backend.
 type ToEndpoint = OverrideAuthority<PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>>;
@@ -57,33 +62,33 @@ pub(crate) struct Handles {
 
 /// Makes the services of a destination's backends and endpoints.
 struct Parts {
-    workshop: Workshop,
+    context: StackContext,
     /// Kept, so that the stacks of other workers find it.
-    joint: Arc<Joint>,
+    shared: Arc<SharedState>,
     canonical: Option<HeaderValue>,
 }
 
 /// Builds the stack of `destination`, and the handles that follow its changes.
 pub(crate) fn stack(
-    workshop: &Workshop,
-    joint: &Arc<Joint>,
+    context: &StackContext,
+    shared: &Arc<SharedState>,
     destination: &Destination,
 ) -> (Stack, Handles) {
     // A destination outside the mesh has no routes to count by.
     let routes = destination.name().map(|name| {
-        let (worker, outbound) = (workshop.worker, Direction::Outbound);
-        workshop.registry.routes(worker, outbound, name)
+        let (worker, outbound) = (context.worker, Direction::Outbound);
+        context.registry.routes(worker, outbound, name)
     });
     let stats = routes
         .as_ref()
         .map_or_else(Stats::new, |held| held.stats.clone());
-    let announced = destination.name().filter(|_| workshop.announces);
+    let announced = destination.name().filter(|_| context.announces);
     let parts = Parts {
-        workshop: workshop.clone(),
-        joint: joint.clone(),
+        context: context.clone(),
+        shared: shared.clone(),
         canonical: announced.and_then(|name| HeaderValue::from_str(name).ok()),
     };
-    let (rules, follower) = Follower::new(parts, &joint.counter, Some(destination));
+    let (rules, follower) = Follower::new(parts, &shared.counter, Some(destination));
 
     let retryable = {
         let stats = stats.clone();
@@ -99,13 +104,13 @@ pub(crate) fn stack(
         // its last byte, if it says so.
         .layer(BodyTimeoutLayer::per_route().with_head(TimeoutLayer::per_route()))
         // Shows what no attempt below will: a deadline that passed, no endpoint.
-        .layer(workshop.tap.exchange().direction(Direction::Outbound))
+        .layer(context.tap.exchange().direction(Direction::Outbound))
         // Again, if the route may be and the budget allows.
         .layer(
-            RetryLayer::per_route(joint.budget.clone())
-                .max_body(workshop.limits.retry_body_bytes)
-                .max_memory(workshop.limits.retry_memory_bytes)
-                .max_pause(workshop.limits.retry_pause)
+            RetryLayer::per_route(shared.budget.clone())
+                .max_body(context.limits.retry_body_bytes)
+                .max_memory(context.limits.retry_memory_bytes)
+                .max_pause(context.limits.retry_pause)
                 .on_retryable(retryable),
         )
         // What each attempt came to.
@@ -137,7 +142,7 @@ impl Connect for Parts {
 
     fn endpoint(&mut self, backend: &Arc<str>, endpoint: &Endpoint) -> (ToEndpoint, Self::Guard) {
         let canonical = self.canonical.clone();
-        let service = self.workshop.endpoint(backend, endpoint, canonical);
+        let service = self.context.endpoint(backend, endpoint, canonical);
         (service, None)
     }
 
@@ -145,18 +150,18 @@ impl Connect for Parts {
         &mut self,
         name: Option<&Arc<str>>,
     ) -> (Balance<ToEndpoint>, Again<ToEndpoint>, Self::Guard) {
-        let workshop = &self.workshop;
+        let context = &self.context;
         let balance = Balance::<ToEndpoint>::with(
-            workshop
+            context
                 .balance()
-                .with_observer(name.map(|name| workshop.ejections.of(name))),
+                .with_observer(name.map(|name| context.ejections.of(name))),
         );
         let asked = balance.clone();
         let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
         if let Some(name) = name {
-            workshop.registry.leaf(name, &statuses);
+            context.registry.leaf(name, &statuses);
         }
-        let again = Again::new(balance.clone(), self.joint.budget.clone());
+        let again = Again::new(balance.clone(), self.shared.budget.clone());
         (balance, again, Some(statuses))
     }
 
@@ -165,11 +170,11 @@ impl Connect for Parts {
     }
 
     fn set_budget(&mut self, budget: RetryBudget) {
-        self.joint.budget.update(budget);
+        self.shared.budget.update(budget);
     }
 }
 
-impl Workshop {
+impl StackContext {
     fn balance(&self) -> mesh_balance::Config {
         let ejection = mesh_balance::Ejection::default().with_failures(self.limits.failures);
         mesh_balance::Config::default()
@@ -194,6 +199,7 @@ impl Workshop {
             labels.iter(),
         );
         let stats = held.stats.clone();
+        let target = identity::target(*addr, Protocol::Http1);
         ServiceBuilder::new()
             // A gateway knows the destination by another name.
             .layer_fn(|inner| OverrideAuthority::new(inner, endpoint.authority_override.as_deref()))
@@ -209,12 +215,16 @@ impl Workshop {
             // What this endpoint got and answered.
             .layer(stats.endpoint())
             // The connection, HTTP/1 or 2.
-            .service(Pool::new(*addr, self.connections.clone(), held).announcing(canonical))
+            .service(
+                Pool::new(target, self.connections.clone())
+                    .through(canonical.map(pooled::relay))
+                    .holding(held),
+            )
     }
 }
 
 fn tap_labels(endpoint: &Endpoint) -> Arc<[(String, String)]> {
-    let tls = [("tls".to_owned(), "no_identity".to_owned())];
+    let tls = [identity::tap_label(identity::status(endpoint.addr))];
     let labels = endpoint.labels.iter().map(|(k, v)| (k.clone(), v.clone()));
     labels.chain(tls).collect()
 }
@@ -222,19 +232,25 @@ fn tap_labels(endpoint: &Endpoint) -> Arc<[(String, String)]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{registry::Peer, transport::Turn};
+    use crate::registry::Peer;
     use mesh_discover::Backend;
+    use mesh_transport::Flusher;
     use std::time::Duration;
     use tokio::time::Instant;
 
-    fn workshop(registry: &Arc<Registry>) -> Workshop {
+    fn context(registry: &Arc<Registry>) -> StackContext {
         let limits = Limits::default();
         let meter = registry.meter(Direction::Outbound, Peer::Destination);
-        Workshop {
+        StackContext {
             worker: 0,
             registry: registry.clone(),
             tap: Tap::new(),
-            connections: Arc::new(Settings::new(&limits, meter, Turn::start())),
+            connections: Arc::new(limits.pool(
+                Direction::Outbound,
+                meter,
+                Flusher::start(),
+                &pooled::HOOKS,
+            )),
             ejections: Ejections::new(0),
             limits,
             announces: false,
@@ -254,8 +270,8 @@ mod tests {
             let _ = registry.render(start + Duration::from_secs(minutes * 60));
             registry.kept()
         };
-        let joint = Arc::default();
-        let (stack, mut handles) = stack(&workshop(&registry), &joint, &at(&[1, 2]));
+        let shared = Arc::default();
+        let (stack, mut handles) = stack(&context(&registry), &shared, &at(&[1, 2]));
         // One of routes, one of each endpoint; in use for as long as it may be.
         assert_eq!((kept(0), kept(100)), (3, 3));
         handles.apply(&at(&[1]));

@@ -1,0 +1,121 @@
+//! Bodies of responses.
+
+use super::{Asked, percent_encoded, row};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http_body::{Body, Frame, SizeHint};
+use mesh_core::{BoxError, Fault};
+use pin_project_lite::pin_project;
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// A response whose body goes on as it comes.
+pub(crate) fn stream<B>(rsp: Response<B>, asked: Asked) -> Response<ResponseBody<B>> {
+    let is_grpc = |rsp: &Response<B>| {
+        let kind = rsp.headers().get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    };
+    // Trailers are no matter of course in HTTP/1.
+    if asked.grpc && !asked.http1 && is_grpc(&rsp) {
+        return rsp.map(|body| ResponseBody::Call { body });
+    }
+    rsp.map(|body| ResponseBody::Stream { body })
+}
+
+/// What ends a stream of gRPC whose time is over: the status that says so.
+fn too_late(error: &BoxError) -> Option<HeaderMap> {
+    if Fault::of(&**error) != Some(Fault::Elapsed) {
+        return None;
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", row(Fault::Elapsed).grpc.into());
+    let text = HeaderValue::from_str(&error.to_string()).ok()?;
+    trailers.insert("grpc-message", percent_encoded(&text));
+    Some(trailers)
+}
+
+pin_project! {
+    /// The body of a response: the endpoint's, or none.
+    #[project = ResponseBodyProj]
+    #[derive(Debug)]
+    pub(crate) enum ResponseBody<B> {
+        Stream { #[pin] body: B },
+        // Trailers say how it ended.
+        Call { #[pin] body: B },
+        Empty,
+    }
+}
+
+/// Why a response body broke off.
+///
+/// A type of its own where hyper wants an error that becomes a boxed one: for a boxed one itself
+/// the compiler cannot prove that a task may go to another thread.
+#[derive(Debug)]
+pub(crate) struct Broken(BoxError);
+
+impl Broken {
+    pub(crate) fn new(error: BoxError) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Broken {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.as_mut().project() {
+            ResponseBodyProj::Stream { body } => {
+                body.poll_frame(cx).map_err(|error| Broken(error.into()))
+            }
+            ResponseBodyProj::Call { body } => {
+                let polled = body.poll_frame(cx).map_err(Into::into);
+                if let Poll::Ready(Some(Err(error))) = &polled
+                    && let Some(trailers) = too_late(error)
+                {
+                    self.set(Self::Empty);
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                polled.map_err(Broken)
+            }
+            ResponseBodyProj::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Stream { body } | Self::Call { body } => body.is_end_stream(),
+            Self::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Stream { body } | Self::Call { body } => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}

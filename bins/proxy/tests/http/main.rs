@@ -1,0 +1,27 @@
+//! Requests through the sidecar: where they go, what becomes of them, and what is counted.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../hostile/recorder.rs"]
+#[allow(dead_code, reason = "one of three programs that use it")]
+mod recorder;
+#[path = "../hostile/wire.rs"]
+#[allow(dead_code, reason = "one of three programs that use it")]
+mod wire;
+
+mod admin;
+mod breaking;
+mod connections;
+mod counts;
+mod deadlines;
+mod follow;
+mod goaway;
+mod grpc;
+mod http1;
+mod inbound;
+mod lost;
+mod outbound;
+mod resent;
+mod standalone;
+mod streams;

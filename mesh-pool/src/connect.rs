@@ -1,0 +1,210 @@
+//! The one place that opens connections.
+
+use crate::SendError;
+use mesh_core::Fault;
+use mesh_transport::{Flusher, Io, Meter};
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// An endpoint to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The address of its socket.
+    pub addr: SocketAddr,
+    /// The name that it must prove in TLS; `None` for a plain connection.
+    pub identity: Option<Arc<str>>,
+    /// The protocol that is going to be spoken.
+    pub protocol: Protocol,
+}
+
+/// The protocol that is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 by prior knowledge.
+    Http2,
+    /// Any other, carried as bytes.
+    Opaque,
+}
+
+/// Bounds and counts connections that are opened.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    /// Time that connecting may take; 1 s by default.
+    pub timeout: Duration,
+    /// Counts connections and their bytes.
+    pub meter: Arc<Meter>,
+}
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Stream {
+    /// Without TLS.
+    Plain(Io),
+}
+
+/// Connects to `target`.
+///
+/// # Errors
+///
+/// Its [`Fault`] is `Refused`, `ConnectTimeout`, or `Protocol` for a target with an identity: TLS is
+/// not spoken yet, and a connection that must prove who is there is never opened without it.
+pub async fn connect(target: &Target, connector: &Connector) -> Result<Stream, SendError> {
+    let addr = target.addr;
+    if target.identity.is_some() {
+        let error = io::Error::from(io::ErrorKind::Unsupported);
+        return Err(SendError::new(Fault::Protocol, addr, error));
+    }
+    match tokio::time::timeout(connector.timeout, TcpStream::connect(addr)).await {
+        Ok(Ok(socket)) => {
+            // Without it a message in two segments waits for the peer's delayed ACK.
+            let _ = socket.set_nodelay(true);
+            Ok(Stream::Plain(Io::new(socket, connector.meter.clone())))
+        }
+        Ok(Err(error)) => Err(SendError::new(Fault::Refused, addr, error)),
+        Err(_) => {
+            let error = io::Error::from(io::ErrorKind::TimedOut);
+            Err(SendError::new(Fault::ConnectTimeout, addr, error))
+        }
+    }
+}
+
+impl Target {
+    /// A plain connection to `addr`.
+    pub fn plain(addr: SocketAddr, protocol: Protocol) -> Self {
+        Self {
+            addr,
+            identity: None,
+            protocol,
+        }
+    }
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(1),
+            meter: Arc::default(),
+        }
+    }
+}
+
+impl Stream {
+    /// Leaves small writes to `flusher`.
+    #[must_use]
+    pub fn with_flusher(self, flusher: &Arc<Flusher>) -> Self {
+        match self {
+            Self::Plain(io) => Self::Plain(io.with_flusher(flusher)),
+        }
+    }
+
+    /// The address of the peer.
+    ///
+    /// # Errors
+    ///
+    /// The socket is not connected any more.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(io) => io.peer_addr(),
+        }
+    }
+
+    /// Waits until the peer has sent something; `false` if it has closed its side instead.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub async fn has_spoken(&self) -> io::Result<bool> {
+        match self {
+            Self::Plain(io) => io.has_spoken().await,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(io) => io.is_write_vectored(),
+        }
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    #[inline]
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_endpoint_that_must_prove_who_it_is_gets_no_plain_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut target = Target::plain(listener.local_addr().unwrap(), Protocol::Http1);
+        let connector = Connector::default();
+        assert!(connect(&target, &connector).await.is_ok());
+        target.identity = Some("books.serviceaccount.identity".into());
+        let error = connect(&target, &connector).await.unwrap_err();
+        assert_eq!(Fault::of(&error), Some(Fault::Protocol));
+        assert_eq!(connector.meter.read().opened, 1);
+    }
+}

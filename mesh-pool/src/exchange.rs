@@ -1,0 +1,231 @@
+//! One sending of a request over HTTP/1, and the next one if it was in vain.
+
+use crate::{
+    Body, SendError, Sending, framing,
+    http1::{Answer, Conn},
+    pool::{Inner, sending},
+    spare::Spare,
+    upload::{Upload, Uploaded},
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use mesh_core::{BoxError, Fault};
+use pin_project_lite::pin_project;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+use tokio::time::Instant;
+
+/// A request that has no answer yet.
+pub(super) struct Unsettled<B> {
+    pub(super) req: Request<Upload<B>>,
+    pub(super) uploaded: Uploaded<B>,
+    pub(super) idempotent: bool,
+    /// A retry layer looks after it.
+    pub(super) retryable: bool,
+    /// It goes over no connection that was used before.
+    pub(super) fresh_only: bool,
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin + 'static> Unsettled<B> {
+    /// The request as it came.
+    pub(super) fn unsent(self) -> Option<Request<B>> {
+        self.uploaded.unsent(self.req)
+    }
+}
+
+pin_project! {
+    // By hand, as each request makes one: an `async fn` takes twice the memory, and more moves.
+    struct Exchange<B, F>
+    where
+        B: HttpBody<Data = Bytes>,
+        B: Send,
+        B: Unpin,
+        B: 'static,
+        B::Error: Into<BoxError>,
+    {
+        #[pin]
+        answer: F,
+        sent: Option<Sent<B>>,
+        // Another sending, if this one was in vain.
+        again: Option<Sending<B>>,
+    }
+}
+
+/// What is left of a request that was handed to hyper.
+struct Sent<B> {
+    pool: Arc<Inner<B>>,
+    conn: Box<Conn<B>>,
+    /// When it was sent, if the connection was used before.
+    reused: Option<Instant>,
+    spare: Option<Spare>,
+    uploaded: Uploaded<B>,
+    idempotent: bool,
+    retryable: bool,
+}
+
+/// Sends over `conn`.
+pub(super) fn begin<B>(
+    pool: Arc<Inner<B>>,
+    mut conn: Box<Conn<B>>,
+    reused: bool,
+    unsettled: Unsettled<B>,
+) -> impl Future<Output = Result<Response<Body<B>>, BoxError>> + Send
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Unsettled {
+        mut req,
+        uploaded,
+        idempotent,
+        retryable,
+        ..
+    } = unsettled;
+    // A proxy at the other end may say that nobody has seen the request.
+    let spare = (uploaded.was_empty() && (idempotent || pool.has_relay()))
+        .then(|| Spare::of(&mut req, pool.hooks()));
+    pool.prepare(&mut req);
+    Exchange {
+        answer: conn.send(req),
+        sent: Some(Sent {
+            pool,
+            conn,
+            reused: reused.then(sending),
+            spare,
+            uploaded,
+            idempotent,
+            retryable,
+        }),
+        again: None,
+    }
+}
+
+impl<B, F> Future for Exchange<B, F>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+    F: Future<Output = Answer<B>>,
+{
+    type Output = Result<Response<Body<B>>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.again.is_none() {
+            let sent = this.sent.as_mut().expect("polled after completion");
+            let answer = match sent.conn.drive(cx) {
+                // The answer only comes out of the driver: it need not wake this task.
+                true => this.answer.poll(&mut Context::from_waker(Waker::noop())),
+                false => this.answer.poll(cx),
+            };
+            let answer = ready!(answer);
+            let sent = this.sent.take().expect("is there");
+            let error = match answer {
+                Ok(rsp) => return Poll::Ready(sent.answered(rsp)),
+                Err(error) => error,
+            };
+            let pool = sent.pool.clone();
+            let unsettled = match sent.lost(error) {
+                Ok(unsettled) => unsettled,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            };
+            pool.note_resent();
+            *this.again = Some(pool.dispatch(unsettled));
+        }
+        match this.again {
+            Some(again) => again.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<B> Sent<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn answered(self, rsp: Response<hyper::body::Incoming>) -> Result<Response<Body<B>>, BoxError> {
+        let Self {
+            pool,
+            conn,
+            spare,
+            uploaded,
+            ..
+        } = self;
+        let refusal = pool.refusal(&rsp);
+        let rsp = framing::unambiguous(rsp, pool.addr)?;
+        let mut rsp = pool.answered(rsp, conn, &uploaded);
+        if let (Some(refusal), Some(spare)) = (refusal, spare) {
+            pool.give_back(&mut rsp, refusal, spare, uploaded);
+        }
+        Ok(rsp)
+    }
+
+    /// The request, if it may be sent again at once.
+    fn lost(
+        self,
+        mut error: hyper::client::conn::TrySendError<Request<Upload<B>>>,
+    ) -> Result<Unsettled<B>, SendError> {
+        let Self {
+            pool,
+            reused,
+            spare,
+            uploaded,
+            idempotent,
+            retryable,
+            ..
+        } = self;
+        let addr = pool.addr;
+        let unsent = error.take_message();
+        let error = error.into_error();
+        let (req, fresh_only) = match (unsent, spare) {
+            (Some(req), spare) => {
+                let req = spare.map_or(req, |spare| spare.into_request(Upload::empty()));
+                if reused.is_none() {
+                    let error = SendError::new(Fault::NeverSent, addr, error);
+                    return Err(error.with_unsent(uploaded.unsent(req)));
+                }
+                (req, false)
+            }
+            (None, Some(spare))
+                if idempotent
+                    && is_closed(&error)
+                    && reused.is_some_and(|sent| pool.is_soon(sent)) =>
+            {
+                (spare.into_request(Upload::empty()), true)
+            }
+            (None, spare) => {
+                let broken = SendError::broken(&error, addr, idempotent || retryable);
+                let lost = spare.filter(|_| idempotent && !retryable && broken.is_lost());
+                let lost = lost.map(|spare| spare.into_request(Upload::empty()));
+                return Err(broken.with_lost(lost.and_then(|req| uploaded.unsent(req))));
+            }
+        };
+        Ok(Unsettled {
+            req,
+            uploaded,
+            idempotent,
+            retryable,
+            fresh_only,
+        })
+    }
+}
+
+/// Whether the connection ended before any answer, as happens when the peer closes an idle one.
+fn is_closed(error: &hyper::Error) -> bool {
+    use std::{error::Error as _, io::ErrorKind};
+    let kind = error
+        .source()
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind);
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || matches!(
+            kind,
+            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
+        )
+}

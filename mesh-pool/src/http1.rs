@@ -1,0 +1,370 @@
+use crate::{
+    Body, Protocol, SendError, Sending,
+    exchange::{self, Unsettled},
+    pool::{Inner, MAX_HEADERS, MOST_HEADERS},
+    upload::{Upload, Uploaded},
+    wakeup::Wakeup,
+};
+use bytes::Bytes;
+use futures_util::TryFutureExt as _;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{HOST, UPGRADE},
+};
+use http_body::Body as HttpBody;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
+use hyper_util::rt::TokioIo;
+use mesh_core::{BoxError, Fault, hot::CallClock};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::Ordering::{AcqRel, Release},
+    },
+    task::{Context, Waker},
+    time::Duration,
+};
+use tokio::{runtime::Handle, time::Instant};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// A connection between requests.
+pub(crate) struct Idle<B> {
+    conn: Box<Conn<B>>,
+    since: Instant,
+}
+
+/// One HTTP/1 connection. It goes from hand to hand in a box of its own.
+pub(super) struct Conn<B> {
+    sender: http1::SendRequest<Upload<B>>,
+    /// What reads and writes. Polled by the request that has the connection, so that no other
+    /// task must wake up for it; absent when it runs as a task of its own.
+    driver: Option<Driver>,
+    wakeup: Wakeup,
+    /// The peer's own `Keep-Alive: timeout`, less a second.
+    peer_limit: Option<Duration>,
+}
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// A connection that a response body is still read from.
+pub(super) struct Lease<B> {
+    conn: Box<Conn<B>>,
+    pool: Arc<Inner<B>>,
+}
+
+pub(super) type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>;
+
+impl<B> Inner<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn send_http1(self: Arc<Self>, req: Request<B>) -> Sending<B> {
+        if req.headers().contains_key(UPGRADE) {
+            return Box::pin(self.send_upgrade(req).map_err(Into::into));
+        }
+        let idempotent = req.method().is_idempotent();
+        let retryable = self.is_retried(req.extensions());
+
+        let (parts, body) = req.into_parts();
+        let (body, uploaded) = Upload::new(body, Some(self.settings.body_gap));
+        self.dispatch(Unsettled {
+            req: Request::from_parts(parts, body),
+            uploaded,
+            idempotent,
+            retryable,
+            fresh_only: false,
+        })
+    }
+
+    pub(super) fn dispatch(self: Arc<Self>, unsettled: Unsettled<B>) -> Sending<B> {
+        let idle = match unsettled.fresh_only {
+            true => None,
+            false => self.take_idle(),
+        };
+        if let Some(conn) = idle {
+            return Box::pin(exchange::begin(self, conn, true, unsettled));
+        }
+        Box::pin(async move {
+            match self.open(false).await {
+                Ok(conn) => exchange::begin(self, conn, false, unsettled).await,
+                Err(error) => Err(error.with_unsent(unsettled.unsent()).into()),
+            }
+        })
+    }
+
+    /// The response as the caller gets it: its body holds the connection until its end.
+    pub(super) fn answered(
+        self: &Arc<Self>,
+        rsp: Response<Incoming>,
+        mut conn: Box<Conn<B>>,
+        uploaded: &Uploaded<B>,
+    ) -> Response<Body<B>> {
+        conn.peer_limit = keep_alive_timeout(rsp.headers()).or(conn.peer_limit);
+        if !uploaded.is_done() {
+            // Both directions are open: a caller that reads nothing until it has sent
+            // everything would wait for itself if only its reading moved its writing.
+            conn.detach();
+        }
+        let lease = Lease {
+            conn,
+            pool: self.clone(),
+        };
+        rsp.map(|body| Body::http1(body, Some(lease)))
+    }
+
+    /// Sends on a connection of its own, which becomes a tunnel if the answer is 101.
+    async fn send_upgrade(
+        self: Arc<Self>,
+        mut req: Request<B>,
+    ) -> Result<Response<Body<B>>, SendError> {
+        let caller = hyper::upgrade::on(&mut req);
+        self.prepare(&mut req);
+        let mut conn = self.open(true).await?;
+        conn.detach();
+        let (parts, body) = req.into_parts();
+        let (body, _) = Upload::new(body, Some(self.settings.body_gap));
+        let mut rsp = conn
+            .send(Request::from_parts(parts, body))
+            .await
+            .map_err(|error| SendError::broken(&error.into_error(), self.addr, false))?;
+        if rsp.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let endpoint = hyper::upgrade::on(&mut rsp);
+            tokio::spawn(async move {
+                if let (Ok(caller), Ok(endpoint)) = tokio::join!(caller, endpoint) {
+                    let mut caller = TokioIo::new(caller);
+                    let mut endpoint = TokioIo::new(endpoint);
+                    let _ = tokio::io::copy_bidirectional(&mut caller, &mut endpoint).await;
+                }
+            });
+            return Ok(rsp.map(|body| Body::http1(body, None)));
+        }
+        let lease = Lease { conn, pool: self };
+        Ok(rsp.map(|body| Body::http1(body, Some(lease))))
+    }
+
+    /// Makes of the request as it came what is sent.
+    pub(super) fn prepare<B2>(&self, req: &mut Request<B2>) {
+        self.announce(req);
+        to_origin_form(req);
+    }
+
+    async fn open(&self, upgrades: bool) -> Result<Box<Conn<B>>, SendError> {
+        let io = TokioIo::new(self.connect(Protocol::Http1).await?);
+        let mut builder = http1::Builder::new();
+        builder
+            .max_header_size(self.settings.head_bytes)
+            .max_buf_size(
+                self.settings
+                    .buffer_bytes
+                    .max(self.settings.head_bytes.saturating_add(8192)),
+            );
+        if self.settings.headers != MAX_HEADERS {
+            builder.max_headers(self.settings.headers.min(MOST_HEADERS));
+        }
+        let (sender, conn) = builder
+            .handshake(io)
+            .await
+            .map_err(|error| SendError::new(Fault::Unexpected, self.addr, error))?;
+        Ok(Box::new(Conn {
+            sender,
+            driver: Some(if upgrades {
+                Box::pin(conn.with_upgrades())
+            } else {
+                Box::pin(conn)
+            }),
+            wakeup: Wakeup::new(),
+            peer_limit: None,
+        }))
+    }
+
+    /// The connection used last: the others may then grow old.
+    fn take_idle(&self) -> Option<Box<Conn<B>>> {
+        let mut idle = self.idle();
+        while let Some(Idle { conn, since }) = idle.pop() {
+            // The clock is read only where the peer may be about to close it; our own limit is
+            // the reaper's.
+            let over = conn
+                .peer_limit
+                .is_some_and(|limit| since.elapsed() >= limit);
+            if !over && conn.sender.is_ready() {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    fn put_idle(self: &Arc<Self>, conn: Box<Conn<B>>) {
+        let mut idle = self.idle();
+        if idle.len() >= self.settings.size {
+            return;
+        }
+        let limit = conn.limit(self.settings.idle);
+        idle.push(Idle {
+            conn,
+            since: Instant::from_std(CallClock::leaving(|| Instant::now().into_std())),
+        });
+        drop(idle);
+        // Bodies are also dropped while the runtime ends, when nothing can be spawned any more.
+        if !self.reaping.swap(true, AcqRel)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(reap(Arc::downgrade(self), limit));
+        }
+    }
+
+    /// Closes what has been unused for too long; the shortest limit of what is left.
+    fn expire(&self, now: Instant) -> Option<Duration> {
+        let limit = self.settings.idle;
+        let mut shortest: Option<Duration> = None;
+        let mut idle = self.idle();
+        idle.retain_mut(|Idle { conn, since }| {
+            let limit = conn.limit(limit);
+            let stays = now.duration_since(*since) < limit && conn.is_open();
+            if stays {
+                shortest = Some(shortest.map_or(limit, |shortest| shortest.min(limit)));
+            }
+            stays
+        });
+        // Under the lock, so that whoever adds one now sees that nobody watches.
+        if idle.is_empty() {
+            self.reaping.store(false, Release);
+        }
+        shortest
+    }
+}
+
+/// Watches the unused connections of a pool, as long as there are any.
+async fn reap<B>(pool: Weak<Inner<B>>, mut limit: Duration)
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    loop {
+        tokio::time::sleep((limit / 4).max(Duration::from_millis(10))).await;
+        let pool = pool.upgrade();
+        match pool.and_then(|pool| pool.expire(Instant::now())) {
+            Some(shortest) => limit = shortest,
+            None => return,
+        }
+    }
+}
+
+impl<B> Conn<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Sends `req`; whoever waits for the answer must [`drive`](Self::drive), too.
+    pub(super) fn send(
+        &mut self,
+        req: Request<Upload<B>>,
+    ) -> impl Future<Output = Answer<B>> + Send + use<B> {
+        Wakeup::quietly(|| self.sender.try_send_request(req))
+    }
+
+    /// Reads and writes what can be read and written; false if a task does.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_here = self.driver.is_some();
+        self.wakeup.poll(cx, |cx| drive(&mut self.driver, cx));
+        is_here
+    }
+
+    /// How long it may be unused: `ours`, or what the peer says if that is less.
+    fn limit(&self, ours: Duration) -> Duration {
+        self.peer_limit.map_or(ours, |peer| peer.min(ours))
+    }
+
+    /// Leaves reading and writing to a task.
+    fn detach(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            tokio::spawn(driver);
+        }
+    }
+
+    /// Looks whether the peer has closed it.
+    fn is_open(&mut self) -> bool {
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
+        !self.sender.is_closed()
+    }
+}
+
+/// Reads and writes what can be read and written. A connection that is over is dropped, which
+/// answers whatever still waits for it.
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    if let Some(running) = driver
+        && running.as_mut().poll(cx).is_ready()
+    {
+        *driver = None;
+    }
+}
+
+impl<B> Lease<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn is_driven_here(&self) -> bool {
+        self.conn.driver.is_some()
+    }
+
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        self.conn.drive(cx);
+    }
+
+    /// After the last byte of the response.
+    pub(super) fn give_back(mut self) {
+        if self.conn.sender.is_ready() {
+            return self.pool.put_idle(self.conn);
+        }
+        if self.is_driven_here() {
+            // The connection may have yet to notice that it is free.
+            if self.conn.is_open() && self.conn.sender.is_ready() {
+                self.pool.put_idle(self.conn);
+            }
+            return;
+        }
+        if !self.conn.sender.is_closed()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move {
+                if self.conn.sender.ready().await.is_ok() {
+                    self.pool.put_idle(self.conn);
+                }
+            });
+        }
+    }
+}
+
+/// The form in which a server that is not a proxy gets its requests (RFC 9112, 3.2.1).
+fn to_origin_form<B>(req: &mut Request<B>) {
+    *req.version_mut() = Version::HTTP_11;
+    if !req.headers().contains_key(HOST) {
+        let host = match req.uri().authority() {
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => None,
+        };
+        // HTTP/1.1 wants one even if it says nothing; HTTP/1.0 requests may have none.
+        req.headers_mut()
+            .insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
+    }
+    if req.uri().authority().is_some() {
+        let parts = std::mem::take(req.uri_mut()).into_parts();
+        *req.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();
+    }
+}
+
+/// How long the peer says that it keeps an unused connection, less a second of caution.
+fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
+    let seconds: u64 = text
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))?
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds.saturating_sub(1)))
+}

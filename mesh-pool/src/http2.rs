@@ -1,0 +1,209 @@
+use crate::{
+    Body, Protocol, Returned, SendError, Sending,
+    error::{is_broken_connection, is_unprocessed},
+    kept::Kept,
+    pool::{Inner, sending},
+    spare::Spare,
+    stream::Stream,
+};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use h2::{RecvStream, client::SendRequest};
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::HOST,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use http_body::Body as HttpBody;
+use mesh_core::{BoxError, Fault};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+/// A peer that refuses every stream must not be asked for ever.
+const MAX_RESENDS: u32 = 3;
+
+/// Streams that a peer gets before it has said how many it takes: no peer ought to take less
+/// (RFC 9113, 6.5.2).
+const FIRST_STREAMS: usize = 100;
+
+/// What a peer may send of one response before any of it is read.
+const STREAM_WINDOW: u32 = 2 << 20;
+
+/// And of all.
+const CONNECTION_WINDOW: u32 = 5 << 20;
+
+impl<B> Inner<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn send_http2(self: Arc<Self>, mut req: Request<B>) -> Sending<B> {
+        let idempotent = req.method().is_idempotent();
+        // A retry layer looks after these.
+        let retryable = self.is_retried(req.extensions());
+        let safe = idempotent || retryable;
+
+        let mut resends = 0;
+        let mut sent_at = sending();
+        Box::pin(async move {
+            loop {
+                let turn = match self.opening.try_lock() {
+                    Ok(turn) => turn,
+                    Err(_) => {
+                        let turn = self.opening.lock().await;
+                        sent_at = sending();
+                        turn
+                    }
+                };
+                let (mut sender, reused) = match self.open_sender() {
+                    Some(sender) => (sender, true),
+                    None => match Box::pin(self.connected()).await {
+                        Ok(sender) => {
+                            sent_at = sending();
+                            (sender, false)
+                        }
+                        Err(error) => return Err(error.with_unsent(Some(req)).into()),
+                    },
+                };
+                let (mut parts, body) = req.into_parts();
+                let body = Kept::new(body, &mut parts.extensions, self.settings.kept_bytes);
+                let was_empty = body.is_end_stream();
+                let mut head = Request::from_parts(parts, ());
+                let spare = Spare::of(&mut head, self.hooks());
+                self.announce(&mut head);
+                self.to_absolute_form(&mut head);
+                let (error, body, unsent) = match sender.send_request(head, was_empty) {
+                    Ok((answer, out)) => {
+                        let mut stream = Stream::new(answer, out, body);
+                        // Pending only while the peer takes no more streams: whoever comes next
+                        // waits before anything of it is sent.
+                        let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
+                        drop((sender, turn));
+                        match stream.answer().await {
+                            Ok(rsp) => {
+                                let may_be_lost = idempotent && was_empty && !retryable;
+                                return Ok(self.answered_stream(rsp, stream, spare, may_be_lost));
+                            }
+                            Err(error) => (error, stream.into_body(), false),
+                        }
+                    }
+                    Err(error) => (error, body, true),
+                };
+                let unprocessed = unsent || is_unprocessed(&error);
+                // As over HTTP/1, a connection that the peer was closing is survived once.
+                let again = reused
+                    && idempotent
+                    && resends == 0
+                    && was_empty
+                    && is_broken_connection(&error)
+                    && self.is_soon(sent_at);
+                let unsent = body.take_back(spare.into_request(()));
+                if !unprocessed && !again {
+                    let broken = SendError::broken_stream(error, self.addr, safe);
+                    let lost = idempotent && !retryable && was_empty;
+                    return Err(broken.with_lost(unsent.filter(|_| lost)).into());
+                }
+                req = match unsent {
+                    Some(req) => req,
+                    // Too much of its body is gone; a retry layer may have kept it.
+                    None => return Err(SendError::new(Fault::NeverSent, self.addr, error).into()),
+                };
+                if resends == MAX_RESENDS {
+                    let error = SendError::new(Fault::NeverSent, self.addr, error);
+                    return Err(error.with_unsent(Some(req)).into());
+                }
+                resends += 1;
+                self.note_resent();
+            }
+        })
+    }
+
+    /// The response as the caller gets it, or as it goes to whoever asks another endpoint.
+    /// `may_be_lost` is set if that is safe although the endpoint may have seen the request.
+    fn answered_stream(
+        &self,
+        rsp: Response<RecvStream>,
+        stream: Stream<B>,
+        spare: Spare,
+        may_be_lost: bool,
+    ) -> Response<Body<B>> {
+        let mut rsp = rsp.map(Body::http2);
+        let lost = |refusal| refusal == Fault::Reset;
+        match self.refusal(&rsp) {
+            Some(refusal) if stream.is_whole() && (may_be_lost || !lost(refusal)) => {
+                if let Some(req) = stream.into_body().take_back(spare.into_request(())) {
+                    let returned = Returned {
+                        req,
+                        from: self.addr,
+                        lost: lost(refusal),
+                    };
+                    returned.go_with(&mut rsp);
+                }
+            }
+            _ => stream.arrived(),
+        }
+        rsp
+    }
+
+    /// A new connection, which requests share from now on.
+    async fn connected(&self) -> Result<SendRequest<Bytes>, SendError> {
+        let io = self.connect(Protocol::Http2).await?;
+        let (sender, conn) = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_max_send_streams(FIRST_STREAMS)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(self.settings.head_bytes).unwrap_or(u32::MAX))
+            .max_send_buffer_size(self.settings.buffer_bytes.min(u32::MAX as usize))
+            .handshake(io)
+            .await
+            .map_err(|error| SendError::new(Fault::Protocol, self.addr, error))?;
+        tokio::spawn(conn.map(|result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "connection to an endpoint ended");
+            }
+        }));
+        *self.shared() = Some(sender.clone());
+        Ok(sender)
+    }
+
+    /// The connection, if there is one that takes requests.
+    fn open_sender(&self) -> Option<SendRequest<Bytes>> {
+        let mut shared = self.shared();
+        let sender = shared.as_mut()?;
+        // Nobody waits with this one for a stream to be opened: it is ready, or of no more use.
+        let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(Err(_)) = ready {
+            *shared = None;
+        }
+        shared.clone()
+    }
+
+    /// HTTP/2 has no origin form: `:scheme` and `:authority` are filled in.
+    fn to_absolute_form<B2>(&self, req: &mut Request<B2>) {
+        let host = req.headers_mut().remove(HOST);
+        let uri = req.uri();
+        if uri.scheme().is_some() && uri.authority().is_some() {
+            return;
+        }
+        let authority = uri.authority().cloned().or_else(|| {
+            let host = host.as_ref().map(HeaderValue::as_bytes)?;
+            Authority::try_from(host).ok()
+        });
+        let authority = authority.unwrap_or_else(|| {
+            Authority::try_from(self.addr.to_string()).expect("a socket address is an authority")
+        });
+        let mut parts = std::mem::take(req.uri_mut()).into_parts();
+        parts.scheme = Some(parts.scheme.unwrap_or(Scheme::HTTP));
+        parts.authority = Some(authority);
+        parts.path_and_query = Some(
+            parts
+                .path_and_query
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+        );
+        *req.uri_mut() = Uri::from_parts(parts).expect("all three parts are there");
+    }
+}

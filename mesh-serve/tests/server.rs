@@ -1,0 +1,184 @@
+//! The server with a tower service, over real sockets.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use mesh_serve::{Drain, Limits, RequestBody, Server, drain};
+use std::{
+    convert::Infallible,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+};
+use tower::Service;
+
+fn start<S, E>(limits: &Limits, service: S) -> (SocketAddr, Drain)
+where
+    S: Service<Request<RequestBody>, Response = Response<Full<Bytes>>, Error = E>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (drain, draining) = drain::channel();
+    tokio::spawn(Server::new(limits).run(listener, service, draining));
+    (addr, drain)
+}
+
+/// Sends `bytes` and returns all that comes until the connection ends.
+async fn exchange(addr: SocketAddr, bytes: &str) -> String {
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    client.write_all(bytes.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+/// A service that is ready only with a permit, and panics if it is called without one.
+struct Counted {
+    room: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self {
+            room: self.room.clone(),
+            permit: None,
+            calls: self.calls.clone(),
+        }
+    }
+}
+
+impl Service<Request<RequestBody>> for Counted {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.permit = self.room.clone().try_acquire_owned().ok();
+        assert!(self.permit.is_some(), "more than one at a time");
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        let permit = self.permit.take();
+        assert!(permit.is_some(), "called without having been ready");
+        self.calls.fetch_add(1, SeqCst);
+        std::future::ready(Ok(Response::new(Full::default())))
+    }
+}
+
+#[tokio::test]
+async fn the_clone_that_was_ready_is_the_one_that_is_called() {
+    let calls = Arc::<AtomicUsize>::default();
+    let service = Counted {
+        room: Arc::new(Semaphore::new(1)),
+        permit: None,
+        calls: calls.clone(),
+    };
+    let (addr, _drain) = start(&Limits::default(), service);
+    for _ in 0..3 {
+        let answer = exchange(addr, GET).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert_eq!(calls.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn what_is_ambiguous_or_too_large_does_not_reach_the_service() {
+    let service = tower::service_fn(|req: Request<RequestBody>| async move {
+        panic!("served: {req:?}");
+        #[allow(unreachable_code, reason = "says what would be returned")]
+        Ok::<_, Infallible>(Response::default())
+    });
+    let mut limits = Limits::default();
+    limits.headers = 3;
+    let (addr, _drain) = start(&limits, service);
+    for (head, status, reason) in [
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n",
+            400,
+            "more than one Host",
+        ),
+        ("GET / HTTP/1.1\r\n", 400, "no Host"),
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\na: 1\r\nb: 2\r\nc: 3\r\n",
+            431,
+            "limits.headers",
+        ),
+        ("GET /\u{1} HTTP/1.1\r\nhost: a\r\n", 400, "not a valid"),
+    ] {
+        let answer = exchange(addr, &format!("{head}connection: close\r\n\r\n")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{head:?}: {answer}"
+        );
+        assert!(answer.contains(reason), "{head:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so() {
+    let mut limits = Limits::default();
+    limits.connections = 1;
+    let hello = tower::service_fn(|_| async { Ok::<_, Infallible>(Response::default()) });
+    let (addr, _drain) = start(&limits, hello);
+    let mut first = TcpStream::connect(addr).await.unwrap();
+    first
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(first.read(&mut [0; 100]).await.unwrap() > 0);
+    let answer = exchange(addr, GET).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("1 connections are open"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_what_was_begun() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, goes_on) = (begun.clone(), go_on.clone());
+    let service = tower::service_fn(move |_| {
+        let (begins, goes_on) = (begins.clone(), goes_on.clone());
+        async move {
+            begins.notify_one();
+            goes_on.notified().await;
+            Ok::<_, Infallible>(Response::new(Full::from("late")))
+        }
+    });
+    let (addr, drain) = start(&Limits::default(), service);
+    let answer =
+        tokio::spawn(async move { exchange(addr, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await });
+    begun.notified().await;
+    drain.start();
+    assert!(!drain.finished(Duration::from_millis(10)).await);
+    go_on.notify_one();
+    let answer = answer.await.unwrap();
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(answer.ends_with("late"), "{answer}");
+    assert!(drain.finished(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_ends_its_connection() {
+    let fails = tower::service_fn(|_| async { Err::<Response<Full<Bytes>>, _>("broken") });
+    let (addr, _drain) = start(&Limits::default(), fails);
+    assert_eq!(exchange(addr, GET).await, "");
+}
