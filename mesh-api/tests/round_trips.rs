@@ -153,6 +153,11 @@ fn questions_that_make_no_sense_are_refused_with_the_reason() {
 
 #[test]
 fn answers_are_read_back() {
+    json(&WorkloadChange {
+        replicas: Some(3),
+        revision: Some("v2".to_owned()),
+    });
+    json(&WorkloadChange::default());
     let addr = "127.0.0.1:8085".parse().unwrap();
     json(&Version {
         version: "1".into(),

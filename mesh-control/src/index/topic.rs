@@ -120,3 +120,28 @@ impl<T> Subscription<T> {
         is_news.then(|| self.receiver.borrow_and_update().answer.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_not_published() {
+        let topic = Topic::new(Question {
+            about: About::Apex,
+            authority: "web:80".into(),
+            namespace: "shop".into(),
+        });
+        let answer = |revision, port| topic.answer(revision, Inputs::Apex { port, found: None });
+        let latest = || match &topic.latest {
+            Latest::Apex(sender) => sender.borrow().answer.port,
+            Latest::Endpoints(_) => panic!("the question is about the apex"),
+        };
+        assert!(!topic.is_answered());
+        answer(5, 50);
+        answer(3, 30);
+        assert_eq!(latest(), 50);
+        answer(6, 60);
+        assert_eq!(latest(), 60);
+    }
+}
