@@ -1,7 +1,7 @@
 //! A whole outbound sidecar: the program behind it calls `http://books/`, and this decides where
 //! that is, how long it may take, and whether it is tried again.
 //!
-//! What it knows comes by a watch, here of a file; with `Control` instead of `FileSource` it would
+//! Its configuration comes by a watch, here of a file; with `Control` instead of `FileSource` it would
 //! be a controller's.
 //!
 //! ```console

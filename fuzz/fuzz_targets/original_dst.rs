@@ -14,7 +14,7 @@ type Answer = (u8, [u8; 26], u8);
 /// Where the proxy listens: on all addresses, on that of the connection, or on another.
 type Own = (u8, IpAddr, u16);
 
-/// What `getsockopt` leaves behind.
+/// Returns the address that `getsockopt` writes.
 fn answer((family, rest, length): Answer) -> SockAddr {
     // Those of IPv4 and IPv6, most of the time.
     let family = match family {

@@ -82,7 +82,7 @@ fn unit_nanos(unit: &str) -> Option<u64> {
     })
 }
 
-/// What `0.fraction` is of `unit`. The largest unit has 13 digits, so that later ones cannot count.
+/// Returns `0.fraction` of `unit`. Digits after the 13th have no effect, as the largest unit has 13.
 fn fraction_of(fraction: &str, unit: u64) -> u64 {
     let (mut value, mut scale) = (0_u128, 1_u128);
     for digit in fraction.bytes().take(18) {

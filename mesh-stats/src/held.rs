@@ -61,7 +61,7 @@ impl Drop for Held {
 
 /// The counters that this thread used last, by slot, so that it finds them without the lock.
 ///
-/// What it keeps of tables that are gone is bounded by its size: some 100 kB in all.
+/// Counters of dropped tables stay in it until they are replaced, some 100 kB at most.
 struct Recent([Option<Found>; RECENT_SIZE]);
 
 /// The routes in use at a time are few, whatever the profile has.
