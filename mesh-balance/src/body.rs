@@ -31,16 +31,16 @@ impl Exchange {
         }
     }
 
-    /// The endpoint gave no response.
+    /// Records an error in place of a response.
     pub(crate) fn failed(mut self, error: &(dyn Error + 'static)) {
-        // Limits of ours and faults of our making say nothing of the endpoint.
+        // Limits and faults of this program are not the endpoint's.
         if !matches!(Fault::of(error), Some(Fault::Overloaded | Fault::Injected)) {
             self.in_flight.outcome(Class::Failure);
         }
     }
 
-    /// The head is here. The body keeps the rest, and with it the request in flight, until it
-    /// ends; unless it has.
+    /// Records the response head. Returns the exchange if the body has not ended; the request stays
+    /// in flight until it has.
     pub(crate) fn answered<B: Body>(mut self, rsp: &Response<B>) -> Option<Self> {
         self.status = rsp.status();
         self.classify(rsp.headers(), None);
@@ -59,13 +59,13 @@ impl Exchange {
     }
 
     fn ended(&mut self, end: End<'_>) {
-        // A broken body is held against the endpoint whatever the head said.
+        // A body that breaks off is a failure of the endpoint, whatever the status.
         let broken = matches!(end, End::Error(_));
         if !broken {
             self.in_flight.answered();
         }
         if self.class.is_none() || broken {
-            // The head was seen, and left it open: it is not kept for a second look.
+            // The head left the class open and is not kept, so the trailers decide alone.
             self.classify(&HeaderMap::new(), Some(end));
         }
     }
@@ -93,9 +93,9 @@ impl fmt::Debug for Exchange {
 }
 
 pin_project! {
-    /// A response body that counts as a request in flight until it has ended or is dropped.
+    /// A response body. Its request is in flight until the body ends or is dropped.
     ///
-    /// Size hint and trailers are those of the body inside.
+    /// Size hint and trailers are those of the inner body.
     #[derive(Debug)]
     pub struct BalanceBody<B> {
         #[pin]

@@ -1,7 +1,7 @@
 use crate::{
     Law, Mock, Shape, StrictBody,
     drive::{Frames, Stopped, Task},
-    exchange::Id,
+    exchange::RequestId,
     law::{BoxError, violated},
     laws,
 };
@@ -129,12 +129,12 @@ impl<F> Conformance<F> {
         head.method = Method::PUT;
         head.uri = http::Uri::from_static("http://conformance.test/some/path?and=query");
         head.version = Version::HTTP_2;
-        head.headers.insert(Id::HEADER, id.into());
+        head.headers.insert(RequestId::HEADER, id.into());
         head.headers
             .append("conformance-twice", http::HeaderValue::from_static("one"));
         head.headers
             .append("conformance-twice", http::HeaderValue::from_static("two"));
-        head.extensions.insert(Id(id));
+        head.extensions.insert(RequestId(id));
         (self.prepare)(&mut head);
         Request::from_parts(head, body)
     }

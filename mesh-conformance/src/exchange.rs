@@ -14,11 +14,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// The number of a request, in its extensions and, to be found if those are lost, in a header.
+/// The number of a request, in its extensions and, in case those are lost, in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Id(pub(crate) u64);
+pub(crate) struct RequestId(pub(crate) u64);
 
-impl Id {
+impl RequestId {
     pub(crate) const HEADER: &str = "conformance-request";
 
     pub(crate) fn of<B>(req: &Request<B>) -> Option<u64> {
@@ -28,7 +28,7 @@ impl Id {
     }
 }
 
-/// A request as a [`Mock`](crate::Mock) saw it.
+/// A request that a [`Mock`](crate::Mock) received.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Seen {
@@ -60,7 +60,7 @@ pub(crate) fn seen_head<B: Body>(head: &request::Parts, body: &B) -> Seen {
         uri: head.uri.clone(),
         version: head.version,
         headers: head.headers.clone(),
-        id: head.extensions.get::<Id>().map(|id| id.0),
+        id: head.extensions.get::<RequestId>().map(|id| id.0),
         size_hint: bounds(&body.size_hint()),
         is_end_stream: body.is_end_stream(),
         data: Bytes::new(),
@@ -73,16 +73,16 @@ pub(crate) fn bounds(hint: &SizeHint) -> (u64, Option<u64>) {
     (hint.lower(), hint.upper())
 }
 
-/// In a response's extensions, as [`Id`] is in a request's.
+/// The number of a response, in its extensions and in a header, like [`RequestId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answered(pub(crate) u64);
+pub(crate) struct ResponseId(pub(crate) u64);
 
-impl Answered {
+impl ResponseId {
     pub(crate) const HEADER: &str = "conformance-response";
 }
 
-/// The response of a [`Mock`](crate::Mock): it reads the request to its end, lets itself be
-/// asked twice, and answers.
+/// Response future of a [`Mock`](crate::Mock). It reads the request to its end, is pending twice,
+/// and then answers.
 pub struct MockFuture<B> {
     permit: Option<Permit>,
     token: Option<Token>,
@@ -115,7 +115,7 @@ impl<B> MockFuture<B> {
         }
     }
 
-    /// The call is over, one way or another.
+    /// Ends the call, with a response or without.
     fn finish(&mut self, succeeded: bool) -> Option<Permit> {
         let permit = self.permit.take()?;
         let mut state = permit.0.lock();
@@ -171,15 +171,15 @@ where
                 *rsp.status_mut() = status.try_into().unwrap_or_default();
                 *rsp.version_mut() = Version::HTTP_2;
                 let id = this.id.unwrap_or_default();
-                rsp.headers_mut().insert(Answered::HEADER, id.into());
-                rsp.extensions_mut().insert(Answered(id));
+                rsp.headers_mut().insert(ResponseId::HEADER, id.into());
+                rsp.extensions_mut().insert(ResponseId(id));
                 Ok(rsp)
             }
         })
     }
 }
 
-// The body is boxed, nothing else is pinned.
+// The body is boxed, and no other field is pinned.
 impl<B> Unpin for MockFuture<B> {}
 
 impl<B> Drop for MockFuture<B> {

@@ -1,6 +1,6 @@
 use crate::{
     Broken, Law, MockFuture, Seen, Shape,
-    exchange::{Id, seen_head},
+    exchange::{RequestId, seen_head},
     law::violated,
     permit::{Permit, Token},
 };
@@ -240,7 +240,7 @@ where
         state.running += 1;
         let answer = state.answers.pop_front();
         let answer = answer.unwrap_or_else(|| Answer::Response(200, Shape::of(["fine"])));
-        let id = Id::of(&req);
+        let id = RequestId::of(&req);
         if let Some(id) = id {
             let sent = state.sent.entry(id).or_default();
             let problem = match *sent {

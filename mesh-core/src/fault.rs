@@ -5,26 +5,25 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Kind of a failure, for metric labels, tap, response headers and retry decisions.
 ///
-/// Middleware errors that state such a reason wrap a `Fault` or have one as their source, so
-/// that [`Fault::of`] finds it.
+/// Errors of middleware wrap a `Fault` or have one as their source, so that [`Fault::of`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
     /// A deadline passed.
     Elapsed,
-    /// Proof that no byte of the request left.
+    /// No byte of the request was sent.
     NeverSent,
-    /// The endpoint refused the connection, or the network did.
+    /// The endpoint or the network refused the connection.
     Refused,
     /// Connecting took too long.
     ConnectTimeout,
     /// No endpoint was usable within the fail-fast limit.
     NoEndpoint,
-    /// A limit of ours was reached.
+    /// A limit of this program was reached.
     Overloaded,
     /// A fault injected on purpose.
     Injected,
-    /// The peer broke the exchange off.
+    /// The peer broke off the exchange.
     Reset,
     /// The request was written and then lost, and is not safe to send again.
     MaybeProcessed,
@@ -52,7 +51,7 @@ impl Fault {
         }
     }
 
-    /// The fault that `error` states, itself or through its sources.
+    /// Finds the fault in `error` or its sources.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -64,8 +63,7 @@ impl Fault {
         None
     }
 
-    /// The fault that `error`, of whatever type, states: a [`BoxError`] itself or through its
-    /// sources, or a `Fault`.
+    /// Finds the fault in an error of any type: a `Fault`, or a [`BoxError`] and its sources.
     pub fn of_any(error: &dyn Any) -> Option<Self> {
         match error.downcast_ref::<BoxError>() {
             Some(error) => Self::of(&**error),

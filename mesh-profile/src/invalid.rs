@@ -1,6 +1,6 @@
 use std::{fmt, fmt::Write as _};
 
-/// A profile that cannot be used: which route, which field, and why.
+/// A profile that cannot be used, with route, field and reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidProfile {
     route: Option<(usize, String)>,
@@ -15,12 +15,12 @@ impl InvalidProfile {
         }
     }
 
-    /// The name of the route, if it is one route's fault.
+    /// Returns the name of the route that is invalid, if one route is.
     pub fn route(&self) -> Option<&str> {
         self.route.as_ref().map(|(_, name)| &**name)
     }
 
-    /// The field within the route, or within the profile: `condition.all[0].pathRegex`.
+    /// Returns the field within the route or the profile, such as `condition.all[0].pathRegex`.
     pub fn field(&self) -> String {
         self.flaw.field()
     }
@@ -30,7 +30,7 @@ impl InvalidProfile {
         &self.flaw.reason
     }
 
-    /// The way from the `spec` to the field.
+    /// Returns the path from the `spec` to the field.
     pub fn path(&self) -> Vec<Step> {
         let mut path = Vec::new();
         if let Some((index, _)) = self.route {
@@ -56,19 +56,19 @@ impl fmt::Display for InvalidProfile {
 
 impl std::error::Error for InvalidProfile {}
 
-/// One step from a value into what it holds.
+/// One step of a path into a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Into the member of this name.
+    /// The member of this name.
     Member(&'static str),
-    /// Into the item of this number, from zero.
+    /// The item of this index, from zero.
     Item(usize),
 }
 
-/// Something wrong with a part of a profile; the way to it is collected on the way out.
+/// An invalid part of a profile. Its path is collected from the inside out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
-    /// Innermost first.
+    /// The path, innermost step first.
     path: Vec<Step>,
     reason: String,
 }

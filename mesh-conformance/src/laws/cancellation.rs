@@ -7,10 +7,10 @@ use crate::{
 use http::Request;
 use std::pin::pin;
 
-/// More await points than this, and the exchange does not end.
+/// Largest number of polls; an exchange with more never ends.
 const MAX_STEPS: usize = 10_000;
 
-/// An exchange that is dropped after each of its polls leaves nothing behind.
+/// Checks that an exchange releases everything when it is dropped after any of its polls.
 pub(crate) fn cancellation<F, S>(conformance: &Conformance<F>)
 where
     F: Fn(Mock) -> S,
@@ -25,7 +25,7 @@ where
         &[Answer::Response(200, Shape::of(["half"]).breaking())],
     ];
     for story in stories {
-        // Every point at which an exchange can be dropped is a poll that left it pending.
+        // An exchange can be dropped after each poll that left it pending.
         let dropped = |steps: &usize| dropped_after(conformance, story, *steps);
         if (0..MAX_STEPS).find(|steps| !dropped(steps)).is_none() {
             violated(Law::Wakes, "an exchange does not end");
@@ -78,8 +78,8 @@ where
     stopped
 }
 
-/// Runs an exchange until `task` stops, and drops it. The service is left, unless it was
-/// dropped while it waited to become ready.
+/// Runs an exchange until `task` stops, and drops it. Returns the service, unless it was dropped
+/// while it waited for readiness.
 fn stop<S: Subject>(
     mut service: S,
     req: Request<StrictBody>,

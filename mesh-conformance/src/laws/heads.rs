@@ -1,7 +1,7 @@
 use crate::{
     Conformance, Law, Mock, Shape,
     conformance::{Subject, succeed},
-    exchange::{Answered, Id},
+    exchange::{RequestId, ResponseId},
     law::violated,
 };
 use http::{HeaderMap, Version, request};
@@ -29,18 +29,18 @@ where
         extensions,
         ..
     } = &sent;
-    let id = extensions.get::<Id>().map(|id| id.0);
+    let id = extensions.get::<RequestId>().map(|id| id.0);
     same("the request's method", method, &seen.method);
     same("the request's target", uri, &seen.uri);
     same("the request's version", version, &seen.version);
     same("what is in the request's extensions", &id, &seen.id);
     includes("the request's headers", headers, &seen.headers);
 
-    let answered = rsp.extensions.get::<Answered>().map(|id| id.0);
+    let answered = rsp.extensions.get::<ResponseId>().map(|id| id.0);
     same("what is in the response's extensions", &id, &answered);
     same("the response's status", &200, &rsp.status.as_u16());
     same("the response's version", &Version::HTTP_2, &rsp.version);
-    let header = rsp.headers.get(Answered::HEADER);
+    let header = rsp.headers.get(ResponseId::HEADER);
     let header = header.and_then(|id| id.to_str().ok()?.parse().ok());
     same("the response's header", &id, &header);
     mock.assert_idle("after an exchange");

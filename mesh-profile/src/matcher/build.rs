@@ -132,7 +132,7 @@ impl Trie {
             sets: Vec::new(),
             hard: Vec::new(),
         };
-        let mut joining = set::Joining::new();
+        let mut joining = set::SetBuilder::new();
         let mut parents = vec![NONE; self.nodes.len()];
         let mut many = Vec::new();
         for (id, mut growing) in self.nodes.into_iter().enumerate() {

@@ -8,7 +8,7 @@ use regex_automata::{
 };
 use regex_syntax::hir::{Hir, Look};
 
-/// Regexes joined into one automaton: one run over a path tells which of them match.
+/// Regexes joined into one automaton. One run over a path finds all that match.
 #[derive(Debug)]
 pub(super) struct RegexSet {
     /// The lowest route and the methods of all entries.
@@ -23,7 +23,7 @@ impl RegexSet {
     pub(super) fn search(&self, search: &mut Search<'_>) {
         let start = start::Config::new().anchored(Anchored::Yes);
         let Ok(mut state) = self.dfa.start_state(&start) else {
-            // No pattern looks at what is before the path, so that there is a start.
+            // No pattern looks behind the start of the path, so there is a start state.
             return;
         };
         for byte in search.path.bytes() {
@@ -45,18 +45,18 @@ impl RegexSet {
     }
 }
 
-/// Joins the regexes of one profile, within one allowance of memory.
-pub(super) struct Joining {
+/// Joins the regexes of one profile into sets, within one limit of memory.
+pub(super) struct SetBuilder {
     bytes_left: usize,
 }
 
-impl Joining {
-    /// The most memory that the sets of one profile take.
+impl SetBuilder {
+    /// Largest memory of all sets of a profile.
     const BYTES: usize = 32 << 20;
-    /// The most that one of them takes: beyond a processor's nearest caches, running a few
-    /// smaller ones is as fast.
+    /// Largest memory of one set. Beyond a processor's nearest caches, several smaller sets are as
+    /// fast.
     const ONE_SET_BYTES: usize = 1 << 20;
-    /// The most patterns that are tried together.
+    /// Largest number of patterns in one attempt.
     const PATTERNS: usize = 256;
 
     pub(super) fn new() -> Self {
@@ -65,7 +65,7 @@ impl Joining {
         }
     }
 
-    /// Divides `entries` into sets and what can only be tried one by one.
+    /// Divides `entries` into sets and single conditions.
     pub(super) fn join(
         &mut self,
         entries: Vec<Entry>,
@@ -73,7 +73,7 @@ impl Joining {
     ) -> (Vec<RegexSet>, Vec<Entry>) {
         let (mut joined, mut alone) = (Vec::new(), Vec::new());
         for entry in entries {
-            // Methods that share a bit are only told apart by the condition.
+            // The condition itself distinguishes methods that share a bit.
             let is_exact = entry.methods != MethodSet::bit(MethodSet::OTHER_BIT);
             let regex = only_regex(&conditions[entry.route as usize]);
             match regex.filter(|_| is_exact) {
@@ -89,7 +89,7 @@ impl Joining {
         (sets, alone)
     }
 
-    /// One set if it stays small, else two of half as many.
+    /// Builds one set if it stays small, else two sets of half the size.
     fn join_some(
         &mut self,
         some: &[(Entry, &str)],
@@ -141,7 +141,7 @@ impl Joining {
     }
 }
 
-/// The regex of a condition that is a regex and perhaps a method, and nothing more.
+/// Returns the regex of a condition that has only a regex and perhaps a method.
 fn only_regex(condition: &RequestMatch) -> Option<&str> {
     let regex = match condition {
         RequestMatch::Path(regex) => regex,

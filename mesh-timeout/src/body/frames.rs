@@ -1,4 +1,4 @@
-use super::timers::{Both, Timers};
+use super::timers::{SharedProgress, Timers};
 use http_body::{Body, Frame, SizeHint};
 use mesh_core::{BoxError, Fault};
 use pin_project_lite::pin_project;
@@ -14,12 +14,12 @@ pin_project! {
     pub struct ProgressBody<B> {
         #[pin]
         inner: B,
-        both: Option<Arc<Both>>,
+        both: Option<Arc<SharedProgress>>,
     }
 }
 
 impl<B> ProgressBody<B> {
-    pub(super) fn new(inner: B, both: Option<Arc<Both>>) -> Self {
+    pub(super) fn new(inner: B, both: Option<Arc<SharedProgress>>) -> Self {
         Self { inner, both }
     }
 }

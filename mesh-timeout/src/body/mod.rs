@@ -3,7 +3,7 @@ mod timers;
 
 pub use self::frames::{ProgressBody, TimedBody};
 
-use self::timers::{Both, Timers};
+use self::timers::{SharedProgress, Timers};
 use crate::{
     Deadline, Phase, TimeoutLayer,
     head::{Limit, is_retryable, now},
@@ -137,7 +137,7 @@ where
                 Limit::earlier(own, outer.map(|at| Limit::of_caller(at, now)))
             })
             .flatten();
-        let both = (limit.is_some() || idle.is_some()).then(|| Arc::new(Both::new()));
+        let both = (limit.is_some() || idle.is_some()).then(|| Arc::new(SharedProgress::new()));
         let timers = both
             .clone()
             .map(|both| Box::new(Timers::new(limit, idle, both)));

@@ -14,9 +14,9 @@ use tokio::time::{Instant, Sleep};
 
 /// State that the two bodies of an exchange share.
 #[derive(Debug)]
-pub(super) struct Both {
+pub(super) struct SharedProgress {
     start: Instant,
-    /// When a frame of either last passed, in nanoseconds after `start`.
+    /// Time of the last frame of either body, in nanoseconds after `start`.
     last: AtomicU64,
     /// True after the exchange has failed.
     is_over: AtomicBool,
@@ -24,7 +24,7 @@ pub(super) struct Both {
     uploader: Mutex<Option<Waker>>,
 }
 
-impl Both {
+impl SharedProgress {
     pub(super) fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -43,7 +43,7 @@ impl Both {
         self.start + Duration::from_nanos(self.last.load(Ordering::Relaxed))
     }
 
-    /// Ready when nothing will come of the request body any more.
+    /// Ready when the request body will get no further frame.
     pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut uploader = self.uploader.lock().unwrap_or_else(PoisonError::into_inner);
         // Set before the lock is taken there.
@@ -78,11 +78,15 @@ pub(super) struct Timers {
     /// Begin of the wait for the next frame.
     waiting_since: Option<Instant>,
     has_failed: bool,
-    both: Arc<Both>,
+    both: Arc<SharedProgress>,
 }
 
 impl Timers {
-    pub(super) fn new(limit: Option<Limit>, idle: Option<Duration>, both: Arc<Both>) -> Self {
+    pub(super) fn new(
+        limit: Option<Limit>,
+        idle: Option<Duration>,
+        both: Arc<SharedProgress>,
+    ) -> Self {
         Self {
             limit,
             limit_sleep: None,
@@ -120,7 +124,7 @@ impl Timers {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         // A limit beyond the clock's range never ends.
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
-        let ends = |both: &Both| since.max(both.last()) + limit.min(CENTURY);
+        let ends = |both: &SharedProgress| since.max(both.last()) + limit.min(CENTURY);
         loop {
             // A frame of the other body moves the instant while we sleep.
             let at = ends(&self.both);
@@ -144,7 +148,7 @@ impl Timers {
         }
     }
 
-    /// Notes that nothing will come of the exchange any more, neither up nor down.
+    /// Marks the exchange as failed, so that both bodies end.
     pub(super) fn fail(&mut self) {
         self.has_failed = true;
         self.both.give_up();
