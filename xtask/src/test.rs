@@ -55,6 +55,8 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     })?;
     step("loom", &loom)?;
     step("chain", &chain)?;
+    step("sequential", &sequential)?;
+    step("canary states", &canary_states)?;
     step("instructions", &|| instructions::run(false))?;
     step("programs", &|| {
         cargo(&["build", "--package", "booksapp", "--package", "emojivoto"])
@@ -147,6 +149,33 @@ fn chain() -> anyhow::Result<()> {
         "1",
     ];
     run_with(&arguments, &[("MESH_CHAIN_SEEDS", "1000")])
+}
+
+/// The sequential test of canaries beside the threshold rule, a thousand times.
+fn sequential() -> anyhow::Result<()> {
+    let seeds = [("MESH_CANARY_SEEDS", "1000")];
+    run_with(&canary_test("sequential"), &seeds)
+}
+
+/// Every reachable state of a canary's machine.
+fn canary_states() -> anyhow::Result<()> {
+    run_with(&canary_test("explore"), &[("MESH_CANARY_STATES", "all")])
+}
+
+fn canary_test(name: &'static str) -> [&'static str; 11] {
+    [
+        "test",
+        "--profile",
+        "simulation",
+        "--package",
+        "mesh-canary",
+        "--features",
+        "serde",
+        "--test",
+        name,
+        "--",
+        "--nocapture",
+    ]
 }
 
 pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
