@@ -2,7 +2,7 @@
 # Guess:    a strategic merge patch that adds containers to a pod template puts them behind those that are there.
 # Seen:     it puts them in front, among init containers and ordinary containers alike, and so does a kustomize patch.
 #           A patch that names the old containers first, with nothing but their names, keeps the old order.
-# Versions: k8s.io/apimachinery and k8s.io/api 0.34.1 (the API server's own merge); sigs.k8s.io/kustomize/api 0.21.1
+# Versions: k8s.io/apimachinery and k8s.io/api 0.36.5 (the API server's own merge); sigs.k8s.io/kustomize/api 0.21.1
 #           does the same. Go 1.26.
 # Date:     2026-11-30
 # Hurt:     whoever adds a proxy by `kubectl patch` or kustomize. A proxy that is an ordinary container becomes
@@ -20,8 +20,8 @@ module finding
 go 1.25
 
 require (
-	k8s.io/api v0.34.1
-	k8s.io/apimachinery v0.34.1
+	k8s.io/api v0.36.5
+	k8s.io/apimachinery v0.36.5
 )
 MOD
 cat >main.go <<'GO'
