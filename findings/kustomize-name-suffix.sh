@@ -4,7 +4,7 @@
 #           as its backend, a TrafficSplit keeps web as its service and backend, and a ServiceProfile gets the suffix
 #           behind the domain: web.shop.svc.cluster.local-v2. No warning is given. namePrefix fits a ServiceProfile,
 #           but not the other two.
-# Versions: sigs.k8s.io/kustomize/api 0.21.1; Go 1.26.
+# Versions: sigs.k8s.io/kustomize/api 0.21.2; Go 1.26.
 # Date:     2026-11-30
 # Hurt:     teams that build variants of one base (blue and green, a preview for each branch) with it. The variant's
 #           routes, splits, retries and timeouts belong to a Service that is another's or that does not exist, so its
@@ -20,8 +20,8 @@ module finding
 go 1.25
 
 require (
-	sigs.k8s.io/kustomize/api v0.21.1
-	sigs.k8s.io/kustomize/kyaml v0.21.1
+	sigs.k8s.io/kustomize/api v0.21.2
+	sigs.k8s.io/kustomize/kyaml v0.21.2
 )
 MOD
 cat >main.go <<'GO'
