@@ -1,3 +1,4 @@
+use crate::spec::TrafficMatch;
 use std::time::Duration;
 
 /// A checked Canary: the settings that a [`Machine`](crate::Machine) obeys.
@@ -16,6 +17,8 @@ pub struct Plan {
     pub threshold: u32,
     /// The way in which traffic moves to the canary.
     pub strategy: Strategy,
+    /// The requests of an A/B analysis: those that any of these selects.
+    pub matches: Vec<TrafficMatch>,
     /// The sum of all weights: 100, or the largest of `stepWeights` above it.
     pub total: u32,
     /// Weight that returns to the primary at each tick of a promotion; 0 is all at once.
@@ -64,7 +67,7 @@ pub enum Strategy {
         /// The number of checks.
         iterations: u32,
     },
-    /// A/B: the requests that `match` selects, for so many checks.
+    /// A/B: the requests that [`Plan::matches`] selects, for so many checks.
     Ab {
         /// The number of checks.
         iterations: u32,

@@ -4,7 +4,7 @@
 pub struct Routing {
     /// Weight of the canary, out of [`Plan::total`](crate::Plan::total).
     pub canary: u32,
-    /// Requests that the plan's `match` selects all go to the canary.
+    /// Requests that [`Plan::matches`](crate::Plan::matches) selects all go to the canary.
     pub matched: bool,
     /// Percentage of the primary's requests that are also sent to the canary, answers ignored.
     pub mirror: u32,

@@ -114,6 +114,7 @@ impl Analysis {
             interval,
             threshold: self.threshold.unwrap_or(1).max(1),
             strategy,
+            matches: self.r#match.clone(),
             total: largest.max(100),
             step_promotion: self.step_weight_promotion.unwrap_or_default(),
             mirror: match self.mirror {
