@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Guess:    a Canary's analysis runs at the interval that is written, and an interval that cannot be read is an error.
-# Seen:     intervals below 10 seconds become 10 seconds, and those that Go cannot read as a duration, such as 1d, become
-#           one minute. Nothing is returned that would tell a caller, and none of it is logged by these types.
-#           The CRD's pattern lets 5s and 500ms pass.
+# Seen:     intervals below 10 seconds become 10 seconds, and those that Go cannot read as a duration, such as 30sec,
+#           become one minute. Nothing is returned that would tell a caller, and these types log nothing.
+#           The CRD's pattern, ^[0-9]+(m|s), has no end: it lets 5s, 500ms and 30sec pass (1d and 10 it refuses).
 # Versions: github.com/fluxcd/flagger 1.36.1 (its Go types, pkg/apis/flagger/v1beta1); Go 1.26.
 # Date:     2026-11-30
-# Hurt:     whoever shortens the interval for a demonstration or an end-to-end test (10 steps of 5s take 100 seconds, not
+# Hurt:     whoever writes 30sec and gets a rollout of twice the length, or shortens the interval for a demonstration or an end-to-end test (10 steps of 5s take 100 seconds, not
 #           50, and the test times out), and authors of tools that compute with the text of the field: their
 #           estimate of a rollout, or the window of their own queries, differs from what the controller does.
 set -euo pipefail
@@ -30,7 +30,7 @@ import (
 )
 
 func main() {
-	for _, interval := range []string{"500ms", "5s", "10s", "90s", "1d", "10", ""} {
+	for _, interval := range []string{"500ms", "5s", "10s", "90s", "30sec", "1d", "10", ""} {
 		canary := flagger.Canary{Spec: flagger.CanarySpec{Analysis: &flagger.CanaryAnalysis{Interval: interval}}}
 		fmt.Printf("%q %s\n", interval, canary.GetAnalysisInterval())
 	}
@@ -44,6 +44,7 @@ cat >expected <<'TXT'
 "5s" 10s
 "10s" 10s
 "90s" 1m30s
+"30sec" 1m0s
 "1d" 1m0s
 "10" 1m0s
 "" 1m0s
