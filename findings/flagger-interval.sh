@@ -5,9 +5,10 @@
 #           The CRD's pattern, ^[0-9]+(m|s), has no end: it lets 5s, 500ms and 30sec pass (1d and 10 it refuses).
 # Versions: github.com/fluxcd/flagger 1.36.1 (its Go types, pkg/apis/flagger/v1beta1); Go 1.26.
 # Date:     2026-11-30
-# Hurt:     whoever writes 30sec and gets a rollout of twice the length, or shortens the interval for a demonstration or an end-to-end test (10 steps of 5s take 100 seconds, not
-#           50, and the test times out), and authors of tools that compute with the text of the field: their
-#           estimate of a rollout, or the window of their own queries, differs from what the controller does.
+# Hurt:     whoever writes 30sec and gets a rollout of twice the length, or shortens the interval for a demonstration or
+#           an end-to-end test (10 steps of 5s take 100 seconds, not 50, and the test times out); authors of tools that
+#           compute with the text of the field: their estimate of a rollout, or the window of their own queries,
+#           differs from what the controller does.
 set -euo pipefail
 
 work=$(mktemp -d)
