@@ -43,7 +43,7 @@ fn golden(name: &str, actual: &str) {
     assert_eq!(expected, actual, "{path}; run with BLESS=1 to accept");
 }
 
-fn manifest(service: &str, namespace: &str, import: Import) -> String {
+fn manifest(service: &str, namespace: &str, import: &Import) -> String {
     let manifest = json!({
         "apiVersion": "linkerd.io/v1alpha2",
         "kind": "ServiceProfile",
@@ -67,7 +67,7 @@ fn a_swagger_document_becomes_what_linkerd_makes_of_it() {
             "api:8:7: warning: `x-linkerd-retryable` is neither true nor false and was left out",
         ]
     );
-    golden("pets.profile.yaml", &manifest("pets", "zoo", import));
+    golden("pets.profile.yaml", &manifest("pets", "zoo", &import));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn what_swagger_does_not_know_leaves_linkerds_profile_as_it_is() {
             "api:30:3: warning: `servers` counts in OpenAPI 3 only",
         ]
     );
-    golden("odd.profile.yaml", &manifest("odd", "zoo", import));
+    golden("odd.profile.yaml", &manifest("odd", "zoo", &import));
 }
 
 #[test]
@@ -143,7 +143,7 @@ components:
         diagnostics(&import),
         ["api:4:3: note: paths begin with /api/v3, from the first server; --base-path replaces it"]
     );
-    golden("extended.profile.yaml", &manifest("x", "default", import));
+    golden("extended.profile.yaml", &manifest("x", "default", &import));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn what_cannot_be_used_is_refused_with_its_place() {
 #[test]
 fn a_document_without_paths_gives_an_empty_profile() {
     let import = read("openapi: 3.1.0\nwebhooks: {}\n");
-    assert_eq!(manifest("a", "b", import).lines().last(), Some("spec: {}"));
+    assert_eq!(manifest("a", "b", &import).lines().last(), Some("spec: {}"));
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn the_workshops_documents_give_the_workshops_profiles() {
         );
         golden(
             &format!("booksapp-{service}.profile.yaml"),
-            &manifest(service, "booksapp", import.unwrap()),
+            &manifest(service, "booksapp", &import.unwrap()),
         );
     }
 }

@@ -34,7 +34,7 @@ impl From<QueryError> for ApiError {
 }
 
 /// The other side of a question, in the namespace of the first unless it has its own.
-pub(super) fn peer(peer: mesh_api::Peer, namespace: &str) -> Peer {
+pub(super) fn peer(peer: &mesh_api::Peer, namespace: &str) -> Peer {
     Peer {
         resource: peer.resource().clone(),
         namespace: peer.namespace().unwrap_or(namespace).to_owned(),

@@ -18,7 +18,7 @@ async fn answer(
     let namespace = ask::namespace(&app, request.namespace);
     let query = query::RoutesQuery {
         resource: request.resource,
-        to: request.to.map(|to| ask::peer(to, &namespace)),
+        to: request.to.map(|to| ask::peer(&to, &namespace)),
         namespace,
         window: request.window.length(),
     };

@@ -21,8 +21,8 @@ async fn answer(
     let is_all = request.namespaces == Namespaces::All;
     let namespace = ask::namespaces(&app, request.namespaces);
     let (to, from) = match request.side {
-        Some(Side::To(to)) => (Some(ask::peer(to, &namespace)), None),
-        Some(Side::From(from)) => (None, Some(ask::peer(from, &namespace))),
+        Some(Side::To(to)) => (Some(ask::peer(&to, &namespace)), None),
+        Some(Side::From(from)) => (None, Some(ask::peer(&from, &namespace))),
         None => (None, None),
     };
     let query = StatQuery {

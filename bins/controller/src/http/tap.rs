@@ -34,7 +34,7 @@ async fn answer(
         resource: request.resource,
         namespace,
     };
-    let to = request.to.map(|to| ask::peer(to, &target.namespace));
+    let to = request.to.map(|to| ask::peer(&to, &target.namespace));
     check(&app, &target)?;
     if let Some(to) = &to {
         let topology = Topology::new(&app.index.snapshot());
