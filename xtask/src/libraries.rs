@@ -67,6 +67,19 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("mesh-discover/src/wire/mesh_v1/", "futures_core"),
     // Answers carry the endpoints that clients follow.
     ("mesh-control/src/index/", "mesh_discover"),
+    // `grpc` has services for tonic's server, and the message that one of them sends.
+    ("mesh-control/src/grpc/", "linkerd2_proxy_api"),
+    ("mesh-control/src/grpc/", "mesh_discover"),
+    ("mesh-control/src/grpc/", "tonic"),
+    ("mesh-control/src/grpc/", "tokio"),
+    ("mesh-control/src/grpc/", "tokio_stream"),
+    ("mesh-control/src/grpc/", "futures_core"),
+    // Questions are about the resources of the API.
+    ("mesh-control/src/stats/", "mesh_api"),
+    ("mesh-control/src/tap/", "mesh_api"),
+    // A tap is a channel of events, whose filter is the library's.
+    ("mesh-control/src/tap/", "mesh_tap"),
+    ("mesh-control/src/tap/", "tokio"),
     // `follow` and `embedded` are made of these, which are ours.
     ("mesh-discover/src/follow/", "mesh_balance"),
     ("mesh-discover/src/follow/", "mesh_split"),

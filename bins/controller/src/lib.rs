@@ -1,17 +1,16 @@
 //! The mesh control plane: resources in, discovery and statistics out.
 //!
 //! ```text
-//! source/  ->  index  ->  grpc/  destinations to the sidecars
-//!                     ->  http/  JSON to the command line
-//! stats/              ->
+//! source/  ->  mesh-control  ->  http/  JSON to the command line
+//!                            ->  gRPC to the sidecars
 //! ```
 //!
-//! The index is plain data and decides everything; what is around it only watches and answers.
+//! `mesh-control` holds the index, gRPC, statistics and tap. This program adds one source, the state
+//! folder, and the JSON API, and assembles them.
 
 pub mod admit;
 mod config;
 mod fleet;
-pub mod grpc;
 pub mod http;
 mod lock;
 pub mod resource;
@@ -20,8 +19,6 @@ mod socket;
 pub mod source;
 mod start;
 mod state_dir;
-pub mod stats;
-pub mod tap;
 
 pub use self::{
     config::{Args, Config},
@@ -30,4 +27,4 @@ pub use self::{
     start::start,
     state_dir::{Running, StateDir},
 };
-pub use mesh_control::model::ServiceName;
+pub use mesh_control::model::{GATEWAY, ServiceName};

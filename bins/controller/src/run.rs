@@ -1,16 +1,16 @@
 use crate::{
     Config, Running, Supervisor,
-    grpc::{DestinationApi, RegistryApi},
     http::{self, Access, App},
     lock::Lock,
     socket,
     source::{Local, write_atomically},
-    stats::{self, Store},
 };
 use anyhow::{Context, Result, anyhow};
 use mesh_control::{
+    grpc::{DestinationApi, RegistryApi},
     index::Index,
     source::{BoxError, BoxFuture, Source},
+    stats::{self, Store},
 };
 use std::{
     fmt, fs,

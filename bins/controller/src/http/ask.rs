@@ -1,9 +1,9 @@
 //! What the questions about traffic have in common.
 
 use super::{ApiError, App};
-use crate::stats::{QueryError, Store, query::Peer};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use mesh_api::Namespaces;
+use mesh_control::stats::{QueryError, Store, query::Peer};
 use serde::de::DeserializeOwned;
 use std::{
     sync::{MutexGuard, PoisonError},

@@ -1,9 +1,9 @@
 use super::App;
-use crate::stats::targets;
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{
     Check, CheckCategory, CheckReport, CheckRequest, CheckResult, Question, SidecarAddr,
 };
+use mesh_control::stats::targets;
 use mesh_control::{
     index::{Index, Snapshot},
     model::{Pod, Resource, ServiceName, WorkloadKind},

@@ -3,13 +3,13 @@ use super::{
     ask::{self, Asked},
     hint::hint,
 };
-use crate::{
-    grpc::destination::profile,
-    stats::{Topology, query::exists},
-};
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
-use mesh_control::index::Index;
+use mesh_control::{
+    grpc::profile,
+    index::Index,
+    stats::{Topology, query::exists},
+};
 use mesh_discover::{RouteRule, wire};
 use mesh_profile::ProfileSpec;
 

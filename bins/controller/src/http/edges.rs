@@ -3,9 +3,9 @@ use super::{
     ask::{self, Asked, now},
     rows::edge_row,
 };
-use crate::stats::query::{EdgesQuery, edges};
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{EdgeRow, EdgesRequest, Namespaces, Question};
+use mesh_control::stats::query::{EdgesQuery, edges};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(EdgesRequest::PATH, get(answer))

@@ -42,21 +42,26 @@ pub(super) fn hint(snapshot: &Snapshot, authority: &str, namespace: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::workloads::events;
-    use mesh_control::index::Index;
+    use mesh_control::{
+        index::Index,
+        model::{Port, Target, Workload, WorkloadName},
+    };
 
     #[test]
     fn a_wrong_port_is_told() {
-        let workloads = r#"{"generation": 1, "namespace": "shop", "workloads": [
-            {"name": "books", "namespace": "shop", "service_port": 7002,
-             "replicas": []},
-            {"name": "web", "namespace": "shop", "service": "web-svc", "service_port": 80,
-             "replicas": []},
-            {"name": "traffic", "namespace": "shop", "replicas": []}]}"#;
         let index = Index::new("cluster.local");
-        index
-            .sink()
-            .send(events(&serde_json::from_str(workloads).unwrap()));
+        let sink = index.sink();
+        for name in ["books", "web", "traffic"] {
+            sink.apply(Workload::new("shop", WorkloadName::deployment(name)));
+        }
+        for (service, port, workload) in [("books", 7002, "books"), ("web-svc", 80, "web")] {
+            let workload = WorkloadName::deployment(workload);
+            sink.apply(
+                Service::new("shop", service)
+                    .with_port(Port::new(port, Target::Number(port)))
+                    .with_members(Members::Workloads(vec![workload])),
+            );
+        }
         let snapshot = index.snapshot();
         let hint = |authority| hint(&snapshot, authority, "shop");
         assert_eq!(

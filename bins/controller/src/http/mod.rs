@@ -19,8 +19,8 @@ mod version;
 mod workloads;
 
 pub use self::error::ApiError;
-use crate::stats::Store;
 use axum::{Router, middleware};
+use mesh_control::stats::Store;
 use mesh_control::{
     index::Index,
     source::{Fleet, ResourceStore},

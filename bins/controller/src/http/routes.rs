@@ -3,9 +3,9 @@ use super::{
     ask::{self, Asked, now},
     rows::route_table,
 };
-use crate::stats::{Topology, query};
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{Question, RouteTable, RoutesRequest};
+use mesh_control::stats::{Topology, query};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(RoutesRequest::PATH, get(answer))

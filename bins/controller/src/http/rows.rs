@@ -1,9 +1,9 @@
 //! Rows of the API, made of the numbers of statistics.
 
-use crate::stats::query::{
+use mesh_api::{EdgeRow, Kind, Rate, RouteRow, RouteTable, StatRow, StatTable};
+use mesh_control::stats::query::{
     Edge, KindTraffic, Latency, Meshed, ResourceRoutes, ResourceTraffic, Responses, RouteTraffic,
 };
-use mesh_api::{EdgeRow, Kind, Rate, RouteRow, RouteTable, StatRow, StatTable};
 use std::time::Duration;
 
 pub(super) fn stat_table(traffic: KindTraffic) -> StatTable {

@@ -3,12 +3,12 @@ use super::{
     ask::{self, Asked, now},
     rows::stat_table,
 };
-use crate::stats::{
+use axum::{Json, Router, extract::State, routing::get};
+use mesh_api::{Namespaces, Question, Side, StatRequest, StatTable};
+use mesh_control::stats::{
     Topology,
     query::{StatQuery, stat},
 };
-use axum::{Json, Router, extract::State, routing::get};
-use mesh_api::{Namespaces, Question, Side, StatRequest, StatTable};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(StatRequest::PATH, get(answer))

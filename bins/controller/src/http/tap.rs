@@ -2,10 +2,6 @@ use super::{
     ApiError, App,
     ask::{self, Asked},
 };
-use crate::{
-    stats::{Topology, query::exists},
-    tap::{self, Ask, Target},
-};
 use axum::{
     Router,
     body::Body,
@@ -17,6 +13,10 @@ use axum::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mesh_api::{Kind, Question, Resource, TapRequest};
+use mesh_control::{
+    stats::{Topology, query::exists},
+    tap::{self, Ask, Target},
+};
 use mesh_tap::{Condition, Filter};
 use tokio_stream::wrappers::ReceiverStream;
 

@@ -27,7 +27,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// What programs reach without the mesh: themselves and their neighbours on this machine.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 /// What the gateway is called where workloads are, as in `mesh edges`.
-const GATEWAY: &str = mesh_controller::stats::GATEWAY;
+const GATEWAY: &str = mesh_controller::GATEWAY;
 /// Every name in the mesh ends so, fully qualified.
 const DOMAIN: &str = "svc.cluster.local";
 

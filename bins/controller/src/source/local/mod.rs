@@ -436,7 +436,7 @@ impl Inner {
         match read_workloads(&path) {
             Ok(workloads) => {
                 sink.clear_rejection(&source);
-                sink.send(workloads::events(&workloads));
+                sink.send(objects::events(&workloads));
             }
             Err(error) => {
                 let rejection = Rejection::of(&source, error);

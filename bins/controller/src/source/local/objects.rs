@@ -11,7 +11,7 @@ use mesh_control::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The events that make the index hold what `file` says.
-pub(crate) fn events(file: &Workloads) -> [Event; 5] {
+pub(super) fn events(file: &Workloads) -> [Event; 5] {
     let mesh = Mesh {
         namespace: file.namespace.as_str().into(),
     };

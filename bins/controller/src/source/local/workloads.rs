@@ -1,6 +1,5 @@
 //! `run/workloads.json`: what `mesh up` runs, written by it and followed by the controller.
 
-pub(crate) use super::objects::events;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 

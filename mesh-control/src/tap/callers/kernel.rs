@@ -1,8 +1,7 @@
 //! What the kernel says in `/proc` of the connections of processes.
 
 use super::Labels;
-use crate::tap::known::labels;
-use mesh_control::{index::Snapshot, model::Pod};
+use crate::{index::Snapshot, model::Pod, tap::known::labels};
 use std::{
     collections::{HashMap, HashSet},
     fs,

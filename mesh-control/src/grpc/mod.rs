@@ -1,10 +1,13 @@
 //! gRPC to the sidecars: the one place, besides `mesh_discover::wire`, that sees wire types.
 
 mod context;
-pub(crate) mod destination;
+mod destination;
 mod owner;
 mod registration;
 mod registry;
 mod updates;
 
-pub use self::{destination::DestinationApi, registry::RegistryApi};
+pub use self::{
+    destination::{DestinationApi, profile},
+    registry::RegistryApi,
+};

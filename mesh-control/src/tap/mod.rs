@@ -8,4 +8,4 @@ mod wire;
 
 pub use ask::{Ask, InvalidMethod, Matching, Target};
 pub use follow::follow;
-pub(crate) use known::{Sidecar, embeds, sidecars};
+pub use known::{Sidecar, embeds, sidecars};

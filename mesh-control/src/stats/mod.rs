@@ -16,9 +16,9 @@ mod target;
 mod text;
 mod topology;
 
+pub use crate::model::GATEWAY;
 pub use family::{BOUNDS, Family};
 pub use histogram::{BUCKETS, Histogram};
-pub use mesh_control::model::GATEWAY;
 pub use query::QueryError;
 pub use series::{Direction, Labels, Outcome};
 pub use store::{Increase, RETAIN, Span, Store};

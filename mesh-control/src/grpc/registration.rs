@@ -1,4 +1,4 @@
-use mesh_control::{
+use crate::{
     index::{RegisteredService, Registration},
     model::{Conditions, GATEWAY, Protocol},
 };

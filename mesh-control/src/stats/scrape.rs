@@ -1,7 +1,7 @@
 //! Reads every sidecar's metrics, once a second.
 
 use super::{Reading, Sidecar, Store};
-use anyhow::{Result, ensure};
+use crate::source::BoxError;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{StatusCode, Uri};
@@ -57,7 +57,7 @@ pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
                             Err(_) => tracing::debug!(pod = %source.pod, "not text"),
                         },
                         Ok(Err(error)) => {
-                            tracing::debug!(pod = %source.pod, "not read: {error:#}");
+                            tracing::debug!(pod = %source.pod, "not read: {error}");
                         }
                         Err(_) => tracing::debug!(pod = %source.pod, "not read in time"),
                     }
@@ -97,7 +97,7 @@ fn client() -> Http {
         .build_http()
 }
 
-async fn fetch(client: &Http, admin: SocketAddr, into: &mut Vec<u8>) -> Result<()> {
+async fn fetch(client: &Http, admin: SocketAddr, into: &mut Vec<u8>) -> Result<(), BoxError> {
     let uri = Uri::builder()
         .scheme("http")
         .authority(admin.to_string())
@@ -105,14 +105,15 @@ async fn fetch(client: &Http, admin: SocketAddr, into: &mut Vec<u8>) -> Result<(
         .build()?;
     let response = client.get(uri).await?;
     let status = response.status();
-    ensure!(status == StatusCode::OK, "answered {status}");
+    if status != StatusCode::OK {
+        return Err(format!("answered {status}").into());
+    }
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            ensure!(
-                into.len() + data.len() <= MAX_TEXT,
-                "longer than {MAX_TEXT} bytes"
-            );
+            if into.len() + data.len() > MAX_TEXT {
+                return Err(format!("longer than {MAX_TEXT} bytes").into());
+            }
             into.extend_from_slice(&data);
         }
     }

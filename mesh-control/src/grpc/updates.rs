@@ -1,7 +1,7 @@
+use crate::index::Endpoints;
 use linkerd2_proxy_api::destination::{
     AddrSet, NoEndpoints, Update, WeightedAddrSet, update::Update as Change,
 };
-use mesh_control::index::Endpoints;
 use mesh_discover::{
     Endpoint,
     wire::{addr_to_wire, endpoint_to_wire},

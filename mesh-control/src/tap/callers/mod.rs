@@ -5,7 +5,7 @@
 
 mod kernel;
 
-use mesh_control::index::Snapshot;
+use crate::index::Snapshot;
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -149,21 +149,20 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::workloads::events;
-    use mesh_control::index::Index;
+    use crate::{
+        index::Index,
+        model::{Pod, WorkloadName},
+    };
     use std::net::{TcpListener, TcpStream};
 
     fn running(admin: &str, pid: Option<u32>) -> Arc<Snapshot> {
-        let file = serde_json::from_value(serde_json::json!({
-            "generation": 1, "namespace": "shop", "workloads": [
-                {"name": "web", "namespace": "shop", "replicas": [
-                    {"pod": "web-0", "admin": admin, "pid": pid},
-                ]},
-            ],
-        }))
-        .unwrap();
         let index = Index::new("cluster.local");
-        index.sink().send(events(&file));
+        index.sink().apply(Pod {
+            workload: Some(WorkloadName::deployment("web")),
+            admin: Some(admin.parse().unwrap()),
+            pid,
+            ..Pod::new("shop", "web-0")
+        });
         index.snapshot()
     }
 

@@ -2,10 +2,10 @@ use super::{
     owner,
     registration::{conditions, registration},
 };
-use crate::stats::{Sidecar, Store, scrape};
-use mesh_control::{
+use crate::{
     index::{Index, Lease, Refusal},
     model::Conditions,
+    stats::{Sidecar, Store, scrape},
 };
 use mesh_discover::wire::mesh_v1::{
     RegisterRequest, RegisterResponse, Registry, RegistryServer, Replica,

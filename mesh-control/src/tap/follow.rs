@@ -7,8 +7,8 @@ use super::{
     known::{Known, add},
     sidecars, wire,
 };
+use crate::index::{Index, Snapshot};
 use linkerd2_proxy_api::tap::tap_client::TapClient;
-use mesh_control::index::{Index, Snapshot};
 use mesh_tap::{Direction, Event, Select};
 use std::{
     collections::HashMap,
@@ -167,7 +167,10 @@ async fn observe_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tap::Target;
+    use crate::{
+        model::{Pod, WorkloadName},
+        tap::Target,
+    };
     use http::Method;
     use linkerd2_proxy_api::tap::{
         ObserveRequest, TapEvent,
@@ -177,7 +180,6 @@ mod tests {
         },
         tap_server::{self, TapServer},
     };
-    use mesh_control::model::{Pod, WorkloadName};
     use mesh_tap::Filter;
     use std::net::SocketAddr;
     use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};

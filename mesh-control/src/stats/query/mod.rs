@@ -85,7 +85,7 @@ fn label_of_destination<'a>(kind: Kind, to: &Increase<'a>) -> Option<(&'a str, &
 }
 
 /// Says no if `resource` has a name and there is none of that name, now or recently.
-pub(crate) fn exists(
+pub fn exists(
     store: &Store,
     topology: &Topology,
     resource: &Resource,

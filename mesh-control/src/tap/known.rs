@@ -1,11 +1,11 @@
 //! Which replicas are meant, and whose addresses are known.
 
 use super::Target;
-use mesh_api::Kind;
-use mesh_control::{
+use crate::{
     index::Snapshot,
     model::{Pod, WorkloadKind},
 };
+use mesh_api::Kind;
 use mesh_tap::Peer;
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use std::{
 
 /// A sidecar that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Sidecar {
+pub struct Sidecar {
     /// Where it is asked.
     pub(super) admin: SocketAddr,
     /// The labels of its pod.
@@ -22,7 +22,7 @@ pub(crate) struct Sidecar {
 }
 
 /// The sidecars that `target` means now.
-pub(crate) fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<Sidecar> {
+pub fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<Sidecar> {
     let pods = pods(snapshot, target).filter_map(|pod| {
         Some(Sidecar {
             admin: pod.admin?,
@@ -33,7 +33,7 @@ pub(crate) fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<Sidecar> {
 }
 
 /// Returns true if `target` means programs in the mesh that have no sidecar to be asked.
-pub(crate) fn embeds(snapshot: &Snapshot, target: &Target) -> bool {
+pub fn embeds(snapshot: &Snapshot, target: &Target) -> bool {
     pods(snapshot, target).any(|pod| pod.embedded)
 }
 
@@ -128,30 +128,61 @@ pub(super) fn add(peer: &mut Peer, labels: &[(String, String)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::workloads::events;
-    use mesh_control::index::Index;
+    use crate::{
+        index::Index,
+        model::{PodPort, WorkloadName},
+    };
     use std::sync::Arc;
 
-    fn snapshot(file: &str) -> Arc<Snapshot> {
+    fn snapshot(pods: impl IntoIterator<Item = Pod>) -> Arc<Snapshot> {
         let index = Index::new("cluster.local");
-        index
-            .sink()
-            .send(events(&serde_json::from_str(file).unwrap()));
+        let sink = index.sink();
+        for pod in pods {
+            sink.apply(pod);
+        }
         index.snapshot()
     }
 
+    fn pod(namespace: &str, name: &str) -> Pod {
+        let (workload, _) = name.rsplit_once('-').unwrap();
+        Pod {
+            workload: Some(WorkloadName::deployment(workload)),
+            ..Pod::new(namespace, name)
+        }
+    }
+
+    fn admin(addr: &str, pod: Pod) -> Pod {
+        Pod {
+            admin: Some(addr.parse().unwrap()),
+            ..pod
+        }
+    }
+
+    fn inbound(addr: &str, pod: Pod) -> Pod {
+        let addr: SocketAddr = addr.parse().unwrap();
+        Pod {
+            address: Some(addr.ip()),
+            ports: vec![PodPort {
+                name: "http".into(),
+                number: addr.port(),
+                protocol: None,
+            }],
+            ..pod
+        }
+    }
+
     fn running() -> Arc<Snapshot> {
-        snapshot(
-            r#"{"generation": 1, "namespace": "shop", "workloads": [
-                {"name": "web", "namespace": "shop", "service_port": 80, "replicas": [
-                    {"pod": "web-0", "inbound": "127.0.0.1:10", "admin": "127.0.0.1:1"},
-                    {"pod": "web-1"}
-                ]},
-                {"name": "web", "namespace": "other", "replicas": [
-                    {"pod": "web-0", "admin": "127.0.0.1:2"}
-                ]}
-            ], "gateway": {"admin": "127.0.0.1:3"}}"#,
-        )
+        let web = inbound("127.0.0.1:10", pod("shop", "web-0"));
+        let gateway = Pod {
+            workload: Some(WorkloadName::gateway()),
+            ..pod("shop", "mesh-gateway")
+        };
+        snapshot([
+            admin("127.0.0.1:1", web),
+            pod("shop", "web-1"),
+            admin("127.0.0.1:2", pod("other", "web-0")),
+            admin("127.0.0.1:3", gateway),
+        ])
     }
 
     fn ports(resource: &str) -> Vec<u16> {
@@ -179,11 +210,11 @@ mod tests {
 
     #[test]
     fn a_program_without_a_sidecar_is_no_pod_to_ask() {
-        let text = r#"{"generation": 1, "namespace": "shop", "workloads": [
-            {"name": "front", "namespace": "shop", "replicas": [
-                {"pod": "front-0", "embedded": true}]},
-            {"name": "plain", "namespace": "shop", "replicas": [{"pod": "plain-0"}]}]}"#;
-        let running = snapshot(text);
+        let front = Pod {
+            embedded: true,
+            ..pod("shop", "front-0")
+        };
+        let running = snapshot([front, pod("shop", "plain-0")]);
         for (resource, embedded) in [
             ("deploy/front", true),
             ("po/front-0", true),
@@ -202,14 +233,14 @@ mod tests {
 
     #[test]
     fn who_has_an_address_alone_is_known_by_it_from_whatever_port() {
-        let text = r#"{"generation": 1, "namespace": "shop", "workloads": [
-            {"name": "web", "namespace": "shop", "service_port": 80, "replicas": [
-                {"pod": "web-0", "inbound": "10.1.0.2:80", "admin": "10.1.0.2:4191"},
-                {"pod": "web-1", "admin": "10.1.0.3:4191"},
-                {"pod": "web-2", "admin": "10.1.0.4:4191"},
-                {"pod": "web-3", "admin": "10.1.0.4:4192"},
-                {"pod": "web-4", "admin": "127.0.0.1:4191"}]}]}"#;
-        let known = Known::new(&snapshot(text));
+        let web = inbound("10.1.0.2:80", pod("shop", "web-0"));
+        let known = Known::new(&snapshot([
+            admin("10.1.0.2:4191", web),
+            admin("10.1.0.3:4191", pod("shop", "web-1")),
+            admin("10.1.0.4:4191", pod("shop", "web-2")),
+            admin("10.1.0.4:4192", pod("shop", "web-3")),
+            admin("127.0.0.1:4191", pod("shop", "web-4")),
+        ]));
         for (addr, pod) in [
             ("10.1.0.2:51234", Some("web-0")),
             ("10.1.0.3:51234", Some("web-1")),

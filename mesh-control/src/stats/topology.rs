@@ -1,7 +1,7 @@
 //! What there is in the mesh, as the questions need it.
 
 use super::{Sidecar, scrape};
-use mesh_control::{
+use crate::{
     index::Snapshot,
     model::{self, Resource, WorkloadKind, WorkloadName},
 };
@@ -148,30 +148,69 @@ pub fn targets(snapshot: &Snapshot) -> Vec<scrape::Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{admit, source::workloads::events};
-    use mesh_control::{index::Index, model::GATEWAY};
+    use crate::{
+        index::Index,
+        model::{
+            Conditions, GATEWAY, Members, Metadata, Port, Service, ServiceProfile, Target, Workload,
+        },
+    };
+    use mesh_profile::{ProfileSpec, RouteSpec};
+
+    fn pod(name: &str, conditions: Conditions, admin: Option<u16>) -> model::Pod {
+        model::Pod {
+            workload: Some(WorkloadName::deployment("web")),
+            conditions,
+            admin: admin.map(|port| ([127, 0, 0, 1], port).into()),
+            ..model::Pod::new("shop", name)
+        }
+    }
+
+    fn profile(route: &str) -> ServiceProfile {
+        let route = RouteSpec {
+            name: route.into(),
+            ..RouteSpec::default()
+        };
+        let spec = ProfileSpec {
+            routes: vec![route],
+            ..ProfileSpec::default()
+        };
+        ServiceProfile {
+            namespace: "shop".into(),
+            name: "web-svc.shop.svc.cluster.local".into(),
+            metadata: Metadata::default(),
+            spec: Arc::new(spec),
+        }
+    }
 
     #[test]
     fn what_runs_is_what_is_asked_about() {
-        let running = serde_json::from_str(
-            r#"{"generation": 1, "namespace": "shop", "workloads": [
-                {"name": "web", "namespace": "shop", "service": "web-svc", "service_port": 80, "replicas": [
-                    {"pod": "web-0", "ready": true, "admin": "127.0.0.1:1"},
-                    {"pod": "web-1", "draining": true, "admin": "127.0.0.1:2"},
-                    {"pod": "web-2"}
-                ]},
-                {"name": "job", "namespace": "shop"}
-            ], "gateway": {"admin": "127.0.0.1:3"}}"#,
-        )
-        .unwrap();
-        let profile = "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\nmetadata: \
-                       {name: web-svc.shop.svc.cluster.local}\n\
-                       spec: {routes: [{name: GET /, condition: {method: GET}}]}\n";
-        let mut profile = admit::read(profile, "test", "shop", "cluster.local").unwrap();
         let index = Index::new("cluster.local");
         let sink = index.sink();
-        sink.send(events(&running));
-        sink.apply(Resource::from(profile.remove(0).resource));
+        let web = WorkloadName::deployment("web");
+        for name in [
+            web.clone(),
+            WorkloadName::deployment("job"),
+            WorkloadName::gateway(),
+        ] {
+            sink.apply(Workload::new("shop", name));
+        }
+        sink.apply(
+            Service::new("shop", "web-svc")
+                .with_port(Port::new(80, Target::Number(80)))
+                .with_members(Members::Workloads(vec![web])),
+        );
+        let terminating = Conditions {
+            terminating: true,
+            ..Conditions::default()
+        };
+        sink.apply(pod("web-0", Conditions::READY, Some(1)));
+        sink.apply(pod("web-1", terminating, Some(2)));
+        sink.apply(pod("web-2", Conditions::default(), None));
+        sink.apply(model::Pod {
+            workload: Some(WorkloadName::gateway()),
+            ..pod(GATEWAY, Conditions::default(), Some(3))
+        });
+        sink.apply(profile("GET /"));
         let topology = Topology::new(&index.snapshot());
         let names: Vec<_> = topology.workloads.iter().map(|it| &*it.name).collect();
         assert_eq!(names, ["job", "web"]);

@@ -1,4 +1,8 @@
 use super::{context::Context, updates};
+use crate::{
+    index::{Apex, Endpoints, Index, Subscription},
+    model::{Kind, Reference},
+};
 use futures_util::{Stream, StreamExt, stream};
 use linkerd2_proxy_api::{
     destination::{
@@ -6,10 +10,6 @@ use linkerd2_proxy_api::{
         destination_server::{Destination, DestinationServer},
     },
     meta::{self, Metadata, metadata::Kind::Resource},
-};
-use mesh_control::{
-    index::{Apex, Endpoints, Index, Subscription},
-    model::{Kind, Reference},
 };
 use mesh_discover::wire;
 use mesh_profile::TypedProfile;
@@ -107,7 +107,7 @@ fn each<T: Send + Sync + 'static>(
 }
 
 /// The message that answers for `authority`, as a sidecar gets it.
-pub(crate) fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
+pub fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
     // Resources are checked when they are written; one that is invalid nevertheless has no routes.
     let typed = TypedProfile::try_from((*apex.profile).clone()).unwrap_or_default();
     let mut profile = wire::profile_to_wire(&typed, &apex.fqdn, authority);
