@@ -1,4 +1,4 @@
-//! How many requests a client of HTTP/2 may take back.
+//! The limit on requests that an HTTP/2 client cancels.
 
 use super::pulse::Pulse;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) struct Cancels {
     left: f64,
     asked: bool,
     at: Option<Instant>,
-    /// What the pulse said the last time.
+    /// Counters of the pulse at the last look.
     resets: u32,
     given_up: u32,
     requests: u32,
@@ -40,10 +40,10 @@ const WINDOW: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Stay,
-    /// What it has asked for is finished; it may ask for more on another connection.
-    Go,
-    /// Nothing is finished.
-    Out,
+    /// Send GOAWAY and finish the open streams; the client may open another connection.
+    GoAway,
+    /// Close at once, open streams included.
+    Close,
 }
 
 impl Cancels {
@@ -82,11 +82,11 @@ impl Cancels {
         let spent = 2.0 * new as f64;
         self.left = (self.left + earned - spent).min(2.0 * self.limit);
         if self.left <= 0.0 {
-            return Verdict::Out;
+            return Verdict::Close;
         }
         if self.left <= self.limit && !self.asked {
             self.asked = true;
-            return Verdict::Go;
+            return Verdict::GoAway;
         }
         Verdict::Stay
     }
@@ -138,10 +138,10 @@ mod tests {
             first(&mut cancels, &pulse, requests, 1, pause).await
         };
         // One in a hundred is earned by the time that passes.
-        assert_eq!(next(1).await, (Verdict::Go, 101));
-        assert_eq!(next(1).await, (Verdict::Out, 101));
+        assert_eq!(next(1).await, (Verdict::GoAway, 101));
+        assert_eq!(next(1).await, (Verdict::Close, 101));
         // Resets of what is no request count twice: those are reset, and not opened.
-        assert_eq!(next(0).await, (Verdict::Out, 1));
+        assert_eq!(next(0).await, (Verdict::Close, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,7 +154,7 @@ mod tests {
             assert_eq!(cancels.judge(&pulse), Verdict::Stay);
         }
         let more = first(&mut cancels, &pulse, 0, 1, Duration::ZERO).await;
-        assert_eq!(more, (Verdict::Go, 50));
+        assert_eq!(more, (Verdict::GoAway, 50));
     }
 
     #[tokio::test(start_paused = true)]
@@ -169,7 +169,7 @@ mod tests {
             pulse.give_up();
             verdict = cancels.judge(&pulse);
         }
-        assert_eq!(verdict, Verdict::Go);
+        assert_eq!(verdict, Verdict::GoAway);
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,7 +48,7 @@ pub struct Server {
 /// hyper's own bound, for which it needs no memory per request.
 const MAX_HEADERS: usize = 100;
 
-/// What a map of headers can hold.
+/// Entries that a `HeaderMap` can hold.
 const MOST_HEADERS: usize = 24_576;
 
 impl Server {
@@ -282,12 +282,12 @@ where
         {
             match cancels.judge(this.pulse) {
                 Verdict::Stay => {}
-                Verdict::Go => {
+                Verdict::GoAway => {
                     tracing::debug!(limit = this.names.cancels, "connection sent GOAWAY");
                     (this.shut_down)(this.conn.as_mut());
                     polled = this.conn.as_mut().poll(cx);
                 }
-                Verdict::Out => {
+                Verdict::Close => {
                     tracing::debug!(limit = this.names.cancels, "connection cut off");
                     this.pulse.be_cancelled();
                     return Poll::Ready(Ok(()));
