@@ -1,4 +1,4 @@
-//! What does a small request over a pooled connection cost? Expected: less than with hyper-util's
+//! Cost of a small request over a pooled connection. Expected: less than with hyper-util's
 //! client, which hands each request to another task.
 
 use bytes::Bytes;

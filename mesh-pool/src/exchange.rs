@@ -55,7 +55,7 @@ pin_project! {
     }
 }
 
-/// What is left of a request that was handed to hyper.
+/// State of a request after it was handed to hyper.
 struct Sent<B> {
     pool: Arc<Inner<B>>,
     conn: Box<Conn<B>>,
@@ -214,7 +214,7 @@ where
     }
 }
 
-/// Whether the connection ended before any answer, as happens when the peer closes an idle one.
+/// Returns true if the connection ended before any answer, as when the peer closes an idle one.
 fn is_closed(error: &hyper::Error) -> bool {
     use std::{error::Error as _, io::ErrorKind};
     let kind = error

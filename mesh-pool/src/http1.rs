@@ -40,8 +40,8 @@ pub(crate) struct Idle<B> {
 /// One HTTP/1 connection. It goes from hand to hand in a box of its own.
 pub(super) struct Conn<B> {
     sender: http1::SendRequest<Upload<B>>,
-    /// What reads and writes. Polled by the request that has the connection, so that no other
-    /// task must wake up for it; absent when it runs as a task of its own.
+    /// Reads and writes. The request that has the connection polls it, so that no other task must
+    /// wake up for it; absent when it runs as a task of its own.
     driver: Option<Driver>,
     wakeup: Wakeup,
     /// The peer's own `Keep-Alive: timeout`, less a second.
@@ -274,7 +274,7 @@ where
         is_here
     }
 
-    /// How long it may be unused: `ours`, or what the peer says if that is less.
+    /// Time that it may be unused: `ours`, or the peer's limit if that is less.
     fn limit(&self, ours: Duration) -> Duration {
         self.peer_limit.map_or(ours, |peer| peer.min(ours))
     }
@@ -358,7 +358,7 @@ fn to_origin_form<B>(req: &mut Request<B>) {
     }
 }
 
-/// How long the peer says that it keeps an unused connection, less a second of caution.
+/// The peer's limit for an unused connection, from `Keep-Alive: timeout`, less a second.
 fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let seconds: u64 = text

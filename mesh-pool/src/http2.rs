@@ -29,10 +29,10 @@ const MAX_RESENDS: u32 = 3;
 /// (RFC 9113, 6.5.2).
 const FIRST_STREAMS: usize = 100;
 
-/// What a peer may send of one response before any of it is read.
+/// Bytes of one response that a peer may send before any of it is read.
 const STREAM_WINDOW: u32 = 2 << 20;
 
-/// And of all.
+/// The same for all responses of a connection.
 const CONNECTION_WINDOW: u32 = 5 << 20;
 
 impl<B> Inner<B>

@@ -37,7 +37,7 @@ use tower_service::Service;
 /// hyper's own bound of headers, for which it needs no memory per response.
 pub(crate) const MAX_HEADERS: usize = 100;
 
-/// What a map of headers can hold.
+/// Entries that a `HeaderMap` can hold.
 pub(crate) const MOST_HEADERS: usize = 24_576;
 
 /// Sends requests to one endpoint. Clones share its connections.

@@ -1,9 +1,9 @@
 //! One stream of an HTTP/2 connection.
 //!
-//! Whoever waits for the answer sends the request, its body included, so that a request takes no
-//! task of its own here, and no message to one: as many wake-ups and allocations less. Only what
-//! is left of a body when the answer begins is left to a task, as a caller that reads nothing until
-//! it has sent everything would else wait for itself.
+//! The task that waits for the response sends the request, its body included. So a request needs
+//! no task of its own and no message to one, which saves wake-ups and allocations. Only the rest of
+//! a body that is not sent when the response begins is left to a task, as a caller that reads
+//! nothing until it has sent everything would otherwise wait for itself.
 
 use crate::kept::Kept;
 use bytes::Bytes;
@@ -72,7 +72,7 @@ where
         self.upload.body
     }
 
-    /// Whether the body can be had back.
+    /// Returns true if the body can be taken back.
     pub(super) fn is_whole(&self) -> bool {
         self.upload.body.is_whole()
     }
@@ -149,7 +149,7 @@ where
     }
 }
 
-/// What the peer is told of a body that broke: what the caller said, if it did.
+/// The reset code that the peer gets for a broken body: the caller's, if it sent one.
 fn reason(error: &(dyn Error + 'static)) -> Reason {
     let mut next = Some(error);
     while let Some(error) = next {

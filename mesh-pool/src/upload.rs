@@ -80,7 +80,7 @@ where
         }
     }
 
-    /// Whether there was nothing to upload.
+    /// Returns true if the request had no body.
     pub(crate) fn was_empty(&self) -> bool {
         matches!(self, Self::Nothing(_))
     }
@@ -103,8 +103,8 @@ impl Drop for Sending {
 }
 
 impl Gap {
-    /// Whether it has been too long. One timer is set at most once per limit, however many frames
-    /// come, so that a silence is noticed after one to two times the limit.
+    /// Ready when the silence has lasted too long. The timer is set at most once per limit, however
+    /// many frames come, so that a silence is noticed after one to two times the limit.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CallerFault> {
         loop {
             if let Some(timer) = &mut self.timer {

@@ -1,4 +1,4 @@
-//! What do limits, watchdogs and drain cost a small request? Expected: no more than hyper-util's
+//! Cost of limits, watchdogs and drain for a small request. Expected: no more than hyper-util's
 //! server without them, as writes are gathered.
 
 use bytes::Bytes;

@@ -207,7 +207,7 @@ mod tests {
         builder.body(()).unwrap()
     }
 
-    /// What is named, and what the request says afterwards.
+    /// The authority, and the `Host` of the request afterwards.
     fn named(mut req: Request<()>) -> Option<(String, Option<HeaderValue>)> {
         let named = authority(&mut req).ok()?;
         let text = |value: HeaderValue| value.to_str().unwrap().to_owned();

@@ -21,7 +21,7 @@ pub struct Io {
     prefix: Bytes,
     /// The waker that is woken when there is something to read.
     reader: Option<WakerId>,
-    /// Whether `reader` may be relied on.
+    /// True if `reader` is reliable.
     remembers_reader: bool,
     open: Open,
 }
@@ -109,7 +109,7 @@ impl Io {
         Ok(self.socket().peek(&mut [0]).await? > 0)
     }
 
-    /// Whether there may be something to read; costs less than trying it.
+    /// Returns true if there may be something to read; costs less than a read.
     fn may_be_read(&self) -> bool {
         let asked = self.socket().try_io(Interest::READABLE, || Ok(()));
         !matches!(asked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)

@@ -33,11 +33,11 @@ struct State {
     rest: Option<AbortHandle>,
     /// The task to wake when that one begins, and when it ends.
     waiting: Option<Waker>,
-    /// What the socket said when the writer was not there to hear it.
+    /// The error of a write for which no writer waited.
     failed: Option<io::Error>,
 }
 
-/// Bytes that wait at most. More than that is worth a system call of its own.
+/// Bytes that may wait. More is worth a system call of its own.
 pub(crate) const MOST: usize = 16 * 1024;
 
 impl Outbox {

@@ -12,14 +12,14 @@ use mesh_tap::Tap;
 use socket2::SockAddr;
 use std::{net::SocketAddr, sync::Arc};
 
-/// What the first bytes of a connection were taken for.
+/// The result of protocol detection on the first bytes of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct First {
     /// `None` while more bytes are needed.
     pub protocol: Option<&'static str>,
     /// The server that a TLS client names.
     pub server_name: Option<String>,
-    /// Whether more bytes may tell another name.
+    /// True if more bytes may yield another name.
     pub name_is_pending: bool,
 }
 

@@ -136,7 +136,7 @@ impl Proxy {
         served
     }
 
-    /// What its workers will have in common.
+    /// Builds the state that all workers share.
     async fn common(&mut self) -> anyhow::Result<Common> {
         let own: Arc<[_]> = self
             .addrs()
@@ -246,7 +246,7 @@ impl Proxy {
     }
 }
 
-/// How discovery is doing.
+/// Registers gauges of the state of discovery.
 fn control_metrics(registry: &Registry, discover: Arc<dyn Discover>) {
     let asked = discover.clone();
     registry.gauge(Counter {

@@ -4,7 +4,7 @@ use tokio::{
     sync::mpsc,
 };
 
-/// What asks a proxy to end: the first time gently, the second time at once.
+/// Requests to stop a proxy: the first one drains it, the second one ends it at once.
 #[derive(Debug)]
 pub struct Shutdown {
     asked: mpsc::Receiver<()>,

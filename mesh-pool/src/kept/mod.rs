@@ -21,15 +21,15 @@ use std::{
 pub(super) struct Kept<B> {
     body: B,
     read: Read,
-    /// How many parts of `read` have been sent over the present stream.
+    /// Number of parts of `read` that have been sent over the present stream.
     sent: usize,
-    /// What is read is kept. Not when it was too much, or nobody may want it any more.
+    /// True while the parts read are kept: until they are too large or not needed any more.
     keeps: bool,
     /// Bytes that all bodies of the process may keep.
     ceiling: usize,
 }
 
-/// What was read of a body before it was taken back, in the extensions of its request.
+/// The part of a body that was read before it was taken back, in the extensions of its request.
 #[derive(Clone)]
 struct Beginning(Arc<Mutex<Read>>);
 
@@ -52,7 +52,7 @@ where
         }
     }
 
-    /// Whether [`take_back`](Self::take_back) would give it.
+    /// Returns true if [`take_back`](Self::take_back) would return the request.
     pub(super) fn is_whole(&self) -> bool {
         self.keeps
     }

@@ -11,10 +11,10 @@ pub(super) const MOST: usize = 65_535;
 /// size.
 pub(super) const MAX_FRAMES: usize = 64;
 
-/// What a trailer takes besides its name and its value (RFC 9113, 6.5.2).
+/// Overhead of a trailer, in bytes, besides its name and its value (RFC 9113, 6.5.2).
 const TRAILER: usize = 32;
 
-/// What was read of a body.
+/// The part of a body that was read.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     frames: Vec<Bytes>,

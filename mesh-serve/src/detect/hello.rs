@@ -127,7 +127,7 @@ fn host_name(list: &[u8]) -> Option<Box<str>> {
     None
 }
 
-/// Whether this can be the name of a host in DNS: it becomes a label of metrics.
+/// Returns true if `name` can be a host name in DNS: it becomes a label of metrics.
 fn is_host(name: &[u8]) -> bool {
     let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     !name.is_empty() && name.len() <= 253 && name.iter().all(is_part)

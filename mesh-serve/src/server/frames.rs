@@ -8,7 +8,7 @@ use super::pulse::Pulse;
 /// nobody has looked at count there.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// What is left of the preface, or of the payload of the frame that is under way.
+    /// Bytes missing of the preface, or of the payload of the current frame.
     rest: usize,
     /// That frame's header, as far as it is here.
     header: [u8; HEADER],
@@ -83,12 +83,12 @@ impl Frames {
         }
     }
 
-    /// Whether the preface or a frame has begun and not ended.
+    /// Returns true in the middle of the preface or a frame.
     fn is_within(&self) -> bool {
         self.rest > 0 || self.filled > 0
     }
 
-    /// What frame is under way, if that is known.
+    /// Type of the current frame, once its header is read.
     fn kind(&self) -> Option<u8> {
         (self.filled == HEADER).then_some(self.header[3])
     }
@@ -105,7 +105,7 @@ mod tests {
         bytes
     }
 
-    /// Whether a head is waited for, after each byte.
+    /// For each byte, `h` if a head is awaited after it.
     fn waits(bytes: &[u8]) -> (String, Pulse) {
         let (mut frames, pulse) = (Frames::new(), Pulse::default());
         frames.read(&[b'x'; PREFACE], &pulse);

@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// And one that sends more than this, too.
 const MOST: usize = 1024 * 1024;
 
-/// Says `last` and closes `io`, so that the client can read what it was last told.
+/// Writes `last` and closes `io` such that the client can read it.
 ///
 /// A socket that is closed with something left to read is reset, and a reset takes along what the
 /// peer has not read yet (RFC 9112, 9.6).

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-/// What a connection is doing, told by its socket and its requests to whoever watches it.
+/// The activity of a connection, written by its socket and its requests for its watchdog.
 ///
 /// All of them run on one worker: the atomics only satisfy the compiler.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) struct Pulse {
     refused: AtomicBool,
 }
 
-/// What a connection waits for, if that can be too long.
+/// A wait of a connection that has a time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The next request.
@@ -111,12 +111,12 @@ impl Pulse {
         }
     }
 
-    /// What was written has left, or waits because the socket takes no more.
+    /// Records that all writes have left, or are blocked because the socket takes no more.
     pub(super) fn flushed(&self, blocked: bool) {
         self.blocked.store(blocked, Relaxed);
     }
 
-    /// Whether what is written now can only come from hyper itself.
+    /// Returns true between requests, when only hyper itself writes.
     pub(super) fn is_between_requests(&self) -> bool {
         self.open.load(Relaxed) == 0 && !self.answering.load(Relaxed)
     }
@@ -125,7 +125,7 @@ impl Pulse {
         self.late.store(true, Relaxed);
     }
 
-    /// Whether the head took too long; asked once.
+    /// Returns true, once, if the head took too long.
     pub(super) fn take_late(&self) -> bool {
         self.late.load(Relaxed) && self.late.swap(false, Relaxed)
     }
@@ -168,7 +168,7 @@ impl Pulse {
         self.refused.load(Relaxed)
     }
 
-    /// What is waited for, and a number that changes with every bit of progress.
+    /// The current wait, and a number that changes with any progress.
     pub(super) fn phase(&self, http2: bool) -> (Phase, u32) {
         // Whatever its streams do: none hears anything more before this ends.
         if self.in_frame.load(Relaxed) {

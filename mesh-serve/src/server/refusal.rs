@@ -74,7 +74,7 @@ impl Texts {
     }
 }
 
-/// Whether it is worth a closer look.
+/// Returns true if `bytes` may be a refusal that hyper wrote.
 pub(super) fn may_be(bytes: &[u8]) -> bool {
     bytes.len() <= HEAD.len() && bytes.starts_with(b"HTTP/1.1 4")
 }

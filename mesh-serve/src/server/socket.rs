@@ -43,7 +43,7 @@ impl Socket {
         Pin::new(self.io.as_mut().expect("is only taken when dropped"))
     }
 
-    /// Says `text` instead of what the caller has to say; the connection ends with it.
+    /// Writes `text` in place of the caller's bytes; the connection ends with it.
     fn refuse(&mut self, text: Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pulse.refuse();
         self.pending = text;
@@ -64,7 +64,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// What to say in place of `bytes`, if it is hyper that refuses a request with them.
+    /// The text to write in place of `bytes`, if hyper refuses a request with them.
     fn replacement(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.frames.is_none() && self.pulse.is_between_requests() {
             true => self.texts.in_place_of(bytes),

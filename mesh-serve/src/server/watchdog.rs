@@ -23,7 +23,7 @@ pub(super) struct Watchdog {
 
 struct Timer {
     sleep: Pin<Box<Sleep>>,
-    /// What there was when it was set; `None` after it rang.
+    /// The wait that it was set for; `None` after it fired.
     set: Option<(Phase, u32)>,
 }
 
@@ -38,8 +38,8 @@ impl Watchdog {
         }
     }
 
-    /// What has lasted too long, if anything; to be called whenever the connection is pending,
-    /// always by the same task: a timer that runs already is not told of another waker.
+    /// Returns a wait that has lasted too long. Call it whenever the connection is pending, always
+    /// by the same task: a timer that runs already is not given another waker.
     pub(super) fn poll(&mut self, pulse: &Pulse, cx: &mut Context<'_>) -> Option<Phase> {
         loop {
             let now = pulse.phase(self.http2);
@@ -112,7 +112,7 @@ mod tests {
         Watchdog::new(&limits, http2)
     }
 
-    /// What passes, and after how long.
+    /// The wait that passes its limit, and after how many seconds.
     async fn passes(watchdog: &mut Watchdog, pulse: &Pulse) -> (Phase, u64) {
         let started = Instant::now();
         let phase = poll_fn(|cx| match watchdog.poll(pulse, cx) {

@@ -32,7 +32,7 @@ use tower_service::Service as _;
 /// The one method of the tap service.
 const OBSERVE: &str = "/io.linkerd.proxy.tap.Tap/Observe";
 
-/// What the admin port answers with.
+/// The state that the admin port serves.
 pub(crate) struct Admin {
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,

@@ -159,7 +159,7 @@ pub struct Args {
     #[arg(long, env = "MESH_PROXY_LIFELINE")]
     pub lifeline: bool,
 
-    /// What is logged, as in RUST_LOG
+    /// Filter of the log, in the syntax of RUST_LOG
     #[arg(
         long,
         value_name = "FILTER",

@@ -5,184 +5,184 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// How long requests in flight may take to finish after SIGTERM
+    /// Time for requests in flight to finish after SIGTERM
     #[arg(long = "drain-limit", value_name = "DURATION", env = "MESH_PROXY_DRAIN_LIMIT",
           default_value = "120s", value_parser = duration)]
     pub drain: Duration,
 
-    /// How long connecting to an endpoint may take
+    /// Time limit for connecting to an endpoint
     #[arg(long = "connect-timeout", value_name = "DURATION", env = "MESH_PROXY_CONNECT_TIMEOUT",
           default_value = "1s", value_parser = duration)]
     pub connect: Duration,
 
-    /// How long a request waits for a usable endpoint, and for the controller's first answer
+    /// Time that a request waits for a usable endpoint, and for the controller's first answer
     #[arg(long = "fail-fast", value_name = "DURATION", env = "MESH_PROXY_FAIL_FAST",
           default_value = "3s", value_parser = duration)]
     pub fail_fast: Duration,
 
-    /// How many connections may be open at once; more are told so and closed
+    /// Connections open at once; further ones are answered with an error and closed
     #[arg(long = "max-connections", value_name = "N", env = "MESH_PROXY_MAX_CONNECTIONS",
           default_value = "10000", value_parser = count)]
     pub connections: usize,
 
-    /// How long a client may be silent before its server is given the chance to speak first
+    /// Time that a client may be silent before its server gets the chance to speak first
     #[arg(long = "silence-limit", value_name = "DURATION", env = "MESH_PROXY_SILENCE_LIMIT",
           default_value = "300ms", value_parser = duration)]
     pub silence: Duration,
 
-    /// How long the first bytes of a connection may take to say what it speaks
+    /// Time limit for detecting the protocol from the first bytes of a connection
     #[arg(long = "detect-limit", value_name = "DURATION", env = "MESH_PROXY_DETECT_LIMIT",
           default_value = "10s", value_parser = duration)]
     pub detect: Duration,
 
-    /// How long a request head may take to arrive, from its first byte on
+    /// Time limit for a request head to arrive, from its first byte on
     #[arg(long = "head-limit", value_name = "DURATION", env = "MESH_PROXY_HEAD_LIMIT",
           default_value = "30s", value_parser = duration)]
     pub head: Duration,
 
-    /// How long a client's connection may be without a request; longer than clients keep theirs
+    /// Time that a client's connection may be without a request; longer than clients keep theirs
     #[arg(long = "idle-limit", value_name = "DURATION", env = "MESH_PROXY_IDLE_LIMIT",
           default_value = "1h", value_parser = duration)]
     pub idle: Duration,
 
-    /// How long an HTTP/1 client may be silent in the middle of a request body
+    /// Time that an HTTP/1 client may be silent in the middle of a request body
     #[arg(long = "body-gap", value_name = "DURATION", env = "MESH_PROXY_BODY_GAP",
           default_value = "5m", value_parser = duration)]
     pub body_gap: Duration,
 
-    /// How long a client may read nothing of what is there for it
+    /// Time that a client may read nothing while a response waits for it
     #[arg(long = "stall-limit", value_name = "DURATION", env = "MESH_PROXY_STALL_LIMIT",
           default_value = "5m", value_parser = duration)]
     pub stall: Duration,
 
-    /// How long a client may be silent before its kernel is asked whether it is still there
+    /// Silence of a client after which TCP keep-alive probes are sent
     #[arg(long = "keep-alive", value_name = "DURATION", env = "MESH_PROXY_KEEP_ALIVE",
           default_value = "1m", value_parser = duration)]
     pub keep_alive: Duration,
 
-    /// How large the head of a request or response may be, in bytes
+    /// Size limit for the head of a request or response, in bytes
     #[arg(long = "max-head-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_HEAD_BYTES",
           default_value = "65536", value_parser = count)]
     pub head_bytes: usize,
 
-    /// How many headers a request or response may have
+    /// Headers of a request or response
     #[arg(long = "max-headers", value_name = "N", env = "MESH_PROXY_MAX_HEADERS",
           default_value = "100", value_parser = count)]
     pub headers: usize,
 
-    /// How long the target of a request may be, in bytes
+    /// Size limit for the target of a request, in bytes
     #[arg(long = "max-uri-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_URI_BYTES",
           default_value = "32768", value_parser = count)]
     pub uri_bytes: usize,
 
-    /// How many streams an HTTP/2 connection may have at once
+    /// Concurrent streams of an HTTP/2 connection
     #[arg(long = "max-streams", value_name = "N", env = "MESH_PROXY_MAX_STREAMS",
           default_value = "200", value_parser = clap::value_parser!(u32).range(1..))]
     pub streams: u32,
 
-    /// How many HTTP/2 streams a client may reset before they were looked at
+    /// HTTP/2 streams that a client may reset before they are accepted
     #[arg(long = "max-resets", value_name = "N", env = "MESH_PROXY_MAX_RESETS",
           default_value = "20", value_parser = count)]
     pub resets: usize,
 
-    /// How many HTTP/2 streams of a connection may be reset for errors of its client
+    /// HTTP/2 streams that may be reset for errors of the client, per connection
     #[arg(long = "max-errors", value_name = "N", env = "MESH_PROXY_MAX_ERRORS",
           default_value = "1024", value_parser = count)]
     pub errors: usize,
 
-    /// How much of a request body is read ahead, per HTTP/2 connection and stream, in bytes
+    /// Bytes of a request body that are read ahead, per HTTP/2 connection and stream
     #[arg(long = "max-window-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_WINDOW_BYTES",
           default_value = "1048576",
           value_parser = clap::value_parser!(u32).range(1..=(1 << 31) - 1))]
     pub window_bytes: u32,
 
-    /// How many requests an HTTP/2 client may cancel at once, and again in every 10 s; those that
-    /// it does not cancel make good for as many
+    /// Requests that an HTTP/2 client may cancel at once, and again in every 10 s; each request
+    /// that it does not cancel allows one more
     #[arg(long = "max-cancels", value_name = "N", env = "MESH_PROXY_MAX_CANCELS",
           default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
     pub cancels: u32,
 
-    /// How much of one message is buffered for a slow reader, in bytes
+    /// Bytes of one message that are buffered for a slow reader
     #[arg(long = "max-buffer-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_BUFFER_BYTES",
           default_value = "409600", value_parser = count)]
     pub buffer_bytes: usize,
 
-    /// How large a request body may be to be kept for a retry, in bytes
+    /// Size limit for a request body that is kept for a retry, in bytes
     #[arg(long = "max-retry-body-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_RETRY_BODY_BYTES",
           default_value = "65536", value_parser = count)]
     pub retry_body_bytes: usize,
 
-    /// How much memory all request bodies kept for a retry may take, in bytes
+    /// Memory for all request bodies that are kept for retries, in bytes
     #[arg(long = "max-retry-memory-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_RETRY_MEMORY_BYTES",
           default_value = "67108864", value_parser = count)]
     pub retry_memory_bytes: usize,
 
-    /// How long a server may have a retry wait
+    /// Longest pause before a retry that a server may ask for
     #[arg(long = "max-retry-pause", value_name = "DURATION", env = "MESH_PROXY_MAX_RETRY_PAUSE",
           default_value = "5s", value_parser = duration)]
     pub retry_pause: Duration,
 
-    /// How soon after a request a connection used before must break for it to be sent again at once
+    /// Time after a request within which a reused connection must break for a resend at once
     #[arg(long = "resend-limit", value_name = "DURATION", env = "MESH_PROXY_RESEND_LIMIT",
           default_value = "100ms", value_parser = duration)]
     pub resend: Duration,
 
-    /// How long an unused connection to an endpoint is kept; shorter than the peer's own limit
+    /// Time that an unused connection to an endpoint is kept; shorter than the peer's own limit
     #[arg(long = "pool-idle", value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
           default_value = "3s", value_parser = duration)]
     pub pool_idle: Duration,
 
-    /// How many requests may wait for an endpoint of a service, in each worker
+    /// Requests that may wait for an endpoint of a service, per worker
     #[arg(long = "max-waiting", value_name = "N", env = "MESH_PROXY_MAX_WAITING",
           default_value = "4096", value_parser = count)]
     pub waiting: usize,
 
-    /// How many failures in a row an endpoint may have before it is left out for a while
+    /// Failures in a row after which an endpoint is ejected for a while
     #[arg(long = "max-failures", value_name = "N", env = "MESH_PROXY_MAX_FAILURES",
           default_value = "7", value_parser = clap::value_parser!(u32).range(1..))]
     pub failures: u32,
 
-    /// How many addresses of one name are used
+    /// Addresses used of one name
     #[arg(long = "max-addresses", value_name = "N", env = "MESH_PROXY_MAX_ADDRESSES",
           default_value = "256", value_parser = count)]
     pub addresses: usize,
 
-    /// How many unused connections to an endpoint each worker keeps
+    /// Unused connections to an endpoint that each worker keeps
     #[arg(long = "pool-size", value_name = "N", env = "MESH_PROXY_POOL_SIZE",
           default_value = "1024", value_parser = count)]
     pub pool_size: usize,
 
-    /// How many destinations are remembered at once by each worker
+    /// Destinations that each worker keeps at once
     #[arg(long = "max-destinations", value_name = "N", env = "MESH_PROXY_MAX_DESTINATIONS",
           default_value = "1024", value_parser = count)]
     pub destinations: usize,
 
-    /// How long a destination without use is remembered, at least
+    /// Minimum time that an unused destination is kept
     #[arg(long = "destination-idle", value_name = "DURATION", env = "MESH_PROXY_DESTINATION_IDLE",
           default_value = "60s", value_parser = duration)]
     pub destination_idle: Duration,
 
-    /// How many destinations and endpoints are counted apart
+    /// Destinations and endpoints that have time series of their own
     #[arg(long = "max-series", value_name = "N", env = "MESH_PROXY_MAX_SERIES",
           default_value = "20000", value_parser = count)]
     pub series: usize,
 
-    /// How long /metrics shows what nobody uses any more
+    /// Time that /metrics shows an unused time series
     #[arg(long = "series-idle", value_name = "DURATION", env = "MESH_PROXY_SERIES_IDLE",
           default_value = "10m", value_parser = duration)]
     pub series_idle: Duration,
 
-    /// How many connections to the admin port are served at once
+    /// Connections to the admin port that are served at once
     #[arg(long = "max-admin-connections", value_name = "N", env = "MESH_PROXY_MAX_ADMIN_CONNECTIONS",
           default_value = "256", value_parser = count)]
     pub admin_connections: usize,
 
-    /// How many taps there may be at once; 32 is the most
+    /// Taps at once; 32 at most
     #[arg(long = "max-taps", value_name = "N", env = "MESH_PROXY_MAX_TAPS",
           default_value = "32", value_parser = count)]
     pub taps: usize,
 
-    /// How many events may wait for one tap
+    /// Events that may wait for one tap
     #[arg(long = "tap-queue", value_name = "N", env = "MESH_PROXY_TAP_QUEUE",
           default_value = "400", value_parser = count)]
     pub tap_queue: usize,

@@ -20,9 +20,9 @@ use std::{
 /// One address to listen on.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Where; port 0 lets the system choose.
+    /// The address; port 0 lets the system choose one.
     pub addr: SocketAddr,
-    /// What for.
+    /// The treatment of its connections.
     pub role: Role,
 }
 
@@ -38,7 +38,7 @@ pub struct Standalone {
 /// Everything a proxy is told, checked once; nothing reads flags or environment later.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to listen on.
+    /// The listeners to open.
     pub listeners: Vec<Listener>,
     /// The admin listener.
     pub admin: SocketAddr,
@@ -50,7 +50,7 @@ pub struct Config {
     pub cluster_domain: String,
     /// On every series, and on tap events.
     pub labels: Vec<(String, String)>,
-    /// How many threads carry requests.
+    /// Number of threads that carry requests.
     pub workers: usize,
     /// End when standard input does.
     pub lifeline: bool,

@@ -11,22 +11,22 @@ pub trait Discover: Send + Sync + 'static {
     /// Follows `authority`, `host[:port]`, until the last clone of the watch is dropped.
     fn destination(&self, authority: &str) -> Watch<Destination>;
 
-    /// Whether the source has been reached.
+    /// Returns true once the source has been reached.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// How long the source has been lost; `None` while it is there.
+    /// Time since the source was lost; `None` while it is connected.
     fn lost(&self) -> Option<Duration> {
         None
     }
 
-    /// How many of its messages were of no use.
+    /// Number of its messages that could not be used.
     fn ignored(&self) -> u64 {
         0
     }
 
-    /// How many destinations it has lost, as it seems, and nobody believes yet.
+    /// Number of destinations whose removal is in its grace period.
     fn doubted(&self) -> u64 {
         0
     }

@@ -1,9 +1,9 @@
 use std::{io, net::SocketAddr, time::Duration};
 
-/// How often names are resolved again.
+/// Interval at which names are resolved again.
 pub(crate) const AGAIN: Duration = Duration::from_secs(30);
 
-/// How soon after a failure.
+/// The same interval after a failure.
 pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The addresses of `authority`, `host[:port]`, by DNS and the hosts file; no more than `most`.

@@ -1,4 +1,4 @@
-//! How long a caller waits. Its time begins here; the stacks obey it, at no cost where there is none.
+//! Deadlines of callers. They begin here; the stacks obey them, at no cost where there is none.
 
 use http::Request;
 use mesh_timeout::Deadline;

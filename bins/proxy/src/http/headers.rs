@@ -12,14 +12,14 @@ pub(crate) const CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-canoni
 pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Said by one proxy to the next; no application has a word in it.
+/// Headers that proxies send to each other; an application cannot set them.
 const BETWEEN_PROXIES: &str = "l5d-";
 
-/// Said within the mesh: applications pass these on from the request that they serve.
+/// Headers within the mesh: applications pass them on from the request that they serve.
 const WITHIN_MESH: &str = "mesh-";
 
-/// What there is among the headers of a request: one look at each name is cheaper than so many
-/// searches, and most find nothing.
+/// The kinds of headers that a request has: one look at each name is cheaper than a search for
+/// each kind, as most searches find nothing.
 #[derive(Debug, Default)]
 struct Found {
     hop_by_hop: bool,
@@ -102,7 +102,7 @@ fn strip_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether it ends here, or has to be looked at.
+/// Returns true if the header is hop-by-hop, or its value may make it so.
 fn is_hop_by_hop(name: &str, value: &HeaderValue) -> bool {
     match name {
         "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
@@ -149,7 +149,7 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&others).ok()
 }
 
-/// Whether a protocol is HTTP/2 without TLS, of whatever version.
+/// Returns true if a protocol is HTTP/2 without TLS, of any version.
 fn is_h2c(word: &[u8]) -> bool {
     let name = word.split(|b| *b == b'/').next().unwrap_or(word);
     name.trim_ascii().eq_ignore_ascii_case(b"h2c")
@@ -171,7 +171,7 @@ fn strip_listed(headers: &mut HeaderMap) {
     headers.remove(CONNECTION);
 }
 
-/// Whether the comma-separated `name` has `word` among its values.
+/// Returns true if the comma-separated header `name` lists `word`.
 fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     headers
         .get_all(name)

@@ -127,7 +127,7 @@ impl Inbound {
         }
     }
 
-    /// What a request is for, without what may not go there.
+    /// Checks a request, removes the headers that end here, and finds its destination.
     fn admit(
         self: &Arc<Self>,
         conn: &Conn,

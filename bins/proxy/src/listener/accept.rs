@@ -8,7 +8,7 @@ use std::{
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// How often a client is asked before it is given up.
+/// Keep-alive probes without an answer after which a client counts as gone.
 const PROBES: u32 = 4;
 
 /// Opens `addr` once for each of `workers`: the kernel spreads connections over the sockets.

@@ -23,7 +23,7 @@ pub(crate) fn original(socket: &TcpStream) -> Result<SocketAddr, RejectReason> {
     address(&original.map_err(RejectReason::Unknown)?)
 }
 
-/// What the kernel answered, as an address that can be called.
+/// Converts the kernel's answer to an address to connect to.
 ///
 /// # Errors
 ///

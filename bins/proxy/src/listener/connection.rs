@@ -56,7 +56,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What a connection is and which HTTP it speaks; one of anything else is carried to its end.
+    /// Detects the version of HTTP; carries a connection without HTTP as bytes to its end.
     async fn meet(
         &self,
         accepted: &Accepted,

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
-/// What a listener does with the requests it takes.
+/// The treatment of the connections of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The request names its destination.

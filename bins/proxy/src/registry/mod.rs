@@ -23,7 +23,7 @@ pub(crate) struct Registry {
     common: Labels,
     /// Destinations and endpoints whose counts are kept apart; what comes later counts together.
     max_series: usize,
-    /// What nobody uses any more disappears from the output after this long, as in Linkerd.
+    /// Time after which an unused series disappears from the output, as in Linkerd.
     retain_idle: Duration,
     started: SystemTime,
     known: Mutex<Known>,
@@ -48,7 +48,7 @@ pub(crate) struct Counter {
     pub(crate) read: Box<dyn Fn() -> u64 + Send>,
 }
 
-/// How the endpoints of a leaf are doing for one worker.
+/// Reads the state of the endpoints of a leaf, as one worker sees them.
 pub(crate) type Statuses = dyn Fn() -> Vec<EndpointStatus> + Send + Sync;
 
 /// A worker, what its counters describe, and their labels as text.
@@ -73,7 +73,7 @@ struct Series {
     unused: Option<Instant>,
 }
 
-/// What TLS connections to one name carried.
+/// The counters of TLS connections to one server name.
 struct Named {
     labels: Labels,
     meter: Arc<Meter>,
@@ -215,7 +215,7 @@ impl Registry {
         known.leaves.push((authority.clone(), Arc::downgrade(read)));
     }
 
-    /// How many series there are.
+    /// Number of series.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,7 +235,7 @@ impl Series {
     }
 }
 
-/// Whether somebody holds it, or did so not too long ago.
+/// Returns true if the series is in use, or was within the last `retain`.
 fn is_fresh(held: bool, unused: &mut Option<Instant>, now: Instant, retain: Duration) -> bool {
     if held {
         *unused = None;

@@ -7,10 +7,10 @@ use mesh_pool::{Stream, connect};
 use std::{io, net::SocketAddr, sync::PoisonError, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// What is read at once, each way: large enough that a bulk transfer is not made of system calls.
+/// Bytes per read, each way: large enough that a bulk transfer is not made of system calls.
 const BUFFER: usize = 64 * 1024;
 
-/// How long a connection waits to be told that it is opaque, which it will be found to be anyway.
+/// Time to wait for discovery to name a connection opaque; after it, detection finds out.
 const HINT: Duration = Duration::from_millis(500);
 
 /// Endpoints that are tried for one connection.

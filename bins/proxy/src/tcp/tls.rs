@@ -25,7 +25,7 @@ pub(crate) struct Tls {
     pub(crate) conn: Arc<Conn>,
 }
 
-/// What is read at once for a tap to count.
+/// Bytes per read, where a tap counts them.
 const BUFFER: usize = 16 * 1024;
 
 impl Tls {
@@ -97,7 +97,7 @@ impl Tls {
     }
 }
 
-/// What an endpoint says, as a body.
+/// The bytes from an endpoint, as a body.
 struct Download(ReadHalf<Stream>, BytesMut);
 
 impl Body for Download {

@@ -11,8 +11,8 @@ use crate::{
 use bytes::Bytes;
 use std::time::Duration;
 
-/// What this process, tests, upstream and all, may grow by. Each flood would take far more if what
-/// it sends were kept.
+/// Bytes that this process, tests and upstream included, may grow by. Each flood would take far
+/// more if its bytes were kept.
 const FLAT: u64 = 64 << 20;
 
 fn resident() -> u64 {

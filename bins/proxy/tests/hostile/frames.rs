@@ -19,7 +19,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What the proxy says on an HTTP/2 connection.
+/// A frame that the proxy sends on an HTTP/2 connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,

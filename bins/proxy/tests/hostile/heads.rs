@@ -7,7 +7,7 @@ use crate::{
 };
 use mesh_proxy::Limits;
 
-/// What the client is told, and that nothing reaches the upstream.
+/// Returns the answer to the client, and checks that nothing reaches the upstream.
 async fn refused(bytes: &[u8], change: impl FnOnce(&mut Limits)) -> Option<Answer> {
     let upstream = Recorder::start().await;
     let proxy = upstream.proxy_with(change);

@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! The limit on open connections.
 
 use crate::{
     recorder::Recorder,

@@ -1,4 +1,4 @@
-//! What must not get through: each is refused, or made into exactly one unambiguous request.
+//! Hostile input: each case is refused, or becomes exactly one unambiguous request.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -68,7 +68,7 @@ impl Recorder {
         self.addr
     }
 
-    /// What it got, connection by connection.
+    /// The bytes received, by connection.
     pub(crate) fn connections(&self) -> Vec<String> {
         let text = |bytes: &Vec<u8>| bytes.escape_ascii().to_string().replace("\\r\\n", "|");
         self.bytes.lock().unwrap().iter().map(text).collect()
@@ -124,8 +124,8 @@ async fn converse(
     }
 }
 
-/// How long the first request in `bytes` is, if it is whole. It knows only what a proxy of ours
-/// writes: one length, or chunks.
+/// Length of the first request in `bytes`, if it is whole. It knows only the framings that our
+/// proxy writes: one length, or chunks.
 fn whole(bytes: &[u8]) -> Option<usize> {
     let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
     let head = find(bytes, b"\r\n\r\n")? + 4;

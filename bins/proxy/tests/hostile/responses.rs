@@ -5,8 +5,8 @@ use crate::{
     wire::Wire,
 };
 
-/// What the first of two requests on one connection is answered with when the upstream says
-/// `said`; the second always has its own answer.
+/// Returns the response to the first of two requests on one connection, where the upstream sends
+/// `said`; checks that the second has its own response.
 async fn first(method: &str, said: &'static [u8]) -> (u16, String, Vec<u8>) {
     let answers = move |n| if n == 0 { said.to_vec() } else { OK.to_vec() };
     let upstream = Recorder::answering(answers).await;

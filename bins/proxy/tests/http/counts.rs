@@ -1,4 +1,4 @@
-//! What is counted adds up: on both sides, for every way in which a request can end.
+//! Counters add up on both sides, for every way in which a request can end.
 
 use crate::support::*;
 use bytes::Bytes;

@@ -73,7 +73,7 @@ fn grpc(client: &Client, timeout: &str) -> Request<Full<Bytes>> {
     )
 }
 
-/// How many requests of callers ended in time running out, and how many attempts in any way.
+/// Number of requests that timed out, and of attempts with any result.
 async fn counted(proxy: &Running) -> [f64; 2] {
     let metrics = proxy.metrics().await;
     let late = [r#"classification="failure""#, r#"error="timeout""#];

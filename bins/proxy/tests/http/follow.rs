@@ -32,7 +32,7 @@ const BACKENDS: usize = 3;
 /// The upstreams behind the backends, and two that tell which destination is in force.
 const UPSTREAMS: usize = BACKENDS + 2;
 
-/// What a destination says of an endpoint.
+/// The description of an endpoint in a destination.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Said {
     h2: bool,

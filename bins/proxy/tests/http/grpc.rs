@@ -10,7 +10,7 @@ use mesh_proxy::Role;
 use mesh_timeout::parse_timeout;
 use std::{convert::Infallible, time::Duration};
 
-/// What gRPC's own libraries take as one message, if nothing else is said.
+/// The default size limit for a message in gRPC's own libraries, in bytes.
 const LARGE: usize = 4 << 20;
 
 /// Sends back what it gets, then the status.

@@ -124,7 +124,7 @@ async fn an_application_that_is_down_is_a_502_and_two_sidecars_tell_one_story() 
     assert!(reply.header("mesh-reason").is_some());
 }
 
-/// How many connections to `port` have had no answer from the kernel there.
+/// Number of connections to `port` that the kernel there has not answered.
 fn unanswered(port: u16) -> usize {
     // SYN_SENT, as `address:port address:port state`, in hexadecimal.
     let to = format!(":{port:04X} 02 ");

@@ -151,7 +151,7 @@ async fn what_the_application_behind_a_sidecar_lost_is_tried_again_too() {
     }
 }
 
-/// What becomes of the second GET of `client`, and how often one was sent again for free.
+/// The result of the second GET of `client`, and the number of resends outside the budget.
 async fn second(proxy: &Running, mut client: Client) -> (Option<String>, f64) {
     assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
     let reply = client.get("books:80", "/").await.unwrap();

@@ -1,4 +1,4 @@
-//! What is sent once more, for free, is the same request to its last byte.
+//! A resend outside the budget is the same request to its last byte.
 
 use crate::recorder::{OK, Recorder};
 use crate::support::{Client, Discovery, Running, Upstream, answer, config, destination, profile};

@@ -12,7 +12,7 @@ use tokio::net::TcpSocket;
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Who runs into these only waits, is forgotten or left out, or is counted: no error of theirs.
+/// Limits that cause no error message: the peer waits, is dropped or ejected, or is counted.
 const QUIET: [&str; 21] = [
     // The server gets its chance to speak.
     "silence-limit",
@@ -63,7 +63,7 @@ fn nowhere(change: impl FnOnce(&mut Limits)) -> Running {
     Running::discovering(config, &discovery)
 }
 
-/// What is said of the error of a request with these bytes.
+/// Returns the error message that a request with these bytes gets.
 async fn told(proxy: &Running, request: &str) -> String {
     let mut wire = Wire::connect(proxy.addr()).await;
     wire.say(request).await;
@@ -114,7 +114,7 @@ async fn taps(limit: usize) -> String {
     }
 }
 
-/// What is said by whoever runs into the limit of `flag`.
+/// Runs into the limit of `flag` and returns the error message.
 async fn run_into(flag: &str, log: &Log) -> String {
     let upstream = Upstream::answering(|_| 200).await;
     match flag {

@@ -1,4 +1,4 @@
-//! What the log says: a process has one, so that these tests are a program of their own.
+//! Lines of the log. A process has one log, so these tests are a program of their own.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -34,7 +34,7 @@ const CASES: [&str; 18] = [
     "orca_oob",
 ];
 
-/// What some of them need to be told.
+/// Flags that some of the test cases need.
 const FLAGS: [(&str, &[&str]); 2] = [
     // Ten calls, or ten connections, are few; but nothing here has a claim to a fast machine.
     (

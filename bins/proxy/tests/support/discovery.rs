@@ -12,7 +12,7 @@ use std::{
 pub struct Discovery(Arc<Mutex<HashMap<String, Publisher<Destination>>>>);
 
 impl Discovery {
-    /// Says that `authority` is `destination`; whoever follows it learns of it.
+    /// Sets the destination of `authority` and notifies its followers.
     pub fn set(&self, authority: &str, destination: Destination) {
         let mut known = self.0.lock().unwrap();
         let new = || Watch::channel().0;

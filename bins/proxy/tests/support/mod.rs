@@ -133,7 +133,7 @@ impl Drop for Running {
     }
 }
 
-/// What `/metrics` said.
+/// The text of `/metrics`.
 pub struct Metrics(pub String);
 
 impl Metrics {

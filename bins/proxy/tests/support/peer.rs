@@ -4,7 +4,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What stands in frames.
+/// Bytes of HTTP/2 frames.
 pub mod frames {
     use bytes::BufMut as _;
 
@@ -85,7 +85,7 @@ impl Peer {
         }
     }
 
-    /// What is here at once, when something is.
+    /// Waits for bytes and returns those of one read.
     pub async fn bytes(&mut self) -> Vec<u8> {
         let mut bytes = vec![0; 4096];
         let read = self.0.read(&mut bytes).await.unwrap();

@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What Python's `ssl` says first to `Books.Example.com`.
+/// The ClientHello of Python's `ssl` to `Books.Example.com`.
 const HELLO: &[u8] = include_bytes!("../support/client-hello.bin");
 
 /// A proxy in front of a socket that answers the hello with `hi`, then sends back what it gets.
@@ -39,7 +39,7 @@ async fn echo() -> Running {
     Running::start(config)
 }
 
-/// Says the hello in `parts`, hears `hi`, and says one more thing.
+/// Sends the hello in `parts`, reads `hi`, and sends one more message.
 async fn converse(proxy: &Running, parts: &[&[u8]]) {
     let mut socket = TcpStream::connect(proxy.addr()).await.unwrap();
     socket.set_nodelay(true).unwrap();

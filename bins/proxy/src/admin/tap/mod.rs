@@ -49,7 +49,7 @@ impl tap_server::Tap for Observer {
     }
 }
 
-/// What one caller watches. Dropping it, as when the caller goes away, ends the subscription.
+/// The event stream of one subscriber. Dropping it, as on a disconnect, ends the subscription.
 pub(super) struct Observed(Events);
 
 impl Stream for Observed {

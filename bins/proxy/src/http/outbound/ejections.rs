@@ -1,4 +1,4 @@
-//! Says in the log which endpoints are left out, and which serve again.
+//! Logs the endpoints that are ejected, and those that serve again.
 
 use mesh_balance::{Change, Observer};
 use std::{
@@ -13,7 +13,7 @@ const MOST: u32 = 10;
 
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// What one worker says of ejections.
+/// Logs the ejections of one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Ejections {
     worker: usize,
@@ -52,7 +52,7 @@ impl Ejections {
     }
 }
 
-/// How many lines there were in a period, and how many there would have been since the last one.
+/// Counts the lines of a period, and those suppressed since the last line.
 #[derive(Debug)]
 struct Rate {
     since: Instant,
@@ -69,7 +69,7 @@ impl Rate {
         }
     }
 
-    /// Whether there may be another line, and how many there were not since the last.
+    /// Returns the number of lines suppressed since the last one, if another line may be written.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if now.duration_since(self.since) >= PERIOD {
             self.since = now;

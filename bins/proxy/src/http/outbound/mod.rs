@@ -47,7 +47,7 @@ pub(crate) struct Outbound {
     pub(crate) cache: Cache<Stack>,
     pub(crate) context: StackContext,
     pub(crate) shared_states: Arc<SharedStates>,
-    /// Who knows the mesh; without it every name is resolved by DNS.
+    /// The source of destinations; without it every name is resolved by DNS.
     pub(crate) discover: Option<Arc<dyn Discover>>,
     /// The destination of the standalone form.
     pub(crate) standalone: Option<Watch<Destination>>,
@@ -58,7 +58,7 @@ pub(crate) struct Outbound {
     pub(crate) admitted: mesh_serve::Limits,
     /// This proxy's own addresses: sending there would go round in circles.
     pub(crate) own: Arc<[SocketAddr]>,
-    /// What the mesh says of where connections go, before anything was read from them.
+    /// Destinations of connections by address, known before anything is read from them.
     pub(crate) hints: Mutex<HashMap<Box<str>, Watch<Destination>>>,
     /// Counts connections carried as bytes, so that endpoints take turns.
     pub(crate) turns: AtomicUsize,

@@ -39,7 +39,7 @@ pub(crate) struct StackContext {
     pub(crate) connections: Arc<Settings>,
     pub(crate) ejections: Ejections,
     pub(crate) limits: Limits,
-    /// Whether endpoints of the mesh have a proxy of ours, which wants to know the destination.
+    /// True if meshed endpoints have a proxy of ours, which reads the destination from a header.
     pub(crate) announces: bool,
 }
 
@@ -48,7 +48,7 @@ type Attempt = ReplayBody<ProgressBody<RequestBody>>;
 /// One endpoint of a backend.
 type ToEndpoint = OverrideAuthority<PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>>;
 
-/// What is limited in time: all tries of a request.
+/// All attempts of a request, which share one time limit.
 type Tries = Tapped<Retry<Counted<Rules<Again<ToEndpoint>>>>>;
 
 /// The whole line below `find`, for one authority.

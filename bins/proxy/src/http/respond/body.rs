@@ -26,7 +26,7 @@ pub(crate) fn stream<B>(rsp: Response<B>, asked: Asked) -> Response<ResponseBody
     rsp.map(|body| ResponseBody::Stream { body })
 }
 
-/// What ends a stream of gRPC whose time is over: the status that says so.
+/// The trailers that end a gRPC stream whose time is over: DEADLINE_EXCEEDED.
 fn too_late(error: &BoxError) -> Option<HeaderMap> {
     if Fault::of(&**error) != Some(Fault::Elapsed) {
         return None;

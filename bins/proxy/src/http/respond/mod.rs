@@ -17,9 +17,9 @@ use mesh_timeout::Elapsed;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use std::error::Error;
 
-/// What went wrong, in words; Linkerd's name.
+/// The error message; Linkerd's header.
 pub(crate) const ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
-/// What went wrong, in one word: [`Fault::as_str`].
+/// The kind of the error, in one word: [`Fault::as_str`].
 pub(crate) const REASON: HeaderName = HeaderName::from_static("mesh-reason");
 /// Asks the caller's proxy to close its connection, too; Linkerd's name.
 pub(crate) const CLOSE: HeaderName = HeaderName::from_static("l5d-proxy-connection");
@@ -28,8 +28,8 @@ pub(crate) const CLOSE: HeaderName = HeaderName::from_static("l5d-proxy-connecti
 struct Row {
     status: StatusCode,
     grpc: u16,
-    /// Whether an HTTP/1 connection ends with it, as in Linkerd: to the caller, the mesh then
-    /// looks like the peer that went away.
+    /// True if the HTTP/1 connection closes with the response, as in Linkerd: to the caller, the
+    /// mesh then looks like the peer that went away.
     close: bool,
 }
 
@@ -53,12 +53,12 @@ fn row(fault: Fault) -> Row {
     }
 }
 
-/// What is known of a request when it has failed.
+/// Properties of a request that shape its error response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    /// Whether it was a gRPC call.
+    /// True for a gRPC call.
     pub(crate) grpc: bool,
-    /// Whether its connection speaks HTTP/1.
+    /// True if its connection speaks HTTP/1.
     pub(crate) http1: bool,
 }
 
@@ -186,9 +186,9 @@ fn synthesize<B>(
     rsp
 }
 
-/// What a peer's proxy said about an error is for this proxy, not for the application.
+/// Removes the headers in which a peer's proxy describes an error to this proxy.
 ///
-/// The reason stays: whoever debugs wants to know, and it says nothing about who failed.
+/// The reason stays: it helps in debugging, and does not name the endpoint that failed.
 pub(crate) fn strip(headers: &mut HeaderMap) -> bool {
     // Two searches that mostly find nothing cost more than a look at each name.
     if !headers.keys().any(|name| *name == CLOSE || *name == ERROR) {
