@@ -15,6 +15,7 @@ use std::{
 const BILLS: &[(&str, usize)] = &[
     ("mesh-api", 7 + 2),
     ("mesh-canary", 0),
+    ("mesh-local", 3 + 2),
     ("mesh-split", 2 + 2),
     ("mesh-sdk-core", 3 + 2),
     ("mesh-conformance", 5 + 2),
@@ -109,6 +110,7 @@ const LIBRARIES: &[&str] = &[
     "mesh-serve",
     "mesh-pool",
     "mesh-canary",
+    "mesh-local",
 ];
 
 /// Checks that each library has no more dependencies than its bill allows.

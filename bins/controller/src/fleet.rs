@@ -10,10 +10,10 @@ use mesh_control::{
     model::{WorkloadKind, WorkloadName},
     source::{BoxError, BoxFuture, Fleet},
 };
+use mesh_local::SocketPath;
 use serde_json::json;
 use std::{
-    fs::File,
-    os::fd::AsRawFd,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -99,10 +99,6 @@ fn deployment(workload: &WorkloadName) -> Result<&str> {
     }
 }
 
-/// Connects to a socket whose path may be longer than an address holds.
-async fn connect(path: &Path) -> Result<UnixStream> {
-    let folder = File::open(path.parent().unwrap_or(Path::new(".")))?;
-    let name = path.file_name().unwrap_or_default();
-    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
-    Ok(UnixStream::connect(short.join(name)).await?)
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(SocketPath::open(path)?).await
 }

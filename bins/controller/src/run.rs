@@ -1,9 +1,7 @@
 use crate::{
     Config, Running, Supervisor,
     http::{self, Access, App},
-    lock::Lock,
-    socket,
-    source::{Local, write_atomically},
+    source::Local,
 };
 use anyhow::{Context, Result, anyhow};
 use mesh_control::{
@@ -12,10 +10,11 @@ use mesh_control::{
     source::{BoxError, BoxFuture, Source},
     stats::{self, Store},
 };
+use mesh_local::{Lock, atomic, process, socket};
 use std::{
     fmt, fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -76,7 +75,7 @@ impl Controller {
         let state = &config.state;
         fs::create_dir_all(state.run())
             .with_context(|| format!("cannot create {}", state.run().display()))?;
-        let lock = Lock::take(&state.run().join("controller.lock"))?;
+        let lock = lock(&state.run().join("controller.lock"))?;
         let index = Index::new(&config.cluster_domain);
         let local = Local::open(state.clone(), index.clone())?;
         let mut source: BoxFuture<'static, _> = {
@@ -89,18 +88,19 @@ impl Controller {
             () = index.ready() => {}
         }
 
-        let socket = UnixListener::from_std(socket::listen(&state.controller_socket())?)?;
+        let socket = listen(&state.controller_socket())?;
         let grpc = bind(config.grpc).await?;
         let http = bind(config.http).await?;
+        let pid = std::process::id();
         let running = Running {
-            pid: std::process::id(),
-            start_time: start_time()?,
+            pid,
+            start_time: process::start_time(pid).context("cannot read /proc/self/stat")?,
             grpc: grpc.local_addr()?,
             http: http.local_addr()?,
             version: env!("CARGO_PKG_VERSION").into(),
         };
         let json = serde_json::to_vec_pretty(&running)?;
-        write_atomically(&state.controller(), &json)
+        atomic::write(&state.controller(), &json)
             .with_context(|| format!("cannot write {}", state.controller().display()))?;
 
         let about = mesh_api::Version {
@@ -231,17 +231,22 @@ impl Drop for Left {
     }
 }
 
+/// Takes the lock `path`, which belongs to one controller at a time.
+fn lock(path: &Path) -> Result<Lock> {
+    let lock = Lock::try_acquire(path);
+    let lock = lock.with_context(|| format!("cannot lock {}", path.display()))?;
+    lock.with_context(|| {
+        let path = path.display();
+        format!("another controller serves this state folder ({path} is locked)")
+    })
+}
+
+fn listen(path: &Path) -> Result<UnixListener> {
+    let listener = socket::bind(path).and_then(UnixListener::from_std);
+    listener.with_context(|| format!("cannot listen on {}", path.display()))
+}
+
 async fn bind(addr: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(addr).await;
     listener.with_context(|| format!("cannot listen on {addr}"))
-}
-
-/// Field 22 of `/proc/self/stat`; the second is a name that may hold anything but `) `.
-fn start_time() -> Result<u64> {
-    let stat = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
-    let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest);
-    let field = after_name.and_then(|rest| rest.split(' ').nth(19));
-    field
-        .and_then(|field| field.parse().ok())
-        .context("/proc/self/stat has another form than expected")
 }

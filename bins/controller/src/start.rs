@@ -1,6 +1,7 @@
 use crate::{Args, Config, Controller};
 use anyhow::{Context, Result};
-use std::io::{self, Read};
+use mesh_local::lifeline;
+use std::io;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -30,7 +31,7 @@ pub fn start(args: Args) -> Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        // The thread begins after the socket is there: see `socket::listen`.
+        // The thread begins after the socket is there: see `mesh_local::socket::bind`.
         let controller = Controller::open(config).await?;
         let cut = lifeline.then(watch_lifeline).transpose()?;
         let shutdown = async {
@@ -51,19 +52,12 @@ async fn end(cut: Option<oneshot::Receiver<()>>) {
     }
 }
 
-/// Reads standard input to its end, in a thread of its own: it may be a terminal or a file,
-/// which the runtime cannot wait for, and its mode is shared with whoever started us.
+/// Waits for the end of standard input.
 fn watch_lifeline() -> Result<oneshot::Receiver<()>> {
     let (cut, ended) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("lifeline".into())
-        .stack_size(64 << 10)
-        .spawn(move || {
-            let mut stdin = io::stdin().lock();
-            let mut ignored = [0; 64];
-            while !matches!(stdin.read(&mut ignored), Ok(0) | Err(_)) {}
-            let _ = cut.send(());
-        })
-        .context("cannot start a thread")?;
+    let end = move || {
+        let _ = cut.send(());
+    };
+    lifeline::watch(io::stdin(), end).context("cannot start a thread")?;
     Ok(ended)
 }

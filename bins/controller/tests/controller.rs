@@ -5,8 +5,9 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use mesh_controller::{Config, Controller, StateDir, source::write_atomically};
+use mesh_controller::{Config, Controller, StateDir};
 use mesh_discover::{Control, ControlConfig, Destination, Watch};
+use mesh_local::atomic;
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -73,7 +74,7 @@ impl Mesh {
         let all = serde_json::json!({"generation": 1, "namespace": "shop",
             "workloads": [workload]});
         let path = self.root.path().join("run/workloads.json");
-        write_atomically(&path, all.to_string().as_bytes()).unwrap();
+        atomic::write(&path, all.to_string().as_bytes()).unwrap();
     }
 
     fn watch(&self, authority: &str, namespace: &str) -> Watch<Destination> {

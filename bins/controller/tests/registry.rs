@@ -6,7 +6,6 @@ use http_body_util::BodyExt as _;
 use mesh_controller::{
     Config, Controller, StateDir,
     http::{self as api, Access, App},
-    source::write_atomically,
 };
 use mesh_discover::{
     Control, ControlConfig, Workload,
@@ -49,7 +48,7 @@ impl Mesh {
         let workloads = r#"{"generation": 1, "namespace": "shop", "workloads": [
             {"name": "web", "namespace": "shop", "service_port": 80, "replicas": []}]}"#;
         let path = root.path().join("run/workloads.json");
-        write_atomically(&path, workloads.as_bytes()).unwrap();
+        mesh_local::atomic::write(&path, workloads.as_bytes()).unwrap();
         let (controller, grpc) = start(&root, ([127, 0, 0, 1], 0).into()).await;
         let mut mesh = Self {
             root,

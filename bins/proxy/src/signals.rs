@@ -1,4 +1,5 @@
-use std::io::{self, Read as _};
+use mesh_local::lifeline;
+use std::io;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -53,14 +54,5 @@ async fn forward(mut signal: Signal, ask: Ask) {
 
 /// Asks when standard input reaches its end: whoever started the proxy is gone.
 pub(crate) fn forward_lifeline(ask: Ask) -> io::Result<()> {
-    // A thread, because a pipe made non-blocking would be so for everybody who has it.
-    std::thread::Builder::new()
-        .name("lifeline".into())
-        .stack_size(32 * 1024)
-        .spawn(move || {
-            let mut buf = [0; 64];
-            while !matches!(io::stdin().lock().read(&mut buf), Ok(0) | Err(_)) {}
-            ask.ask();
-        })?;
-    Ok(())
+    lifeline::watch(io::stdin(), move || ask.ask())
 }

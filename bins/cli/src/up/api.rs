@@ -6,7 +6,7 @@ use super::{
     config::Config,
     logs::Logs,
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
@@ -16,11 +16,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use mesh_local::socket;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     convert::Infallible,
-    fs, io,
-    os::fd::AsRawFd,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -146,26 +145,10 @@ impl Shared {
     }
 }
 
-/// Listens on `path`, for this user only. The caller holds the lock of the folder, so what is
-/// there is a leftover.
+/// Listens on `path`, for this user only. The caller holds the lock of the folder.
 pub(crate) fn bind(path: &Path) -> Result<UnixListener> {
-    let context = || format!("listening on {}", path.display());
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(context);
-        }
-        _ => {}
-    }
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-        bail!("{} is no place for a socket", path.display());
-    };
-    // Through the folder's descriptor, because the kernel takes 107 bytes of path at most.
-    let dir = fs::File::open(dir).with_context(context)?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-    let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(short);
-    rustix::process::umask(mask);
-    listener.with_context(context)
+    let listener = socket::bind(path).and_then(UnixListener::from_std);
+    listener.with_context(|| format!("listening on {}", path.display()))
 }
 
 /// Answers requests until it is dropped.

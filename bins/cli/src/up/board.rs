@@ -1,6 +1,6 @@
 //! What runs and how it is doing: told to the controller by file, and to everybody who waits.
 
-use super::{files, keep::Status, plan::loopback};
+use super::{json, keep::Status, plan::loopback};
 use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Workload, Workloads};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -80,7 +80,7 @@ impl Board {
             namespace: namespace.to_owned(),
             ..Workloads::default()
         };
-        files::write(&path, &serde_json::to_vec_pretty(&file)?)?;
+        json::write(&path, &file)?;
         let (changed, _) = watch::channel(file.generation);
         Ok(Self(Arc::new(Inner {
             path,
@@ -265,9 +265,7 @@ impl Board {
         }
         state.file.generation += 1;
         let generation = state.file.generation;
-        let written = serde_json::to_vec_pretty(&state.file)
-            .map_err(Into::into)
-            .and_then(|text| files::write(&self.0.path, &text));
+        let written = json::write(&self.0.path, &state.file);
         drop(state);
         if let Err(error) = written {
             eprintln!("{error:#}");

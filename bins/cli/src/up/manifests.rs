@@ -1,7 +1,7 @@
 //! The files of `manifests`, applied when they have changed and not otherwise: what was applied
 //! or edited since then wins over a file that is as it was.
 
-use super::files;
+use super::json;
 use crate::{
     client::Client,
     cmd::apply::{self, Source},
@@ -94,7 +94,7 @@ impl Applied {
             self.hashes
                 .insert(manifest.file.clone(), hash(&manifest.text));
         }
-        files::write(&self.path, &serde_json::to_vec_pretty(&self.hashes)?)
+        json::write(&self.path, &self.hashes)
     }
 }
 

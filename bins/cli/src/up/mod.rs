@@ -7,8 +7,8 @@ mod clock;
 pub(crate) mod config;
 mod document;
 pub(crate) mod enter;
-mod files;
 mod gateway;
+mod json;
 mod keep;
 pub(crate) mod logs;
 pub(crate) mod manifests;
@@ -48,10 +48,9 @@ use self::{
 };
 use anyhow::{Context, Result};
 use mesh_controller::StateDir;
-use rustix::fs::{FlockOperation, flock};
+use mesh_local::Lock;
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -66,10 +65,6 @@ const STOP: Duration = Duration::from_millis(3_800);
 /// What killed processes get to be reaped.
 const REAP: Duration = Duration::from_millis(400);
 
-/// The right to be the `mesh up` of a state folder, held as long as this lives.
-#[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code, reason = "its drop is what it is for")] File);
-
 /// Creates the folders of `state` and takes its lock, if no other `mesh up` has it.
 pub(crate) fn lock(state: &StateDir) -> Result<Option<Lock>> {
     let run = state.run();
@@ -78,12 +73,7 @@ pub(crate) fn lock(state: &StateDir) -> Result<Option<Lock>> {
     if !ignore.exists() {
         let _ = fs::write(ignore, "run/\nlogs/\n*.sock\n");
     }
-    let file = File::create(run.join("up.lock")).context("creating the lock file")?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Lock(file))),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error).context("locking the state folder"),
-    }
+    Lock::try_acquire(&run.join("up.lock")).context("locking the state folder")
 }
 
 /// Runs the mesh of `config` until it is told to stop.

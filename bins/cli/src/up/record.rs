@@ -1,6 +1,6 @@
 //! Which processes this mesh has: written down, so that the next start finds what a crash left.
 
-use super::{files, process::pid_of};
+use super::{json, process::pid_of};
 use rustix::process::{Signal, kill_process_group, test_kill_process};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -56,15 +56,7 @@ pub(crate) struct Mark {
 impl Mark {
     /// The process that runs under `pid` now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the name in brackets and may contain anything, brackets too.
-        let (_, rest) = stat.rsplit_once(')')?;
-        let mut fields = rest.split_whitespace();
-        // A zombie has ended; it only waits for a parent that looks.
-        if matches!(fields.next()?, "Z" | "X") {
-            return None;
-        }
-        let start_time = fields.nth(18)?.parse().ok()?;
+        let start_time = mesh_local::process::start_time(pid)?;
         Some(Self { pid, start_time })
     }
 
@@ -126,7 +118,7 @@ impl Record {
 
 impl Inner {
     fn write(&self) -> anyhow::Result<()> {
-        files::write(&self.path, &serde_json::to_vec_pretty(&self.up)?)
+        json::write(&self.path, &self.up)
     }
 }
 

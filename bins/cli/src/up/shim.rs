@@ -8,6 +8,7 @@
 //!
 //! One process per replica: it blocks, allocates next to nothing and starts no runtime.
 
+use mesh_local::lifeline;
 use rustix::process::{self, Pid, Signal, WaitOptions, WaitStatus};
 use std::{
     ffi::OsString,
@@ -97,12 +98,7 @@ fn attached(parent: &OsString, program: &OsString, args: &[OsString]) -> ExitCod
 
 /// Ends the group of `leader` when standard input does.
 fn watch_lifeline(leader: Pid, grace: Duration, ended: Arc<AtomicBool>) {
-    let watch = move || {
-        let mut buffer = [0; 16];
-        while matches!(
-            rustix::io::read(io::stdin(), &mut buffer),
-            Ok(1..) | Err(rustix::io::Errno::INTR)
-        ) {}
+    let end = move || {
         if !ended.load(Ordering::Acquire) {
             let _ = process::kill_process_group(leader, Signal::TERM);
             thread::sleep(grace);
@@ -110,8 +106,7 @@ fn watch_lifeline(leader: Pid, grace: Duration, ended: Arc<AtomicBool>) {
             let _ = process::kill_process_group(leader, Signal::KILL);
         }
     };
-    let started = thread::Builder::new().stack_size(64 << 10).spawn(watch);
-    if started.is_err() {
+    if lifeline::watch(io::stdin(), end).is_err() {
         // Without a watch nothing would end the program; better not to have it at all.
         let _ = process::kill_process_group(leader, Signal::KILL);
     }

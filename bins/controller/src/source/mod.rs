@@ -1,9 +1,5 @@
 //! The sources of the controller.
 
-mod atomic;
 mod local;
 
-pub use self::{
-    atomic::write as write_atomically,
-    local::{Local, workloads},
-};
+pub use self::local::{Local, workloads};

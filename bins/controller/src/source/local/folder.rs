@@ -1,8 +1,9 @@
 //! Which files a folder of resources holds, and what each must be by its place.
 
-use crate::{resource::Key, source::atomic::UNFINISHED};
+use crate::resource::Key;
 use anyhow::{Context, Result};
 use mesh_api::ManifestKind;
+use mesh_local::atomic;
 use mesh_manifest::names::{check_namespace, check_subdomain};
 use std::{
     fs, io,
@@ -78,7 +79,7 @@ fn walk(root: &Path, folder: &Path, depth: usize, entries: &mut Vec<Entry>) -> R
         };
         if name.starts_with('.') {
             // Ours are the only ones with that beginning, and no other process writes here.
-            if name.starts_with(UNFINISHED) && !is_being_written(&name) {
+            if atomic::is_leftover(&name) {
                 let _ = fs::remove_file(&path);
             }
         } else if metadata.is_dir() {
@@ -95,12 +96,6 @@ fn walk(root: &Path, folder: &Path, depth: usize, entries: &mut Vec<Entry>) -> R
         }
     }
     Ok(())
-}
-
-/// Whether an unfinished file is this process's own.
-fn is_being_written(name: &str) -> bool {
-    let own = format!("{UNFINISHED}{}-", std::process::id());
-    name.starts_with(&own)
 }
 
 fn key(root: &Path, path: &Path) -> Result<Key, String> {

@@ -12,7 +12,6 @@ use self::{
     folder::{Entry, Stamp},
     workloads::Workloads,
 };
-use super::atomic;
 use crate::{
     StateDir, admit,
     resource::{Key, Manifest, Outcome, Rejection},
@@ -23,6 +22,7 @@ use mesh_control::{
     model::{self, Reference, Status},
     source::{BoxError, BoxFuture, ResourceStore, Sink, Source},
 };
+use mesh_local::atomic;
 use std::{
     collections::BTreeMap,
     fs, io,
