@@ -108,6 +108,11 @@ impl<B> BalanceBody<B> {
     pub(crate) fn new(inner: B, exchange: Option<Exchange>) -> Self {
         Self { inner, exchange }
     }
+
+    /// The inner body, to change it.
+    pub fn get_mut(&mut self) -> &mut B {
+        &mut self.inner
+    }
 }
 
 impl<B: Body> Body for BalanceBody<B> {

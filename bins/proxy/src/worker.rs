@@ -20,7 +20,7 @@ use mesh_transport::{Flusher, Meter};
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    sync::{Arc, Mutex},
     thread,
 };
 use tokio::{net::TcpListener, sync::oneshot};
@@ -150,6 +150,7 @@ impl Worker {
         };
         let outbound = Outbound {
             cache: Cache::new(limits.destinations, limits.destination_idle),
+            dials: Cache::new(limits.destinations, limits.destination_idle),
             context: StackContext {
                 worker: index,
                 registry: registry.clone(),
@@ -167,7 +168,6 @@ impl Worker {
             admitted: limits.server(),
             own: common.own.clone(),
             hints: Mutex::default(),
-            turns: AtomicUsize::new(0),
         };
         let inbound = inbound::StackContext {
             worker: index,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     http::respond::{self, Asked, ResponseBody},
     identity,
-    tcp::{opaque, tls::Tls},
+    tcp::carried::Carried,
     worker::Worker,
 };
 use bytes::Bytes;
@@ -80,13 +80,14 @@ impl Worker {
         });
         let mut io = Io::new(socket, meter.clone());
         if self.is_opaque(accepted).await {
-            self.carry(&accepted.bytes, io, peer, None).await?;
+            self.carry(&accepted.bytes, io, conn, None).await?;
             return Ok(None);
         }
-        match self.first(accepted, &io, draining).await? {
+        match self.first(accepted, &conn, &io, draining).await? {
             First::Client => {}
             First::Server(endpoint) => {
-                opaque::copy(io, endpoint).await?;
+                let carried = Carried::new(&accepted.bytes, conn, None);
+                carried.carry(io, endpoint, &self.outbound.context).await?;
                 return Ok(None);
             }
             First::Nobody => return Ok(None),
@@ -100,16 +101,13 @@ impl Worker {
         match protocol {
             None => Ok(None),
             Some(Protocol::Opaque) => {
-                self.carry(&accepted.bytes, io, peer, None).await?;
+                self.carry(&accepted.bytes, io, conn, None).await?;
                 Ok(None)
             }
             Some(Protocol::Tls) => {
                 let name = detect::server_name(&mut io, self.server.limits()).await?;
-                let tls = Tls {
-                    name: name.unwrap_or_default(),
-                    conn,
-                };
-                self.carry(&accepted.bytes, io, peer, Some(tls)).await?;
+                let name = Some(name.unwrap_or_default());
+                self.carry(&accepted.bytes, io, conn, name).await?;
                 Ok(None)
             }
             Some(protocol) => Ok(Some((io, conn, protocol))),

@@ -6,9 +6,8 @@
 //! client's first words decide, as ever.
 
 use super::router::Accepted;
-use crate::worker::Worker;
-use mesh_core::BoxError;
-use mesh_pool::Stream;
+use crate::{tcp::dial::Dialled, worker::Worker};
+use mesh_core::{BoxError, Conn};
 use mesh_serve::Draining;
 use mesh_transport::Io;
 use std::io;
@@ -19,7 +18,7 @@ pub(crate) enum First {
     /// The client; or nobody has yet, and it is the client whose turn it is.
     Client,
     /// The server, on this connection.
-    Server(Stream),
+    Server(Dialled),
     /// Nobody, until there was no more time to.
     Nobody,
 }
@@ -29,6 +28,7 @@ impl Worker {
     pub(crate) async fn first(
         &self,
         accepted: &Accepted,
+        conn: &Conn,
         client: &Io,
         draining: &mut Draining,
     ) -> io::Result<First> {
@@ -46,10 +46,10 @@ impl Worker {
         }
         let mut called = None;
         let server = async {
-            let Some(endpoint) = self.dial(&accepted.bytes).await else {
+            let Some(endpoint) = self.dial(&accepted.bytes, conn).await else {
                 return Ok(false);
             };
-            Ok::<_, BoxError>(called.insert(endpoint?).has_spoken().await?)
+            Ok::<_, BoxError>(called.insert(endpoint?).stream.has_spoken().await?)
         };
         tokio::select! {
             biased;

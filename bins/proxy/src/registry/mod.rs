@@ -33,7 +33,9 @@ pub(crate) struct Registry {
 struct Known {
     series: HashMap<Key, Series>,
     /// TLS connections by direction and name of the server.
-    names: HashMap<String, Named>,
+    names: Meters,
+    /// Connections that are carried as bytes, by endpoint.
+    bytes: Meters,
     meters: Vec<(Labels, Arc<Meter>)>,
     counters: Vec<Counter>,
     gauges: Vec<Counter>,
@@ -73,8 +75,11 @@ struct Series {
     unused: Option<Instant>,
 }
 
-/// The counters of TLS connections to one server name.
-struct Named {
+/// Meters by their labels as text.
+type Meters = HashMap<String, Metered>;
+
+/// The counters of connections that have the same labels.
+struct Metered {
     labels: Labels,
     meter: Arc<Meter>,
     unused: Option<Instant>,
@@ -126,13 +131,22 @@ impl Registry {
         if let Some(authority) = authority {
             labels = labels.with("authority", authority);
         }
-        let labels = labels
-            .with("target_addr", endpoint)
-            .with("target_ip", endpoint.ip())
-            .with("target_port", endpoint.port());
-        let labels = identity::with_labels(labels, identity::status(endpoint));
-        let labels = labels.with_prefixed("dst_", dst);
-        self.hold(worker, Kind::Endpoint, labels)
+        self.hold(worker, Kind::Endpoint, of_endpoint(labels, endpoint, dst))
+    }
+
+    /// A meter for the connections to one endpoint that are carried as bytes: `dst` are its labels,
+    /// as discovery gave them.
+    pub(crate) fn bytes<'a>(
+        &self,
+        authority: &str,
+        endpoint: SocketAddr,
+        dst: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Arc<Meter> {
+        let labels = self.labels(Direction::Outbound).with("peer", "dst");
+        let labels_of = |authority| labels.clone().with("authority", authority);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = of_endpoint(labels_of(authority), endpoint, dst);
+        self.meter_of(&mut known.bytes, endpoint, || labels_of(Stats::OTHER))
     }
 
     fn hold(&self, worker: usize, kind: Kind, labels: Labels) -> Held {
@@ -179,21 +193,29 @@ impl Registry {
     /// A meter for TLS connections to the server called `name`; empty if the client does not say.
     pub(crate) fn tls(&self, direction: Direction, name: &str) -> Arc<Meter> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Clients choose these names.
         let labels = |name| self.labels(direction).with("sni", name);
-        let mut labelled = labels(name);
-        if known.names.len() >= self.max_series && !known.names.contains_key(&labelled.to_string())
-        {
-            // Clients choose these names.
-            labelled = labels(Stats::OTHER);
+        self.meter_of(&mut known.names, labels(name), || labels(Stats::OTHER))
+    }
+
+    /// The meter of what has these `labels`; that of all `others` when there are too many.
+    fn meter_of(
+        &self,
+        meters: &mut Meters,
+        mut labels: Labels,
+        others: impl FnOnce() -> Labels,
+    ) -> Arc<Meter> {
+        if meters.len() >= self.max_series && !meters.contains_key(&labels.to_string()) {
+            labels = others();
         }
-        let named = known.names.entry(labelled.to_string());
-        let named = named.or_insert_with(|| Named {
-            labels: labelled,
+        let metered = meters.entry(labels.to_string());
+        let metered = metered.or_insert_with(|| Metered {
+            labels,
             meter: Arc::default(),
             unused: None,
         });
-        named.unused = None;
-        named.meter.clone()
+        metered.unused = None;
+        metered.meter.clone()
     }
 
     /// Adds a counter of one worker's; those of the same name add up.
@@ -225,6 +247,27 @@ impl Registry {
     /// The workload's labels, as a scrape would add them, and the direction.
     fn labels(&self, direction: Direction) -> Labels {
         self.common.clone().with("direction", direction)
+    }
+}
+
+/// Adds what is known of an endpoint.
+fn of_endpoint<'a>(
+    labels: Labels,
+    endpoint: SocketAddr,
+    dst: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Labels {
+    let labels = labels
+        .with("target_addr", endpoint)
+        .with("target_ip", endpoint.ip())
+        .with("target_port", endpoint.port());
+    let labels = identity::with_labels(labels, identity::status(endpoint));
+    labels.with_prefixed("dst_", dst)
+}
+
+impl Metered {
+    fn is_fresh(&mut self, now: Instant, retain_idle: Duration) -> bool {
+        let held = Arc::strong_count(&self.meter) > 1;
+        is_fresh(held, &mut self.unused, now, retain_idle)
     }
 }
 

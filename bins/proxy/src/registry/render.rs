@@ -1,4 +1,4 @@
-use super::{Kind, Named, Registry, Statuses, is_fresh};
+use super::{Kind, Metered, Registry, Statuses};
 use mesh_core::Direction;
 use mesh_stats::prometheus::{Exposition, Labels};
 use mesh_transport::Reading;
@@ -30,12 +30,12 @@ impl Registry {
         for (labels, meter) in &known.meters {
             connections(&mut out, TCP, labels, meter.read());
         }
-        known.names.retain(|_, named| {
-            let held = Arc::strong_count(&named.meter) > 1;
-            is_fresh(held, &mut named.unused, now, self.retain_idle)
-        });
-        for Named { labels, meter, .. } in known.names.values() {
-            connections(&mut out, TLS, labels, meter.read());
+        let known = &mut *known;
+        for (meters, families) in [(&mut known.bytes, TCP), (&mut known.names, TLS)] {
+            meters.retain(|_, metered| metered.is_fresh(now, self.retain_idle));
+            for Metered { labels, meter, .. } in meters.values() {
+                connections(&mut out, families, labels, meter.read());
+            }
         }
         for counter in &known.counters {
             out.counter(counter.name, counter.help, &self.common, (counter.read)());

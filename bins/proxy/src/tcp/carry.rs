@@ -1,15 +1,15 @@
 //! Connections of a listener that are carried as bytes, and how that is known.
 
-use super::{opaque, tls::Tls};
+use super::{carried::Carried, dial::Dialled};
 use crate::{
     identity,
     listener::{role::BytesTo, router::Accepted},
     worker::Worker,
 };
-use mesh_core::BoxError;
-use mesh_pool::{Protocol, Stream, connect};
+use mesh_core::{BoxError, Conn};
+use mesh_pool::{Protocol, connect};
 use mesh_transport::Io;
-use std::{io, net::SocketAddr};
+use std::{io, sync::Arc};
 
 impl Worker {
     /// Returns true if it is known beforehand that a connection is not HTTP. To find out, one would
@@ -30,39 +30,43 @@ impl Worker {
     }
 
     /// Connects to the destination of a connection that is carried as bytes, if that is known.
-    pub(crate) async fn dial(&self, bytes: &BytesTo) -> Option<Result<Stream, BoxError>> {
+    pub(crate) async fn dial(
+        &self,
+        bytes: &BytesTo,
+        conn: &Conn,
+    ) -> Option<Result<Dialled, BoxError>> {
+        let outbound = &self.outbound;
         Some(match bytes {
             BytesTo::Application(app) => {
                 let target = identity::target(*app, Protocol::Opaque);
                 let connector = &self.inbound.connections.connector;
-                connect(&target, connector).await.map_err(Into::into)
+                let opened = connect(&target, connector).await;
+                opened.map(Dialled::alone).map_err(Into::into)
             }
-            BytesTo::Standalone => self.outbound.dial(None).await,
-            BytesTo::Authority(authority) => self.outbound.dial(Some(authority)).await,
-            BytesTo::Original(original) => self.outbound.dial(Some(&original.to_string())).await,
+            BytesTo::Standalone => outbound.dial(None, conn).await,
+            BytesTo::Authority(authority) => outbound.dial(Some(authority), conn).await,
+            BytesTo::Original(original) => outbound.dial(Some(&original.to_string()), conn).await,
             BytesTo::Unknown => return None,
         })
     }
 
-    /// Copies the bytes of a connection that is not HTTP.
+    /// Copies the bytes of a connection that is not HTTP. `server_name` is what TLS asks for.
     pub(crate) async fn carry(
         &self,
         bytes: &BytesTo,
         io: Io,
-        peer: SocketAddr,
-        tls: Option<Tls>,
+        conn: Arc<Conn>,
+        server_name: Option<Box<str>>,
     ) -> io::Result<()> {
-        let Some(endpoint) = self.dial(bytes).await else {
-            tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown");
-            return Ok(());
-        };
-        match (endpoint, tls) {
-            (Ok(endpoint), None) => opaque::copy(io, endpoint).await,
-            (Ok(endpoint), Some(tls)) => tls.carry(io, endpoint, &self.outbound.context).await,
-            (Err(error), _) => {
-                tracing::debug!(%peer, %error, "cannot be carried on");
-                Ok(())
+        let peer = conn.peer;
+        match self.dial(bytes, &conn).await {
+            None => tracing::debug!(%peer, "neither HTTP nor CONNECT: where it goes is unknown"),
+            Some(Err(error)) => tracing::debug!(%peer, %error, "cannot be carried on"),
+            Some(Ok(endpoint)) => {
+                let carried = Carried::new(bytes, conn, server_name);
+                carried.carry(io, endpoint, &self.outbound.context).await?;
             }
         }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Connections that are carried as bytes.
 
+pub(crate) mod carried;
 pub(crate) mod carry;
+pub(crate) mod dial;
 pub(crate) mod opaque;
-pub(crate) mod tls;

@@ -3,5 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod balanced;
 mod server_first;
+mod shown;
 mod tls;

@@ -1,11 +1,7 @@
 //! TLS of the application passes as it is, and its server's name shows.
 
+use super::shown::Watched;
 use crate::support::*;
-use linkerd2_proxy_api::tap::{
-    ObserveRequest, observe_request,
-    tap_client::TapClient,
-    tap_event::{Event, http::Event as Kind},
-};
 use mesh_proxy::{Role, Standalone};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -82,35 +78,11 @@ async fn connections_are_counted_by_the_name_of_the_server() {
 #[tokio::test]
 async fn a_tap_shows_a_connection_as_one_connect() {
     let proxy = echo().await;
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", proxy.admin()))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    let all = observe_request::r#match::Match::All(observe_request::r#match::Seq::default());
-    let request = ObserveRequest {
-        limit: 1,
-        r#match: Some(observe_request::Match { r#match: Some(all) }),
-        extract: None,
-    };
-    let mut events = TapClient::new(channel)
-        .observe(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut watched = Watched::start(&proxy, 1).await;
     converse(&proxy, &[HELLO]).await;
-    let mut shown = Vec::new();
-    while let Some(event) = events.message().await.unwrap() {
-        assert_eq!(event.destination_meta.unwrap().labels["tls"], "opaque");
-        assert!(event.source.is_some() && event.destination.is_some());
-        let Some(Event::Http(http)) = event.event else {
-            panic!("no exchange");
-        };
-        shown.push(match http.event.unwrap() {
-            Kind::RequestInit(init) => init.authority,
-            Kind::ResponseInit(init) => init.http_status.to_string(),
-            Kind::ResponseEnd(end) => format!("{} bytes", end.response_bytes),
-        });
+    for shown in ["books.example.com", "200", "6 bytes"] {
+        let event = watched.next().await;
+        assert_eq!(event.labels["tls"], "opaque");
+        assert_eq!(event.text, shown);
     }
-    assert_eq!(shown, ["books.example.com", "200", "6 bytes"]);
 }

@@ -322,6 +322,40 @@ fn without_a_profile_there_is_one_default_row() {
 }
 
 #[test]
+fn connections_that_are_carried_as_bytes_make_rows_and_edges() {
+    let to_cache = r#"tcp_open_connections{direction="outbound",peer="dst",authority="cache.booksapp.svc.cluster.local:6379",target_addr="127.0.0.1:4",tls="no_identity",no_tls_reason="loopback",dst_namespace="booksapp",dst_service="authors",dst_deployment="authors",dst_pod="authors-0"} 3
+        tcp_read_bytes_total{direction="outbound",peer="dst",dst_namespace="booksapp",dst_service="authors",dst_deployment="authors",dst_pod="authors-0"} 120
+        tcp_write_bytes_total{direction="outbound",peer="dst",dst_namespace="booksapp",dst_service="authors",dst_deployment="authors",dst_pod="authors-0"} 60
+        tcp_open_connections{direction="outbound",peer="src"} 9"#;
+    let mesh = Mesh::new(&[("webapp-0", to_cache)]);
+    let service: fn(&mut StatQuery) = |ask| ask.resources = vec!["svc/authors".parse().unwrap()];
+    let pod: fn(&mut StatQuery) = |ask| {
+        ask.resources = vec!["po/authors-0".parse().unwrap()];
+        ask.from = Some(peer("deploy/webapp"));
+    };
+    let caller: fn(&mut StatQuery) = |ask| ask.to = Some(peer("po/authors-0"));
+    for (ask, name) in [(service, "authors"), (pod, "authors-0"), (caller, "webapp")] {
+        let rows = mesh.stat(ask).unwrap();
+        assert_eq!(names(&rows), [name]);
+        let tcp = rows[0].tcp.unwrap();
+        assert_eq!(tcp.open, Some(3));
+        assert_eq!(tcp.read_per_second(), Some(2.0));
+        assert_eq!(tcp.written_per_second(), Some(1.0));
+    }
+    for (kind, src, dst) in [
+        (Kind::Deployment, "webapp", "authors"),
+        (Kind::Pod, "webapp-0", "authors-0"),
+    ] {
+        let edges = mesh.edges(kind);
+        let [edge] = &*edges else {
+            panic!("{edges:?}");
+        };
+        assert_eq!((&*edge.src, &*edge.dst), (src, dst));
+        assert_eq!(edge.no_tls_reason.as_deref(), Some("loopback"));
+    }
+}
+
+#[test]
 fn edges_say_why_they_are_not_secured() {
     let rows = booksapp().edges(Kind::Deployment);
     let rows: Vec<_> = rows

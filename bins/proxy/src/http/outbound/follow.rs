@@ -1,29 +1,45 @@
 //! Tasks that keep the stacks of destinations up to date.
 
-use super::{Outbound, stack, stack::Stack};
+use super::{Outbound, shared_state::SharedState, stack::StackContext};
 use crate::{discover::resolve, http::cache::Entry};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use mesh_discover::{Backend, Destination, Endpoint, Watch};
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc};
 
+/// A stack that is kept as its destination says: one for requests, or one for connections.
+pub(crate) trait Followed: Sized + Send + 'static {
+    /// The handles that change it while it runs.
+    type Handles: Send;
+
+    /// Builds the stack of `destination`, and the handles that follow its changes.
+    fn build(
+        context: &StackContext,
+        shared: &Arc<SharedState>,
+        destination: &Destination,
+    ) -> (Self, Self::Handles);
+
+    /// Makes the stack do what `destination` says.
+    fn apply(handles: &mut Self::Handles, destination: &Destination);
+}
+
 impl Outbound {
     /// Makes the stack of a destination, and keeps it as the mesh, or DNS, says.
-    pub(super) async fn follow(
+    pub(crate) async fn follow<S: Followed>(
         self: Arc<Self>,
         authority: Arc<str>,
         watch: Option<Watch<Destination>>,
-        entry: Arc<Entry<Stack>>,
+        entry: Arc<Entry<S>>,
     ) {
         let otherwise = || self.follow_dns(&authority, &entry).boxed();
         self.follow_or(watch, &entry, otherwise).await;
     }
 
     /// The same for a connection that was going to `original`, which is a name, too.
-    pub(super) async fn follow_captured(
+    pub(super) async fn follow_captured<S: Followed>(
         self: Arc<Self>,
         watch: Option<Watch<Destination>>,
         original: SocketAddr,
-        entry: Arc<Entry<Stack>>,
+        entry: Arc<Entry<S>>,
     ) {
         let address: Arc<str> = original.to_string().into();
         let otherwise = || {
@@ -35,10 +51,10 @@ impl Outbound {
     }
 
     /// Does what `watch` says, and `otherwise` while that is nothing.
-    async fn follow_or<'a>(
+    async fn follow_or<'a, S: Followed>(
         &self,
         watch: Option<Watch<Destination>>,
-        entry: &Entry<Stack>,
+        entry: &Entry<S>,
         otherwise: impl Fn() -> BoxFuture<'a, Infallible>,
     ) {
         let Some(mut watch) = watch else {
@@ -63,20 +79,20 @@ impl Outbound {
     }
 
     /// Returns when the destination goes by another name, or leaves the mesh.
-    async fn follow_known(
+    async fn follow_known<S: Followed>(
         &self,
         destination: &Arc<Destination>,
         watch: &mut Watch<Destination>,
-        entry: &Entry<Stack>,
+        entry: &Entry<S>,
     ) -> Arc<Destination> {
         let name = destination.name().unwrap_or(destination.authority());
         let shared = self.shared_states.of(name);
-        let (stack, mut handles) = stack::stack(&self.context, &shared, destination);
+        let (stack, mut handles) = S::build(&self.context, &shared, destination);
         entry.serve(stack);
         loop {
             match watch.changed().await {
                 Some(next) if next.is_known() && next.name() == destination.name() => {
-                    handles.apply(&next);
+                    S::apply(&mut handles, &next);
                 }
                 Some(next) => return next,
                 // The last answer stays.
@@ -86,19 +102,18 @@ impl Outbound {
     }
 
     /// Passes a name through that the mesh does not know.
-    async fn follow_dns(&self, authority: &Arc<str>, entry: &Entry<Stack>) -> Infallible {
-        let mut running: Option<stack::Handles> = None;
+    async fn follow_dns<S: Followed>(&self, authority: &Arc<str>, entry: &Entry<S>) -> Infallible {
+        let mut running: Option<S::Handles> = None;
         loop {
             let again = match self.resolve(authority).await {
                 Ok(endpoints) => {
                     let backend = Backend::new(authority.clone(), endpoints);
                     let destination = Destination::unknown(authority.clone()).with_backend(backend);
                     match &mut running {
-                        Some(handles) => handles.apply(&destination),
+                        Some(handles) => S::apply(handles, &destination),
                         None => {
                             let shared = self.shared_states.of(authority);
-                            let (stack, handles) =
-                                stack::stack(&self.context, &shared, &destination);
+                            let (stack, handles) = S::build(&self.context, &shared, &destination);
                             entry.serve(stack);
                             running = Some(handles);
                         }
@@ -117,7 +132,7 @@ impl Outbound {
         }
     }
 
-    pub(crate) async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
+    async fn resolve(&self, authority: &str) -> Result<Vec<Endpoint>, String> {
         let addrs = resolve::resolve(authority, self.limits.addresses)
             .await
             .map_err(|error| format!("cannot resolve {authority}: {error}"))?;

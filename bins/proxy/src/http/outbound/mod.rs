@@ -3,7 +3,7 @@
 mod again;
 mod authority;
 pub(crate) mod ejections;
-mod follow;
+pub(crate) mod follow;
 pub(crate) mod shared_state;
 pub(crate) mod stack;
 
@@ -21,7 +21,7 @@ use crate::{
         respond::{self, Asked, Broken, ResponseBody},
     },
     listener::role::{Naming, Outward},
-    tcp::opaque,
+    tcp::{carried::Carried, dial::Dial},
 };
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
@@ -35,16 +35,15 @@ use std::{
     collections::HashMap,
     future::ready,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 /// The outbound side of one worker: from the application to other services.
 pub(crate) struct Outbound {
     pub(crate) cache: Cache<Stack>,
+    /// The same destinations, of connections that are carried as bytes.
+    pub(crate) dials: Cache<Dial>,
     pub(crate) context: StackContext,
     pub(crate) shared_states: Arc<SharedStates>,
     /// The source of destinations; without it every name is resolved by DNS.
@@ -60,12 +59,10 @@ pub(crate) struct Outbound {
     pub(crate) own: Arc<[SocketAddr]>,
     /// Destinations of connections by address, known before anything is read from them.
     pub(crate) hints: Mutex<HashMap<Box<str>, Watch<Destination>>>,
-    /// Counts connections carried as bytes, so that endpoints take turns.
-    pub(crate) turns: AtomicUsize,
 }
 
 /// The name under which the standalone destination is cached; no authority is empty.
-const STANDALONE: &str = "";
+pub(crate) const STANDALONE: &str = "";
 
 impl Outbound {
     /// The line from `respond` to `find`; below it is [`stack::stack`].
@@ -81,9 +78,9 @@ impl Outbound {
     + use<> {
         let asked = Asked::of(&req);
         if req.method() == Method::CONNECT && outward.tunnels {
-            let outbound = self.clone();
+            let (outbound, conn) = (self.clone(), conn.clone());
             let answer = async move {
-                match outbound.tunnel(req).await {
+                match outbound.tunnel(conn, req).await {
                     Ok(()) => Response::new(ResponseBody::Empty),
                     Err(error) => respond::error(&error, asked),
                 }
@@ -127,28 +124,33 @@ impl Outbound {
     }
 
     /// Connects to what a CONNECT names; bytes are copied once the caller has its answer.
-    async fn tunnel(&self, mut req: Request<RequestBody>) -> Result<(), BoxError> {
+    async fn tunnel(
+        self: &Arc<Self>,
+        conn: Conn,
+        mut req: Request<RequestBody>,
+    ) -> Result<(), BoxError> {
         let authority = req
             .uri()
             .authority()
             .filter(|authority| authority.port().is_some());
         let authority = authority
             .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT"))?;
-        let endpoint = self
-            .dial(Some(&authority.as_str().to_ascii_lowercase()))
-            .await?;
+        let authority = authority.as_str().to_ascii_lowercase();
+        let endpoint = self.dial(Some(&authority), &conn).await?;
+        let carried = Carried {
+            conn: Arc::new(conn),
+            authority: authority.into(),
+            server_name: None,
+        };
         let caller = hyper::upgrade::on(&mut req);
+        let outbound = self.clone();
         tokio::spawn(async move {
             if let Ok(caller) = caller.await {
-                let _ = opaque::copy(TokioIo::new(caller), endpoint).await;
+                let caller = TokioIo::new(caller);
+                let _ = carried.carry(caller, endpoint, &outbound.context).await;
             }
         });
         Ok(())
-    }
-
-    /// A number that grows by one.
-    pub(crate) fn turn(&self) -> usize {
-        self.turns.fetch_add(1, Relaxed)
     }
 
     /// The destination of a request, whose Host says where it is going from now on.
@@ -216,7 +218,7 @@ impl Outbound {
         })
     }
 
-    fn ask(&self, authority: &str) -> Option<Watch<Destination>> {
+    pub(crate) fn ask(&self, authority: &str) -> Option<Watch<Destination>> {
         let discover = self.discover.as_ref();
         discover.map(|discover| discover.destination(authority))
     }

@@ -2,7 +2,7 @@ use crate::{
     config::Limits,
     http::{
         outbound::{
-            again::Again, authority::OverrideAuthority, ejections::Ejections,
+            again::Again, authority::OverrideAuthority, ejections::Ejections, follow::Followed,
             shared_state::SharedState,
         },
         pooled,
@@ -69,7 +69,7 @@ struct Parts {
 }
 
 /// Builds the stack of `destination`, and the handles that follow its changes.
-pub(crate) fn stack(
+fn stack(
     context: &StackContext,
     shared: &Arc<SharedState>,
     destination: &Destination,
@@ -126,11 +126,20 @@ pub(crate) fn stack(
     (stack, handles)
 }
 
-impl Handles {
-    /// Makes the stack do what `destination` says. Nothing is rebuilt: connections, balance and
-    /// counts of unchanged endpoints are kept.
-    pub(crate) fn apply(&mut self, destination: &Destination) {
-        self.follower.apply(destination);
+impl Followed for Stack {
+    type Handles = Handles;
+
+    fn build(
+        context: &StackContext,
+        shared: &Arc<SharedState>,
+        destination: &Destination,
+    ) -> (Self, Handles) {
+        stack(context, shared, destination)
+    }
+
+    /// Nothing is rebuilt: connections, balance and counts of unchanged endpoints are kept.
+    fn apply(handles: &mut Handles, destination: &Destination) {
+        handles.follower.apply(destination);
     }
 }
 
@@ -175,7 +184,7 @@ impl Connect for Parts {
 }
 
 impl StackContext {
-    fn balance(&self) -> mesh_balance::Config {
+    pub(crate) fn balance(&self) -> mesh_balance::Config {
         let ejection = mesh_balance::Ejection::default().with_failures(self.limits.failures);
         mesh_balance::Config::default()
             .with_fail_fast(self.limits.fail_fast)
@@ -274,9 +283,9 @@ mod tests {
         let (stack, mut handles) = stack(&context(&registry), &shared, &at(&[1, 2]));
         // One of routes, one of each endpoint; in use for as long as it may be.
         assert_eq!((kept(0), kept(100)), (3, 3));
-        handles.apply(&at(&[1]));
+        Stack::apply(&mut handles, &at(&[1]));
         assert_eq!((kept(100), kept(109), kept(110)), (3, 3, 2));
-        handles.apply(&at(&[1, 3]));
+        Stack::apply(&mut handles, &at(&[1, 3]));
         assert_eq!(kept(110), 3);
         drop((stack, handles));
         assert_eq!((kept(110), kept(119), kept(120)), (3, 3, 0));

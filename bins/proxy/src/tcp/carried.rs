@@ -1,16 +1,20 @@
-//! TLS of the application: carried as it is, shown by the name of the server it asks for.
+//! A connection that is carried as bytes, as metrics and taps show it. TLS of the application is one
+//! of these; it goes by the name of the server that it asks for.
 
-use crate::{http::outbound::stack::StackContext, identity, tcp::opaque};
+use super::{
+    dial::{self, Dialled},
+    opaque,
+};
+use crate::{http::outbound::stack::StackContext, identity, listener::role::BytesTo};
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use mesh_core::Conn;
 use mesh_pool::Stream;
-use mesh_transport::{Io, Meter};
+use mesh_transport::Meter;
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -18,60 +22,78 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-/// A TLS connection of a client.
-pub(crate) struct Tls {
-    /// The server that it asks for; empty if it does not say.
-    pub(crate) name: Box<str>,
+/// A connection of a client that is carried as bytes.
+pub(crate) struct Carried {
     pub(crate) conn: Arc<Conn>,
+    /// The destination; empty for the standalone one.
+    pub(crate) authority: Box<str>,
+    /// The server that the client asks for in TLS, empty if it does not say; `None` without TLS.
+    pub(crate) server_name: Option<Box<str>>,
 }
 
 /// Bytes per read, where a tap counts them.
 const BUFFER: usize = 16 * 1024;
 
-impl Tls {
-    /// Copies both ways until both ends have said all they had to say.
-    pub(crate) async fn carry(
-        self,
-        caller: Io,
-        endpoint: Stream,
-        context: &StackContext,
-    ) -> io::Result<()> {
-        let meter = context.registry.tls(self.conn.direction, &self.name);
-        meter.open();
-        let caller = Metered {
-            inner: caller,
-            meter,
+impl Carried {
+    pub(crate) fn new(bytes: &BytesTo, conn: Arc<Conn>, server_name: Option<Box<str>>) -> Self {
+        let authority = match bytes {
+            BytesTo::Application(addr) | BytesTo::Original(addr) => addr.to_string().into(),
+            BytesTo::Authority(authority) => (&**authority).into(),
+            BytesTo::Standalone | BytesTo::Unknown => Box::default(),
         };
-        if context.tap.subscriptions() == 0 {
-            return opaque::copy(caller, endpoint).await;
+        Self {
+            conn,
+            authority,
+            server_name,
         }
-        self.shown(caller, endpoint, context).await
+    }
+
+    /// Copies both ways until both ends have said all they had to say.
+    pub(crate) async fn carry<C>(
+        self,
+        caller: C,
+        endpoint: Dialled,
+        context: &StackContext,
+    ) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(name) = &self.server_name else {
+            return self.copy(caller, endpoint, context).await;
+        };
+        let meter = context.registry.tls(self.conn.direction, name);
+        meter.open();
+        let inner = caller;
+        let caller = Metered { inner, meter };
+        self.copy(caller, endpoint, context).await
+    }
+
+    async fn copy<C>(&self, caller: C, to: Dialled, context: &StackContext) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        if context.tap.subscriptions() == 0 {
+            return opaque::copy(caller, to.stream).await;
+        }
+        self.shown(caller, to, context).await
     }
 
     /// The same, as an exchange that a tap shows: `CONNECT` to the name, and the endpoint's bytes
     /// as the response.
-    async fn shown(
-        self,
-        caller: Metered,
-        endpoint: Stream,
-        context: &StackContext,
-    ) -> io::Result<()> {
-        let addr = endpoint.peer_addr()?;
-        let mut req = Request::new(());
-        *req.method_mut() = Method::CONNECT;
-        if let Ok(uri) = self.name.parse() {
-            *req.uri_mut() = uri;
-        }
-        req.extensions_mut().insert((*self.conn).clone());
+    async fn shown<C>(&self, caller: C, to: Dialled, context: &StackContext) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        let layer = self.layer(&to, context)?;
+        let name = self.server_name.as_ref().filter(|name| !name.is_empty());
+        let req = dial::request(name.unwrap_or(&self.authority), &self.conn);
         let (mut caller_read, mut caller_write) = tokio::io::split(caller);
-        let (endpoint_read, mut endpoint_write) = tokio::io::split(endpoint);
+        let (endpoint_read, mut endpoint_write) = tokio::io::split(to.stream);
         let mut body = Some(Download(endpoint_read, BytesMut::new()));
-        let tapped = self
-            .layer(addr, context)
-            .layer(service_fn(|_: Request<()>| {
-                let body = body.take().expect("called once");
-                std::future::ready(Ok::<_, io::Error>(Response::new(body)))
-            }));
+        let tapped = layer.layer(service_fn(|_: Request<()>| {
+            let body = body.take().expect("called once");
+            std::future::ready(Ok::<_, io::Error>(Response::new(body)))
+        }));
         let rsp = tapped.oneshot(req).await?;
         let up = async {
             tokio::io::copy(&mut caller_read, &mut endpoint_write).await?;
@@ -90,10 +112,16 @@ impl Tls {
         Ok(())
     }
 
-    fn layer(&self, addr: SocketAddr, context: &StackContext) -> mesh_tap::TapLayer {
-        let tls: Arc<[_]> = [identity::tap_label(identity::status_of_carried_tls())].into();
+    fn layer(&self, to: &Dialled, context: &StackContext) -> io::Result<mesh_tap::TapLayer> {
+        let addr = to.stream.peer_addr()?;
+        let status = match self.server_name {
+            Some(_) => identity::status_of_carried_tls(),
+            None => identity::status(addr),
+        };
+        let tls = identity::tap_label(status);
+        let labels: Arc<[_]> = to.labels.iter().cloned().chain([tls]).collect();
         let layer = context.tap.layer().direction(self.conn.direction);
-        layer.endpoint(addr, tls)
+        Ok(layer.endpoint(addr, labels))
     }
 }
 
@@ -118,18 +146,18 @@ impl Body for Download {
 }
 
 /// The caller's end, counted under the name.
-struct Metered {
-    inner: Io,
+struct Metered<C> {
+    inner: C,
     meter: Arc<Meter>,
 }
 
-impl Drop for Metered {
+impl<C> Drop for Metered<C> {
     fn drop(&mut self) {
         self.meter.close();
     }
 }
 
-impl AsyncRead for Metered {
+impl<C: AsyncRead + Unpin> AsyncRead for Metered<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -142,7 +170,7 @@ impl AsyncRead for Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl<C: AsyncWrite + Unpin> AsyncWrite for Metered<C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
