@@ -13,20 +13,20 @@ use std::{
 use tonic::{Streaming, transport::Endpoint};
 
 /// A tap of everything.
-pub struct Watched(Streaming<TapEvent>);
+pub(super) struct Watched(Streaming<TapEvent>);
 
 /// One event.
-pub struct Shown {
+pub(super) struct Shown {
     /// The authority, the status, or the number of bytes.
-    pub text: String,
+    pub(super) text: String,
     /// Labels of the destination.
-    pub labels: HashMap<String, String>,
-    pub destination: SocketAddr,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) destination: SocketAddr,
 }
 
 impl Watched {
     /// Watches `limit` exchanges.
-    pub async fn start(proxy: &Running, limit: u32) -> Self {
+    pub(super) async fn start(proxy: &Running, limit: u32) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{}", proxy.admin())).unwrap();
         let channel = endpoint.connect().await.unwrap();
         let all = observe_request::r#match::Match::All(observe_request::r#match::Seq::default());
@@ -39,7 +39,7 @@ impl Watched {
         Self(events.into_inner())
     }
 
-    pub async fn next(&mut self) -> Shown {
+    pub(super) async fn next(&mut self) -> Shown {
         let event = self.0.message().await.unwrap().expect("an event");
         assert!(event.source.is_some());
         let destination = event.destination.unwrap();
