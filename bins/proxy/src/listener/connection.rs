@@ -87,7 +87,7 @@ impl Worker {
             First::Client => {}
             First::Server(endpoint) => {
                 let carried = Carried::new(&accepted.bytes, conn, None);
-                carried.carry(io, endpoint, &self.outbound.context).await?;
+                carried.carry(io, *endpoint, &self.outbound.context).await?;
                 return Ok(None);
             }
             First::Nobody => return Ok(None),

@@ -18,7 +18,7 @@ pub(crate) enum First {
     /// The client; or nobody has yet, and it is the client whose turn it is.
     Client,
     /// The server, on this connection.
-    Server(Dialled),
+    Server(Box<Dialled>),
     /// Nobody, until there was no more time to.
     Nobody,
 }
@@ -60,7 +60,7 @@ impl Worker {
             () = draining.after_grace() => Ok(First::Nobody),
             spoken = timeout(self.limits.detect, server) => Ok(match (spoken, called) {
                 // After so long a silence neither is likely to speak HTTP.
-                (Ok(Ok(true)) | Err(_), Some(endpoint)) => First::Server(endpoint),
+                (Ok(Ok(true)) | Err(_), Some(endpoint)) => First::Server(Box::new(endpoint)),
                 _ => First::Client,
             }),
         }
