@@ -26,8 +26,9 @@ pub struct Limits {
     pub resets: usize,
     /// HTTP/2 streams of a connection that may be reset for errors of its client; 1,024 by default.
     pub errors: usize,
-    /// Bytes of a request body that are read ahead, per HTTP/2 connection and stream; 1 MiB by
-    /// default.
+    /// Bytes of a request body that are read ahead, per HTTP/2 stream; 128 KiB by default. All
+    /// bodies of a connection together have as many for each of its [`streams`](Self::streams),
+    /// and one more, so that those which nobody reads hold up no other.
     pub window_bytes: u32,
     /// Requests that an HTTP/2 client may cancel at once, and again in every 10 s; 1,000 by default.
     pub cancels: u32,
@@ -65,6 +66,15 @@ impl LimitNames {
     };
 }
 
+impl Limits {
+    /// Bytes of all request bodies of an HTTP/2 connection that are read ahead; 25 MiB by default.
+    pub(crate) fn connection_window_bytes(&self) -> u32 {
+        const MOST: u32 = (1 << 31) - 1;
+        let streams = self.streams.saturating_add(1);
+        self.window_bytes.saturating_mul(streams).min(MOST)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -79,7 +89,7 @@ impl Default for Limits {
             streams: 200,
             resets: 20,
             errors: 1024,
-            window_bytes: 1 << 20,
+            window_bytes: 128 << 10,
             cancels: 1000,
             buffer_bytes: 400 * 1024,
             names: &LimitNames::FIELDS,

@@ -184,7 +184,7 @@ impl Server {
             .max_pending_accept_reset_streams(limits.resets)
             .max_local_error_reset_streams(limits.errors)
             .initial_stream_window_size(limits.window_bytes)
-            .initial_connection_window_size(limits.window_bytes)
+            .initial_connection_window_size(limits.connection_window_bytes())
             .max_send_buf_size(limits.buffer_bytes.min(u32::MAX as usize))
             // What is over our limit, and not over twice of it, gets an answer that says so.
             .max_header_list_size(
