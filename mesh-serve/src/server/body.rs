@@ -10,6 +10,9 @@ use std::{
 pin_project! {
     /// A response body whose end, and whose frames that nobody takes, show in the pulse of its
     /// connection.
+    ///
+    /// An error comes one turn late: hyper and h2 drop what they have not written when a body
+    /// breaks off, and the head and the frames before the error are to arrive.
     pub(super) struct Pulsing<B>
     where
         B: Body,
@@ -17,6 +20,7 @@ pin_project! {
         #[pin]
         inner: B,
         open: Open,
+        broken: Option<B::Error>,
     }
 
     impl<B: Body> PinnedDrop for Pulsing<B> {
@@ -55,7 +59,11 @@ impl Open {
         self.pulse.answer();
         // Over HTTP/2 nobody asks for the first frame either, while there is no window for it.
         self.take(!inner.is_end_stream());
-        Pulsing { inner, open: self }
+        Pulsing {
+            inner,
+            open: self,
+            broken: None,
+        }
     }
 
     fn take(&mut self, untaken: bool) {
@@ -88,7 +96,17 @@ impl<B: Body> Body for Pulsing<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let polled = this.inner.poll_frame(cx);
+        let polled = match this.broken.take() {
+            Some(error) => Poll::Ready(Some(Err(error))),
+            None => match this.inner.poll_frame(cx) {
+                Poll::Ready(Some(Err(error))) => {
+                    *this.broken = Some(error);
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                polled => polled,
+            },
+        };
         this.open.take(matches!(polled, Poll::Ready(Some(Ok(_)))));
         this.open.ended = match &polled {
             Poll::Pending => false,

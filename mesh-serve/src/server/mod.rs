@@ -91,7 +91,7 @@ impl Server {
         H: Fn(Request<RequestBody>) -> F,
         F: Future<Output: Outcome<Body = B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
     {
         // The drain waits for `draining` itself, which lasts as long as the connection.
         let mut begins = draining.clone();
