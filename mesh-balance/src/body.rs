@@ -33,8 +33,12 @@ impl Exchange {
 
     /// Records an error in place of a response.
     pub(crate) fn failed(mut self, error: &(dyn Error + 'static)) {
-        // Limits and faults of this program are not the endpoint's.
-        if !matches!(Fault::of(error), Some(Fault::Overloaded | Fault::Injected)) {
+        // The endpoint is not to blame for limits and faults of this program, nor for a caller
+        // that breaks off its request.
+        if !matches!(
+            Fault::of(error),
+            Some(Fault::Overloaded | Fault::Injected | Fault::Client)
+        ) {
             self.in_flight.outcome(Class::Failure);
         }
     }

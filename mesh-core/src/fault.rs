@@ -29,6 +29,8 @@ pub enum Fault {
     MaybeProcessed,
     /// The peer did not speak the protocol.
     Protocol,
+    /// The caller broke off its request.
+    Client,
     /// Anything else.
     Unexpected,
 }
@@ -47,6 +49,7 @@ impl Fault {
             Self::Reset => "reset",
             Self::MaybeProcessed => "maybe-processed",
             Self::Protocol => "protocol",
+            Self::Client => "client",
             Self::Unexpected => "unexpected",
         }
     }

@@ -66,7 +66,8 @@ impl SendError {
         })
     }
 
-    /// Returns true if the head of the response was larger than the settings allow.
+    /// Returns true if the head of the response was larger than the settings allow. Over HTTP/2 it
+    /// may also have been malformed, which h2 does not tell apart.
     pub fn is_head_too_large(&self) -> bool {
         self.head_too_large
     }
@@ -78,9 +79,23 @@ impl SendError {
 
     /// The same over HTTP/2.
     pub(super) fn broken_stream(error: h2::Error, endpoint: SocketAddr, safe: bool) -> Self {
-        let fault = match safe {
-            true => Fault::Reset,
-            false => Fault::MaybeProcessed,
+        if is_reset_here(&error) {
+            // The pool resets a stream only when its request body breaks off.
+            let mut sent = Self::new(Fault::Client, endpoint, error);
+            sent.caller = Some(CallerFault::BrokenBody);
+            return sent;
+        }
+        if error.is_library() && error.is_reset() {
+            let mut sent = Self::new(Fault::Protocol, endpoint, MalformedHead);
+            sent.head_too_large = true;
+            return sent;
+        }
+        let fault = if is_protocol_error(&error) {
+            Fault::Protocol
+        } else if safe {
+            Fault::Reset
+        } else {
+            Fault::MaybeProcessed
         };
         Self::new(fault, endpoint, error)
     }
@@ -98,7 +113,7 @@ impl SendError {
             }
         } else if error.is_user() {
             // The caller's request body broke off.
-            Fault::Reset
+            Fault::Client
         } else {
             Fault::Unexpected
         };
@@ -131,7 +146,23 @@ impl fmt::Display for CallerFault {
     }
 }
 
-impl Error for CallerFault {}
+impl Error for CallerFault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&Fault::Client)
+    }
+}
+
+/// The reason for a stream that h2 has reset before there was a response.
+#[derive(Debug)]
+struct MalformedHead;
+
+impl fmt::Display for MalformedHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the response's head is malformed or too large")
+    }
+}
+
+impl Error for MalformedHead {}
 
 /// Borrows an error so that its sources can be walked.
 #[derive(Debug)]
@@ -197,13 +228,26 @@ fn is_reset(error: &hyper::Error) -> bool {
 /// Returns true if it was the connection of HTTP/2 that broke, rather than that a peer which is there reset
 /// the stream or asks for less.
 pub(super) fn is_broken_connection(error: &h2::Error) -> bool {
-    !error.is_reset() && error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM)
+    !error.is_reset()
+        && !error.is_library()
+        && error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM)
+}
+
+/// Returns true if this end has reset the stream on purpose.
+fn is_reset_here(error: &h2::Error) -> bool {
+    error.is_reset() && !error.is_remote() && !error.is_library()
+}
+
+/// Returns true if one end found the other's messages malformed, which they will be again: h2 those
+/// of the peer, or the peer those of this stream.
+fn is_protocol_error(error: &h2::Error) -> bool {
+    error.is_library() || error.is_reset() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)
 }
 
 /// Returns true if HTTP/2 says that the peer did nothing with the request (RFC 9113, 8.7).
 pub(super) fn is_unprocessed(error: &h2::Error) -> bool {
     let reason = error.reason();
-    reason == Some(h2::Reason::REFUSED_STREAM)
+    error.is_remote() && reason == Some(h2::Reason::REFUSED_STREAM)
         // A graceful GOAWAY fails only the streams that the peer will not look at.
         || error.is_go_away() && error.is_remote() && reason == Some(h2::Reason::NO_ERROR)
 }

@@ -38,6 +38,12 @@ impl RetryLayer {
     /// keeps, which is 1,024 bodies of full size.
     pub const MAX_MEMORY: usize = 64 * 1024 * 1024;
 
+    /// Default of [`max_tries`](Self::max_tries) of [`per_route`](Self::per_route): 10.
+    ///
+    /// A request that fails half of the time succeeds within them in 99.9 % of the cases, and none
+    /// takes more than 9 of the 100 retries that the budget of an idle service has.
+    pub const MAX_TRIES: u32 = 10;
+
     /// Default of [`max_pause`](Self::max_pause): 5 s.
     pub const MAX_PAUSE: Duration = Duration::from_secs(5);
 
@@ -59,7 +65,8 @@ impl RetryLayer {
     }
 
     /// Retries only requests with a retryable [`Route`], as often as budget, deadline and route
-    /// allow. There is no pause unless the route has one.
+    /// allow: at most [`MAX_TRIES`](Self::MAX_TRIES) tries unless the route has a limit. There is
+    /// no pause unless the route has one.
     pub fn per_route(budget: Budget) -> Self {
         Self {
             config: Config::per_route(budget),
@@ -130,7 +137,7 @@ impl Config {
         Self {
             budget,
             retries_idempotent: false,
-            max_retries: None,
+            max_retries: Some(RetryLayer::MAX_TRIES - 1),
             backoff: None,
             max_pause: RetryLayer::MAX_PAUSE,
             max_body: RetryLayer::MAX_BODY,

@@ -91,7 +91,8 @@ async fn a_route_is_retried_as_often_as_its_own_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_route_without_a_limit_is_retried_while_the_budget_lasts() {
-    let (mut svc, mut handle) = spawn(RetryLayer::per_route(budget(0.0, 5)));
+    let layer = RetryLayer::per_route(budget(0.0, 5)).max_tries(100);
+    let (mut svc, mut handle) = spawn(layer);
     assert_ready_ok!(svc.poll_ready());
     let mut call = task::spawn(svc.call(retryable(empty())));
     for _ in 0..50 {
@@ -102,6 +103,21 @@ async fn a_route_without_a_limit_is_retried_while_the_budget_lasts() {
     let rsp = assert_ready_ok!(call.poll());
     assert_eq!(rsp.extensions().get(), Some(&RetrySkipped::NoBudget));
     assert_eq!(rsp.headers()["mesh-no-retry"], "no_budget");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_cannot_take_the_whole_budget_of_its_service() {
+    let (mut svc, mut handle) = spawn(RetryLayer::per_route(budget(0.0, 5)));
+    assert_ready_ok!(svc.poll_ready());
+    let mut call = task::spawn(svc.call(retryable(empty())));
+    for _ in 1..RetryLayer::MAX_TRIES {
+        next(&mut handle).await.1.send_response(status(500));
+        assert_pending!(call.poll());
+    }
+    next(&mut handle).await.1.send_response(status(500));
+    let rsp = assert_ready_ok!(call.poll());
+    assert_eq!(rsp.extensions().get(), Some(&RetrySkipped::Limit));
+    assert_eq!(rsp.headers()["mesh-no-retry"], "limit");
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +284,7 @@ async fn the_hook_hears_of_every_failure_that_could_be_retried() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_always_fails_at_once_leaves_others_their_turn() {
     let svc = tower::service_fn(async |_: Req| Ok::<_, BoxError>(status(500)));
-    let layer = RetryLayer::per_route(budget(0.0, 1_000_000));
+    let layer = RetryLayer::per_route(budget(0.0, 1_000_000)).max_tries(u32::MAX);
     let svc = tower::Layer::layer(&layer, svc);
     let call = tower::ServiceExt::oneshot(svc, retryable(empty()));
     let mut call = task::spawn(call);

@@ -44,6 +44,10 @@ impl Exchange {
     /// An error came instead of a response.
     pub(super) fn failed(&self, error: &dyn Any) {
         let fault = (self.inspect)(error).unwrap_or(Fault::Unexpected);
+        // No response, as of a caller that leaves: nobody it asked has failed.
+        if fault == Fault::Client {
+            return;
+        }
         let outcome = Partial {
             status: Status::None,
             grpc_status: None,

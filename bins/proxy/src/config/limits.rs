@@ -90,9 +90,9 @@ pub struct Limits {
           default_value = "1024", value_parser = count)]
     pub errors: usize,
 
-    /// Bytes of a request body that are read ahead, per HTTP/2 connection and stream
+    /// Bytes of a request body that are read ahead, per HTTP/2 stream
     #[arg(long = "max-window-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_WINDOW_BYTES",
-          default_value = "1048576",
+          default_value = "131072",
           value_parser = clap::value_parser!(u32).range(1..=(1 << 31) - 1))]
     pub window_bytes: u32,
 
@@ -116,6 +116,11 @@ pub struct Limits {
     #[arg(long = "max-retry-memory-bytes", value_name = "BYTES", env = "MESH_PROXY_MAX_RETRY_MEMORY_BYTES",
           default_value = "67108864", value_parser = count)]
     pub retry_memory_bytes: usize,
+
+    /// Tries of one request of a retryable route, unless the route has a limit
+    #[arg(long = "max-tries", value_name = "N", env = "MESH_PROXY_MAX_TRIES",
+          default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tries: u32,
 
     /// Longest pause before a retry that a server may ask for
     #[arg(long = "max-retry-pause", value_name = "DURATION", env = "MESH_PROXY_MAX_RETRY_PAUSE",
@@ -214,13 +219,15 @@ impl Default for Limits {
             // h2's own, for the whole life of a connection: its answer to "made you reset",
             // CVE-2025-8671.
             errors: 1024,
-            // hyper's own.
-            window_bytes: 1 << 20,
+            // 125 MB/s at a round trip of 1 ms.
+            window_bytes: 128 << 10,
             // nghttp2's, which forgives 33 a second where this forgives 100.
             cancels: 1000,
             buffer_bytes: 400 * 1024,
             retry_body_bytes: 64 * 1024,
             retry_memory_bytes: 64 * 1024 * 1024,
+            // One request takes no more than a tenth of an idle service's retry budget.
+            tries: 10,
             retry_pause: Duration::from_secs(5),
             // Its word that it was closing crosses the request in no more than a round trip.
             resend: Duration::from_millis(100),

@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Limits that cause no error message: the peer waits, is dropped or ejected, or is counted.
-const QUIET: [&str; 21] = [
+const QUIET: [&str; 22] = [
     // The server gets its chance to speak.
     "silence-limit",
     // The kernel closes what nobody is at the other end of.
@@ -35,6 +35,8 @@ const QUIET: [&str; 21] = [
     // A request is sent once: the reason `body_too_large` or `no_memory`.
     "max-retry-body-bytes",
     "max-retry-memory-bytes",
+    // The failure is returned: the reason `limit`.
+    "max-tries",
     // An endpoint is left out for a while, or never known.
     "max-failures",
     "max-addresses",

@@ -56,6 +56,11 @@ impl Peer {
         self.0.write_all(&frame).await.unwrap();
     }
 
+    /// Several frames in one write.
+    pub async fn write_all(&mut self, frames: &[u8]) {
+        self.0.write_all(frames).await.unwrap();
+    }
+
     /// The next frame, if there is one.
     async fn frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];

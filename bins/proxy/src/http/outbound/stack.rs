@@ -108,6 +108,7 @@ fn stack(
         // Again, if the route may be and the budget allows.
         .layer(
             RetryLayer::per_route(shared.budget.clone())
+                .max_tries(context.limits.tries)
                 .max_body(context.limits.retry_body_bytes)
                 .max_memory(context.limits.retry_memory_bytes)
                 .max_pause(context.limits.retry_pause)

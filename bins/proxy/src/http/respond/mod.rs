@@ -117,9 +117,15 @@ pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<
     };
     tracing::debug!(%error, reason = %fault, "request failed");
     let mut rsp = synthesize(&row(fault), fault.as_str(), &text, asked);
-    if let Some(reason) = exhausted(error) {
-        let reason = HeaderValue::from_static(reason.as_str());
-        rsp.headers_mut().insert(MESH_NO_RETRY, reason);
+    let no_retry = match exhausted(error) {
+        Some(reason) => Some(reason.as_str()),
+        // It would fail again in the same way.
+        None if fault == Fault::Protocol => Some(fault.as_str()),
+        None => None,
+    };
+    if let Some(reason) = no_retry {
+        rsp.headers_mut()
+            .insert(MESH_NO_RETRY, HeaderValue::from_static(reason));
     }
     rsp
 }
