@@ -109,8 +109,8 @@ impl Profile {
         }))
     }
 
-    /// Compiles the parts that can be compiled: a route with a flaw is left out as a whole, and the
-    /// default budget replaces an invalid one.
+    /// Compiles the parts that can be compiled: a route with a flaw is left out as a whole, an
+    /// override without an authority too, and the default budget replaces an invalid one.
     ///
     /// For a data plane, whose controller may accept profiles that this crate would refuse. Leaving
     /// out only the broken part of a condition, as Linkerd does, would make the route match more.
@@ -121,13 +121,20 @@ impl Profile {
             flaws.push(InvalidProfile::new(None, flaw));
             None
         });
+        let mut dst_overrides = Vec::with_capacity(spec.dst_overrides.len());
+        for (index, dst) in spec.dst_overrides.into_iter().enumerate() {
+            match typed::check_override(index, &dst) {
+                Ok(()) => dst_overrides.push(dst),
+                Err(flaw) => flaws.push(InvalidProfile::new(None, flaw)),
+            }
+        }
         let routes = spec.routes.iter();
         let routes = routes.map(|route| (&*route.name, TypedRoute::parse(route)));
         let (declared, parts) = compile_sound(routes, &mut flaws);
         let declared = TypedProfile {
             routes: declared,
             budget,
-            dst_overrides: spec.dst_overrides,
+            dst_overrides,
             opaque_ports: spec.opaque_ports,
         };
         (Self::assemble(declared, parts), flaws)
@@ -352,14 +359,20 @@ mod tests {
             r#"{"routes":[
                 {"name":"bad","condition":{"all":[{"method":"GET"},{"pathRegex":"/("}]}},
                 {"name":"good","condition":{"method":"GET"}}
-            ],"retryBudget":{"retryRatio":9999,"minRetriesPerSecond":1,"ttl":"10s"}}"#,
+            ],"retryBudget":{"retryRatio":9999,"minRetriesPerSecond":1,"ttl":"10s"},
+            "dstOverrides":[{"authority":"a:80","weight":1},{"authority":"","weight":1}]}"#,
         )
         .unwrap();
         let (profile, flaws) = Profile::compile_lenient(spec);
+        let [leaf] = profile.dst_overrides() else {
+            panic!("one override names an authority");
+        };
+        assert_eq!(leaf.authority, "a:80");
         assert_eq!(profile.route_for(&Method::GET, "/x").name(), "good");
         assert_eq!(profile.budget(), RetryBudget::default());
-        assert_eq!(flaws.len(), 2);
-        assert_eq!(flaws[1].route(), Some("bad"));
+        assert_eq!(flaws.len(), 3);
+        assert!(flaws[1].to_string().contains("must name an authority"));
+        assert_eq!(flaws[2].route(), Some("bad"));
     }
 
     #[test]

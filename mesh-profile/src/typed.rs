@@ -150,6 +150,15 @@ pub(crate) fn budget(spec: &RetryBudgetSpec) -> Result<RetryBudget, Flaw> {
         .map_err(|error| Flaw::new(error.to_string()).within("retryBudget"))
 }
 
+/// Returns a flaw if the override at `index` names no authority.
+pub(crate) fn check_override(index: usize, dst: &WeightedDst) -> Result<(), Flaw> {
+    if !dst.authority.is_empty() {
+        return Ok(());
+    }
+    let flaw = Flaw::new("an override must name an authority").within("authority");
+    Err(flaw.within_item(index).within("dstOverrides"))
+}
+
 impl TryFrom<ProfileSpec> for TypedProfile {
     type Error = InvalidProfile;
 
@@ -157,11 +166,7 @@ impl TryFrom<ProfileSpec> for TypedProfile {
         let budget = spec.retry_budget.as_ref().map(budget).transpose();
         let budget = budget.map_err(|flaw| InvalidProfile::new(None, flaw))?;
         for (i, dst) in spec.dst_overrides.iter().enumerate() {
-            if dst.authority.is_empty() {
-                let flaw = Flaw::new("an override must name an authority").within("authority");
-                let flaw = flaw.within_item(i).within("dstOverrides");
-                return Err(InvalidProfile::new(None, flaw));
-            }
+            check_override(i, dst).map_err(|flaw| InvalidProfile::new(None, flaw))?;
         }
         let routes = spec.routes.iter().enumerate().map(|(index, route)| {
             TypedRoute::parse(route)

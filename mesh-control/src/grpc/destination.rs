@@ -12,7 +12,6 @@ use linkerd2_proxy_api::{
     meta::{self, Metadata, metadata::Kind::Resource},
 };
 use mesh_discover::wire;
-use mesh_profile::TypedProfile;
 use std::{pin::Pin, sync::Arc};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -108,9 +107,7 @@ fn each<T: Send + Sync + 'static>(
 
 /// The message that answers for `authority`, as a sidecar gets it.
 pub fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
-    // Resources are checked when they are written; one that is invalid nevertheless has no routes.
-    let typed = TypedProfile::try_from((*apex.profile).clone()).unwrap_or_default();
-    let mut profile = wire::profile_to_wire(&typed, &apex.fqdn, authority);
+    let mut profile = wire::profile_to_wire(&apex.profile, &apex.fqdn, authority);
     profile.opaque_protocol = apex.opaque;
     profile.parent_ref = apex.service.as_ref().map(|service| Metadata {
         kind: Some(Resource(meta::Resource {

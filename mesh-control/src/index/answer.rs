@@ -1,7 +1,8 @@
 //! Answers to the questions of sidecars.
 
 use crate::model::{Reference, ServiceName};
-use mesh_discover::{Endpoint, ProfileSpec};
+use mesh_discover::Endpoint;
+use mesh_profile::TypedProfile;
 use std::sync::Arc;
 
 /// The service that an authority names, and the rules that apply to it.
@@ -13,8 +14,8 @@ pub struct Apex {
     pub fqdn: Arc<str>,
     /// The port asked for.
     pub port: u16,
-    /// Routes, budget and leaves.
-    pub profile: Arc<ProfileSpec>,
+    /// Routes, budget and leaves; invalid parts of the resource are left out.
+    pub profile: Arc<TypedProfile>,
     /// The resource that declares them.
     pub resource: Option<Reference>,
     /// The port carries bytes, not HTTP.

@@ -4,12 +4,13 @@ use super::{
     dependents::OpenQuestions,
     membership::Membership,
     objects::{Objects, SourceId},
+    profiles::{DeclaredProfile, Profiles},
     question::Subject,
     registered::Registered,
     snapshot::Snapshot,
 };
 use crate::{
-    model::{Kind, Object, Reference, Rejection, ServiceName},
+    model::{Kind, Object, Reference, Rejection, ResourceKind, ServiceName},
     source::Event,
 };
 use std::{
@@ -25,6 +26,7 @@ pub(super) struct Contents {
     pub(super) domain: Arc<str>,
     pub(super) objects: Objects,
     pub(super) membership: Membership,
+    pub(super) profiles: Profiles,
     pub(super) questions: OpenQuestions,
     pub(super) registered: Registered,
     /// By the document at fault.
@@ -43,6 +45,8 @@ pub(super) struct Contents {
 pub(super) struct Touched {
     pub(super) is_changed: bool,
     pub(super) subjects: HashSet<Subject>,
+    /// To be compiled after the lock is released.
+    pub(super) profiles: Vec<Arc<DeclaredProfile>>,
 }
 
 impl Contents {
@@ -51,6 +55,7 @@ impl Contents {
             domain,
             objects: Objects::default(),
             membership: Membership::default(),
+            profiles: Profiles::default(),
             questions: OpenQuestions::default(),
             registered: Registered::default(),
             rejections: BTreeMap::new(),
@@ -128,7 +133,10 @@ impl Contents {
         match reference.kind {
             Kind::Mesh => drop(subjects.insert(Subject::DefaultNamespace)),
             Kind::Workload(_) => {}
-            Kind::Resource(_) => drop(subjects.insert(Subject::Resource(reference.clone()))),
+            Kind::Resource(ResourceKind::ServiceProfile) => {
+                touched.profiles.extend(self.profiles.set(reference, new));
+                subjects.insert(Subject::Resource(reference.clone()));
+            }
             Kind::Pod => {
                 let pod = |object: Option<&Object>| match object {
                     Some(Object::Pod(pod)) => Some(pod.clone()),

@@ -11,6 +11,7 @@ mod dependents;
 mod endpoints;
 mod membership;
 mod objects;
+mod profiles;
 mod question;
 mod registered;
 mod snapshot;
@@ -223,6 +224,9 @@ impl Index {
             contents.snapshot = None;
             contents.questions.dependents(&touched.subjects)
         };
+        for profile in &touched.profiles {
+            profile.typed();
+        }
         self.compute(&questions);
         self.0.changes.send_modify(|number| *number += 1);
         true

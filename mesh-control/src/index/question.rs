@@ -4,11 +4,9 @@ use super::{
     answer::{Apex, Endpoints},
     contents::Contents,
     endpoints::Group,
+    profiles::DeclaredProfile,
 };
-use crate::model::{
-    Kind, Object, Protocol, Reference, Resource, ResourceKind, ServiceName, ServiceProfile,
-    host_port,
-};
+use crate::model::{Kind, Protocol, Reference, ResourceKind, ServiceName, host_port};
 use std::{net::IpAddr, sync::Arc};
 
 /// An authority, asked about by a client in a namespace.
@@ -61,7 +59,7 @@ pub(super) struct Found {
     name: ServiceName,
     fqdn: String,
     is_opaque: bool,
-    profile: Option<Arc<ServiceProfile>>,
+    profile: Option<Arc<DeclaredProfile>>,
 }
 
 impl Contents {
@@ -115,11 +113,7 @@ impl Contents {
         for namespace in places {
             let kind = Kind::Resource(ResourceKind::ServiceProfile);
             let reference = Reference::new(kind, namespace.clone(), fqdn.as_str());
-            if let (None, Some(Object::Resource(Resource::ServiceProfile(found)))) =
-                (&profile, self.objects.get(&reference))
-            {
-                profile = Some(found.clone());
-            }
+            profile = profile.or_else(|| self.profiles.get(&reference).cloned());
             subjects.push(Subject::Resource(reference));
         }
         subjects.push(Subject::Service(name.clone()));
@@ -146,16 +140,13 @@ impl Inputs {
                 ..Apex::default()
             };
         };
-        let resource = found
-            .profile
-            .clone()
-            .map(|it| Resource::ServiceProfile(it).reference());
+        let profile = found.profile.as_deref();
         Apex {
             service: Some(found.name),
             fqdn: found.fqdn.into(),
             port,
-            profile: found.profile.map(|it| it.spec.clone()).unwrap_or_default(),
-            resource,
+            profile: profile.map(|it| it.typed().clone()).unwrap_or_default(),
+            resource: profile.map(DeclaredProfile::reference),
             opaque: found.is_opaque,
         }
     }

@@ -3,8 +3,8 @@ use crate::model::{
     Conditions, Kind, Members, Mesh, Metadata, Pod, PodPort, Port, Protocol, ResourceKind, Service,
     ServiceProfile, Target, Workload, WorkloadKind, WorkloadName,
 };
-use mesh_discover::ProfileSpec;
-use mesh_profile::RouteSpec;
+use mesh_profile::{ProfileSpec, RequestMatchSpec, RouteSpec};
+use std::time::Duration;
 
 /// A service of the namespace `shop` that the pods of `workloads` answer for.
 fn service(name: &str, port: u16, workloads: &[&str]) -> Service {
@@ -34,6 +34,7 @@ fn profile(namespace: &str, route: &str) -> ServiceProfile {
     let spec = ProfileSpec {
         routes: vec![RouteSpec {
             name: route.into(),
+            condition: RequestMatchSpec::method("GET"),
             ..RouteSpec::default()
         }],
         ..ProfileSpec::default()
@@ -69,7 +70,7 @@ fn mesh() -> (Index, Sink) {
 }
 
 fn route(apex: &Apex) -> Option<&str> {
-    apex.profile.routes.first().map(|route| route.name.as_str())
+    apex.profile.routes().first().map(|route| &**route.name())
 }
 
 fn ports(endpoints: &Endpoints) -> Vec<u16> {
@@ -262,6 +263,66 @@ fn the_clients_profile_wins_whole_over_the_services() {
     assert!(!sink.delete(profile_reference("client")));
     let apex = index.apex("web.shop:8080", "client");
     assert_eq!(route(&apex), Some("service's"));
+}
+
+/// Counts the warnings of the current thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicU64>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_profile_is_compiled_once_and_its_invalid_parts_are_left_out_with_a_warning() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let (index, sink) = mesh();
+    let mut subscription = index.subscribe_apex("web:8080", "shop");
+    let mut broken = profile("shop", "slow");
+    let mut spec = (*broken.spec).clone();
+    spec.routes[0].condition = RequestMatchSpec::method("GET");
+    spec.routes[0].timeout = Some("soon".into());
+    spec.routes.push(RouteSpec {
+        name: "sound".into(),
+        condition: RequestMatchSpec::method("GET"),
+        timeout: Some("300ms".into()),
+        ..RouteSpec::default()
+    });
+    broken.spec = Arc::new(spec);
+    sink.apply(broken.clone());
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+
+    let first = subscription.try_next().unwrap();
+    let [route] = first.profile.routes() else {
+        panic!("one route is valid, not {:?}", first.profile);
+    };
+    assert_eq!(&**route.name(), "sound");
+    assert_eq!(route.timeout(), Some(Duration::from_millis(300)));
+    for client in ["shop", "client", ""] {
+        let again = index.apex("web.shop:8080", client);
+        assert!(Arc::ptr_eq(&first.profile, &again.profile), "{client}");
+    }
+    assert!(!sink.apply(broken));
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use mesh_control::{
     },
     source::Sink,
 };
-use mesh_profile::{ProfileSpec, RouteSpec};
+use mesh_profile::{ProfileSpec, RequestMatchSpec, RouteSpec};
 use std::sync::Arc;
 
 pub(crate) const SERVICES: usize = 2_000;
@@ -76,6 +76,7 @@ pub(crate) fn profile(number: usize, route: &str) -> ServiceProfile {
     let spec = ProfileSpec {
         routes: vec![RouteSpec {
             name: route.into(),
+            condition: RequestMatchSpec::method("GET"),
             ..RouteSpec::default()
         }],
         ..ProfileSpec::default()

@@ -65,7 +65,7 @@ fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
         authority: authority.into(),
         name: destination.name().map(ToString::to_string),
         hint: None,
-        profile: (*apex.profile).clone(),
+        profile: ProfileSpec::from(&*apex.profile),
         resource: apex.resource.map(|key| ProfileRef {
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
