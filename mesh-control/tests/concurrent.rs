@@ -1,4 +1,4 @@
-//! Changes from several threads: the last answer is the right one, whoever computed it.
+//! Changes from several threads: the last answer is the right one, whichever thread computed it.
 
 mod support;
 

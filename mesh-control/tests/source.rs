@@ -39,7 +39,7 @@ impl Source for Registry {
     }
 }
 
-/// What has changed since the registry was `known`.
+/// The events that lead from the `known` instances to the `listed` ones.
 fn events(known: &mut BTreeMap<String, Instance>, listed: &[Instance]) -> Vec<Event> {
     let name = |instance: &Instance| instance.addr.to_string();
     let now: BTreeMap<_, _> = listed.iter().map(|it| (name(it), it.clone())).collect();

@@ -1,7 +1,7 @@
-//! Admission: from a text to resources, or to the reason why not.
+//! Admission: reads and checks resources.
 //!
-//! Whatever comes in, by request or by file, comes in through here, so both are refused for the
-//! same things in the same words.
+//! Requests and files both pass through it, so that both are refused for the same reasons in the
+//! same words.
 
 use crate::resource::{Body, Key, Manifest, Rejection};
 use mesh_api::{ManifestKind, UnknownKind};
@@ -17,11 +17,11 @@ use std::sync::Arc;
 pub struct Admitted {
     /// The resource.
     pub resource: Manifest,
-    /// What is allowed in it, but hardly meant.
+    /// Probable mistakes that are allowed.
     pub warnings: Vec<String>,
 }
 
-/// What every manifest begins with.
+/// The first fields of every manifest.
 #[derive(Deserialize)]
 struct Header {
     kind: String,

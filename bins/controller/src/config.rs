@@ -25,7 +25,7 @@ pub struct Args {
     )]
     pub grpc: SocketAddr,
 
-    /// Where the read-only API is; loopback only
+    /// The address of the read-only API; loopback only
     #[arg(
         long,
         value_name = "ADDR",
@@ -35,7 +35,7 @@ pub struct Args {
     )]
     pub http: SocketAddr,
 
-    /// What the full names of services end in
+    /// The domain that full names of services end in
     #[arg(
         long,
         value_name = "DOMAIN",
@@ -45,7 +45,7 @@ pub struct Args {
     )]
     pub cluster_domain: String,
 
-    /// What to log: a level, or a filter like `mesh_controller=debug`
+    /// The log filter: a level, or a filter like `mesh_controller=debug`
     #[arg(
         long,
         value_name = "FILTER",
@@ -54,21 +54,21 @@ pub struct Args {
     )]
     pub log: String,
 
-    /// End when standard input does, and with it whoever started this
+    /// End when standard input ends, as it does when the parent process ends
     #[arg(long)]
     pub lifeline: bool,
 }
 
-/// What a controller needs to know.
+/// Settings of a controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where its state is.
+    /// The state folder.
     pub state: StateDir,
-    /// Where sidecars ask for destinations.
+    /// The address of the gRPC services.
     pub grpc: SocketAddr,
-    /// Where the read-only API is.
+    /// The address of the read-only API.
     pub http: SocketAddr,
-    /// What the full names of services end in.
+    /// The domain that full names of services end in.
     pub cluster_domain: String,
 }
 

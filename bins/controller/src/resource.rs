@@ -1,4 +1,4 @@
-//! What people declare: kinds, names and manifests.
+//! Declared resources: kinds, names and manifests.
 
 use mesh_api::ManifestKind;
 use mesh_control::model::{self, Kind, Reference, Resource, ResourceKind, ServiceProfile};
@@ -47,11 +47,11 @@ pub struct Manifest {
     pub labels: BTreeMap<String, String>,
     /// For people and programs to remember something by.
     pub annotations: BTreeMap<String, String>,
-    /// What it says.
+    /// Its content.
     pub body: Body,
 }
 
-/// What a resource says, by kind.
+/// The content of a resource, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// Of a [`ManifestKind::ServiceProfile`].
@@ -122,7 +122,7 @@ pub struct Rejection {
     pub line: Option<u64>,
     /// The column, from one.
     pub column: Option<u64>,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 

@@ -26,15 +26,15 @@ use tokio::{
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
-/// What a connection may ask at once: a profile and a few leaves for each destination of a
-/// sidecar, all over one connection. The usual limit of 200 would leave the rest unanswered.
+/// The most streams of a connection: a sidecar has one for the profile and a few for the leaves
+/// of each destination. The default limit of 200 would leave the rest unanswered.
 const MAX_STREAMS: u32 = 16_384;
 
-/// A sidecar that answers no ping for so long is gone.
+/// A connection without an answer to a ping for this long is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long connections may take to end, once asked to.
+/// Time limit for connections to end after a shutdown begins.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// A controller that has its addresses and its state, and does not serve yet.
@@ -45,12 +45,12 @@ pub struct Controller {
     grpc: TcpListener,
     http: TcpListener,
     socket: UnixListener,
-    left: Left,
+    created: CreatedFiles,
 }
 
-/// What a controller leaves in its folder and takes away when it ends in order.
+/// Files that the controller creates, removed when it is dropped.
 #[derive(Debug)]
-struct Left {
+struct CreatedFiles {
     files: Vec<PathBuf>,
     _lock: Lock,
 }
@@ -65,7 +65,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 }
 
 impl Controller {
-    /// Reads the state and binds the addresses. Nobody is answered before everything is known:
+    /// Reads the state and binds the addresses. No request is answered before all sources are loaded:
     /// half an index would take endpoints away from sidecars that survived the last controller.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Controller {
             grpc,
             http,
             socket,
-            left: Left {
+            created: CreatedFiles {
                 files: vec![state.controller(), state.controller_socket()],
                 _lock: lock,
             },
@@ -135,12 +135,12 @@ impl Controller {
         self.app.about.grpc
     }
 
-    /// Where the read-only API is.
+    /// The address of the read-only API.
     pub fn http(&self) -> SocketAddr {
         self.app.about.http
     }
 
-    /// What the API answers from.
+    /// State of the API.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -151,7 +151,7 @@ impl Controller {
     ///
     /// If a listener fails for good.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let _left = self.left;
+        let _created = self.created;
         let (stop, stopped) = watch::channel(false);
         let until_stopped = || {
             let mut stopped = stopped.clone();
@@ -223,7 +223,7 @@ fn source_ended(ended: Result<(), BoxError>) -> anyhow::Error {
     }
 }
 
-impl Drop for Left {
+impl Drop for CreatedFiles {
     fn drop(&mut self) {
         for file in &self.files {
             let _ = fs::remove_file(file);

@@ -34,7 +34,7 @@ impl StateDir {
         self.root.join("accepted")
     }
 
-    /// What holds only while something runs.
+    /// The folder of files that are valid only while a process runs.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }

@@ -1,9 +1,9 @@
 use serde::Deserialize;
 
-/// Who asks, as far as it matters.
+/// The client of a request, as its context token describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Context {
-    /// The client's namespace; empty if it did not say.
+    /// The client's namespace; empty if the token has none.
     #[serde(default)]
     pub(super) ns: String,
     /// The client itself, for logs.
@@ -12,8 +12,8 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Reads a context token: JSON, or `ns:<namespace>` as it was once. Anything else says
-    /// nothing, as in Linkerd: an answer without context is better than none.
+    /// Reads a context token: JSON, or the older `ns:<namespace>`. Any other token gives an
+    /// empty context, as in Linkerd.
     pub(super) fn parse(token: &str) -> Self {
         if let Some(ns) = token.strip_prefix("ns:") {
             return Self {

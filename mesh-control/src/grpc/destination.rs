@@ -21,7 +21,7 @@ const MAX_AUTHORITY: usize = 260;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Tells sidecars where services are and which profile applies, as Linkerd's controller does.
+/// Linkerd's destination service: endpoints and profiles by authority.
 #[derive(Clone, Debug)]
 pub struct DestinationApi {
     index: Index,
@@ -29,8 +29,8 @@ pub struct DestinationApi {
 }
 
 impl DestinationApi {
-    /// Answers from `index`, until `stop` is true or its sender gone: then streams end, and
-    /// sidecars ask whoever comes next.
+    /// Answers from `index`. Streams end when `stop` is true or its sender is dropped, so that
+    /// sidecars connect to the next controller.
     pub fn new(index: Index, stop: watch::Receiver<bool>) -> Self {
         Self { index, stop }
     }
@@ -105,7 +105,7 @@ fn each<T: Send + Sync + 'static>(
     })
 }
 
-/// The message that answers for `authority`, as a sidecar gets it.
+/// Builds the message that a sidecar gets for `authority`.
 pub fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
     let mut profile = wire::profile_to_wire(&apex.profile, &apex.fqdn, authority);
     profile.opaque_protocol = apex.opaque;

@@ -1,4 +1,7 @@
-//! gRPC to the sidecars: the one place, besides `mesh_discover::wire`, that sees wire types.
+//! The gRPC services that sidecars and embedded programs call.
+//!
+//! [`DestinationApi`] serves discovery and [`RegistryApi`] registration. With `mesh_discover::wire`,
+//! this is the one place that sees wire types.
 
 mod context;
 mod destination;

@@ -1,12 +1,12 @@
-//! Whose program is at the other end of a loopback connection.
+//! Finds the user at the other end of a loopback connection.
 //!
-//! Any user of the machine can connect to the controller's port, and may ask it things. Only the
-//! one whose mesh it is may change what the mesh is.
+//! Any user of the machine may query the controller. Only the user that runs it may change the
+//! mesh.
 
 use std::{fs, net::SocketAddr};
 
-/// Whether the program at `peer`, connected to our `local`, is run by this process's user or by
-/// root. What the kernel does not know is not ours.
+/// Returns true if `peer`, connected to our `local`, belongs to this process's user or to root.
+/// Returns false if the kernel does not list the connection.
 pub(super) fn is_ours(peer: SocketAddr, local: SocketAddr) -> bool {
     let table = if peer.is_ipv4() { "tcp" } else { "tcp6" };
     let Ok(sockets) = fs::read_to_string(format!("/proc/self/net/{table}")) else {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_else_is_told_apart() {
+    fn a_connection_of_another_user_is_not_ours() {
         let sockets = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
             0: 0100007F:1F96 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 17\n   \
             1: 0100007F:9C40 0100007F:1F96 01 00000000:00000000 00:00000000 00000000  1234        0 18 1\n";

@@ -7,7 +7,7 @@ use mesh_manifest::names::{check_namespace, check_service};
 use std::{fmt, net::SocketAddr};
 use tonic::Status;
 
-/// Reads what a program says of itself, and checks every name and address.
+/// Reads a registration and checks every name and address in it.
 pub(super) fn registration(wire: mesh_v1::Replica) -> Result<Registration, Status> {
     let mesh_v1::Replica {
         namespace,
@@ -79,7 +79,7 @@ fn addr(text: &str) -> Result<SocketAddr, Status> {
     Ok(addr)
 }
 
-/// Says what is wrong, with so much of it as fits in a header.
+/// Builds the error for an invalid value, cut to 64 characters so that it fits in a header.
 fn invalid(what: &str, value: impl fmt::Display, reason: impl fmt::Display) -> Status {
     let value: String = value.to_string().chars().take(64).collect();
     Status::invalid_argument(format!("{what} {value:?}: {reason}"))

@@ -21,20 +21,21 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// How soon a stream must say whose it is.
+/// Limit on the time to the first message of a stream.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// How long a replica whose stream broke is missed before it is forgotten: longer than a program
-/// takes to come back, when it was the connection that failed.
+/// Time from a broken stream to the end of its registration: longer than a program takes to
+/// connect again.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// A stream is read no faster than this; who says more waits, and says it at its own expense.
+/// The shortest time between two messages read from one stream. A faster client is slowed down by
+/// flow control.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Registers programs that are in the mesh without a sidecar, as `mesh.v1` says.
+/// The service `mesh.v1.Registry`: registers programs that are in the mesh without a sidecar.
 ///
-/// Only those of this machine, since the addresses they name are its own; and only those of the
-/// user who runs the controller, since they change what the mesh is.
+/// It accepts programs on this machine only, since they register loopback addresses, and only
+/// programs of the controller's own user, since a registration changes the mesh.
 #[derive(Clone, Debug)]
 pub struct RegistryApi {
     index: Index,
@@ -43,7 +44,8 @@ pub struct RegistryApi {
 }
 
 impl RegistryApi {
-    /// Registers in `index`, and counts in `store`, until `stop` is true or its sender gone.
+    /// Registers pods in `index` and takes their metrics into `store`, until `stop` is true or its
+    /// sender is dropped.
     pub fn new(index: Index, store: Arc<Mutex<Store>>, stop: watch::Receiver<bool>) -> Self {
         Self { index, store, stop }
     }
@@ -71,9 +73,9 @@ impl Registry for RegistryApi {
                 "only programs of the controller's user, on its machine, may register",
             ));
         }
-        let mut said = request.into_inner();
-        let first = timeout(FIRST, said.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("nothing was said"))??;
+        let mut messages = request.into_inner();
+        let first = timeout(FIRST, messages.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no message came in time"))??;
         let replica = first.and_then(|first| first.replica).ok_or_else(|| {
             Status::invalid_argument("the first message must say which replica it is of")
         })?;
@@ -95,18 +97,18 @@ impl Registry for RegistryApi {
             index: self.index.clone(),
             lease: Some(lease),
         };
-        tokio::spawn(self.clone().follow(held, replica, said, answer));
+        tokio::spawn(self.clone().follow(held, replica, messages, answer));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }
 
 impl RegistryApi {
-    /// Takes what a registered replica says, until it says no more.
+    /// Applies the messages of a registered replica until its stream ends.
     async fn follow(
         self,
         held: HeldLease,
         mut known: Replica,
-        mut said: Streaming<RegisterRequest>,
+        mut messages: Streaming<RegisterRequest>,
         answer: mpsc::Sender<Result<RegisterResponse, Status>>,
     ) {
         let Some(lease) = held.lease.clone() else {
@@ -123,7 +125,7 @@ impl RegistryApi {
         loop {
             let next = Instant::now() + PACE;
             let message = tokio::select! {
-                message = said.message() => message,
+                message = messages.message() => message,
                 () = answer.closed() => return,
                 () = &mut stopped => return,
             };
@@ -132,7 +134,7 @@ impl RegistryApi {
                 Ok(None) => return held.leave(),
                 Err(status) => {
                     tracing::debug!(pod = %source.pod, %status, "a registration broke");
-                    // What the client is to be blamed for, it is told.
+                    // The client learns of errors that are its own fault.
                     let _ = answer.try_send(Err(status));
                     return;
                 }

@@ -10,8 +10,8 @@ use mesh_discover::{
 /// The messages that take a client from `before` to `now`; `None` for a client that knows
 /// nothing yet.
 ///
-/// What is new comes before what is gone, so that a client that follows never stands without an
-/// endpoint when all are replaced at once.
+/// The updates that lead from one answer to the next. Additions come before removals, so that a
+/// client always has an endpoint, even when all are replaced at once.
 pub(super) fn between(before: Option<&Endpoints>, now: &Endpoints) -> Vec<Update> {
     if now.list.is_empty() {
         let is_same = before.is_some_and(|before| before == now);

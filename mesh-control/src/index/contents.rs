@@ -31,7 +31,7 @@ pub(super) struct Contents {
     pub(super) registered: Registered,
     /// By the document at fault.
     pub(super) rejections: BTreeMap<String, Rejection>,
-    /// Sources that have not said yet that they have sent everything.
+    /// Sources that have not sent everything yet.
     pub(super) loading: BTreeSet<SourceId>,
     pub(super) sources: u32,
     /// Grows with each change, from 1.

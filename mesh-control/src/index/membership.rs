@@ -13,7 +13,7 @@ use std::{
 pub(super) struct Membership {
     services: HashMap<ServiceName, Entry>,
     /// Pods and services that may belong together.
-    shelves: HashMap<Key, Shelf>,
+    candidates: HashMap<Key, Candidates>,
     addresses: HashMap<IpAddr, BTreeSet<ServiceName>>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Membership {
 struct Entry {
     service: Arc<Service>,
     pods: BTreeMap<Arc<str>, Arc<Pod>>,
-    /// Made of the two above when it is asked for.
+    /// Built from the two above at the first question.
     group: Option<Arc<Group>>,
 }
 
@@ -29,18 +29,18 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     namespace: Arc<str>,
-    trait_: Trait,
+    attribute: Attribute,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Trait {
+enum Attribute {
     Name(Arc<str>),
     Workload(WorkloadName),
     Label(Arc<str>, Arc<str>),
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Candidates {
     pods: BTreeMap<Arc<str>, Arc<Pod>>,
     services: BTreeSet<ServiceName>,
 }
@@ -62,7 +62,7 @@ impl Membership {
         entry.into_iter().flat_map(|entry| entry.pods.values())
     }
 
-    /// A service with its pods, shared by all who ask before the next change.
+    /// A service with its pods, shared by all questions until the next change.
     pub(super) fn group(&mut self, name: &ServiceName) -> Option<Arc<Group>> {
         let entry = self.services.get_mut(name)?;
         let group = entry.group.get_or_insert_with(|| {
@@ -81,8 +81,8 @@ impl Membership {
         let mut addresses = BTreeSet::new();
         if let Some(old) = self.services.remove(name) {
             for key in service_keys(&old.service) {
-                self.on_shelf(&key, |shelf| {
-                    shelf.services.remove(name);
+                self.update_candidates(&key, |found| {
+                    found.services.remove(name);
                 });
             }
             for address in &old.service.addresses {
@@ -100,9 +100,9 @@ impl Membership {
         };
         let mut pods = BTreeMap::new();
         for key in service_keys(service) {
-            self.on_shelf(&key, |shelf| {
-                shelf.services.insert(name.clone());
-                let members = shelf.pods.iter().filter(|(_, pod)| service.selects(pod));
+            self.update_candidates(&key, |found| {
+                found.services.insert(name.clone());
+                let members = found.pods.iter().filter(|(_, pod)| service.selects(pod));
                 pods.extend(members.map(|(name, pod)| (name.clone(), pod.clone())));
             });
         }
@@ -129,9 +129,9 @@ impl Membership {
         let mut touched = BTreeSet::new();
         let mut candidates = BTreeSet::new();
         for key in old.into_iter().flat_map(|pod| pod_keys(pod)) {
-            self.on_shelf(&key, |shelf| {
-                old.map(|old| shelf.pods.remove(&old.name));
-                candidates.extend(shelf.services.iter().cloned());
+            self.update_candidates(&key, |found| {
+                old.map(|old| found.pods.remove(&old.name));
+                candidates.extend(found.services.iter().cloned());
             });
         }
         for name in std::mem::take(&mut candidates) {
@@ -146,9 +146,9 @@ impl Membership {
             return touched;
         };
         for key in pod_keys(pod) {
-            self.on_shelf(&key, |shelf| {
-                shelf.pods.insert(pod.name.clone(), pod.clone());
-                candidates.extend(shelf.services.iter().cloned());
+            self.update_candidates(&key, |found| {
+                found.pods.insert(pod.name.clone(), pod.clone());
+                candidates.extend(found.services.iter().cloned());
             });
         }
         for name in candidates {
@@ -163,48 +163,50 @@ impl Membership {
         touched
     }
 
-    /// Changes a shelf, and takes it down when it is empty.
-    fn on_shelf(&mut self, key: &Key, change: impl FnOnce(&mut Shelf)) {
-        let shelf = self.shelves.entry(key.clone()).or_default();
-        change(shelf);
-        if shelf.pods.is_empty() && shelf.services.is_empty() {
-            self.shelves.remove(key);
+    /// Changes the candidates of a key, and removes them when there are none.
+    fn update_candidates(&mut self, key: &Key, change: impl FnOnce(&mut Candidates)) {
+        let found = self.candidates.entry(key.clone()).or_default();
+        change(found);
+        if found.pods.is_empty() && found.services.is_empty() {
+            self.candidates.remove(key);
         }
     }
 }
 
 /// The keys under which all pods are found that `service` may select.
 fn service_keys(service: &Service) -> Vec<Key> {
-    let traits: Vec<Trait> = match &service.members {
+    let attributes: Vec<Attribute> = match &service.members {
         Members::Selector(labels) => {
-            // Whoever carries all of them carries the first.
+            // A pod with all of the labels has the first.
             let first = labels.first_key_value().into_iter();
             first
-                .map(|(key, value)| Trait::Label(key.clone(), value.clone()))
+                .map(|(key, value)| Attribute::Label(key.clone(), value.clone()))
                 .collect()
         }
-        Members::Workloads(workloads) => workloads.iter().cloned().map(Trait::Workload).collect(),
-        Members::Pods(pods) => pods.iter().cloned().map(Trait::Name).collect(),
+        Members::Workloads(workloads) => {
+            workloads.iter().cloned().map(Attribute::Workload).collect()
+        }
+        Members::Pods(pods) => pods.iter().cloned().map(Attribute::Name).collect(),
     };
     let namespace = &service.name.namespace;
-    let key = |trait_| Key {
+    let key = |attribute| Key {
         namespace: namespace.clone(),
-        trait_,
+        attribute,
     };
-    traits.into_iter().map(key).collect()
+    attributes.into_iter().map(key).collect()
 }
 
 /// The keys under which a pod is found.
 fn pod_keys(pod: &Pod) -> Vec<Key> {
     let labels = pod.labels.iter();
-    let labels = labels.map(|(key, value)| Trait::Label(key.clone(), value.clone()));
-    let workload = pod.workload.iter().cloned().map(Trait::Workload);
-    let traits = labels
+    let labels = labels.map(|(key, value)| Attribute::Label(key.clone(), value.clone()));
+    let workload = pod.workload.iter().cloned().map(Attribute::Workload);
+    let attributes = labels
         .chain(workload)
-        .chain([Trait::Name(pod.name.clone())]);
-    let key = |trait_| Key {
+        .chain([Attribute::Name(pod.name.clone())]);
+    let key = |attribute| Key {
         namespace: pod.namespace.clone(),
-        trait_,
+        attribute,
     };
-    traits.map(key).collect()
+    attributes.map(key).collect()
 }

@@ -1,4 +1,4 @@
-//! Everything the control plane knows, and the answers to those who follow it.
+//! Everything the control plane knows, and the answers that clients follow.
 //!
 //! Sources feed the index through a [`Sink`](crate::source::Sink). Sidecars ask it what an
 //! authority is, and follow the answer with a [`Subscription`]. For each object the index keeps
@@ -53,8 +53,8 @@ const CHUNK: usize = 64;
 
 /// Objects of all sources, and the answers that follow from them. Clones share.
 ///
-/// No method blocks for longer than it takes to change a few maps, and none needs a runtime but
-/// those that are `async`.
+/// No method blocks for longer than it takes to change a few maps, and only the
+/// `async` ones need a runtime.
 #[derive(Clone)]
 pub struct Index(Arc<Inner>);
 
@@ -178,7 +178,7 @@ impl Index {
         self.0.computed.load(Ordering::Relaxed)
     }
 
-    /// The number of questions that somebody follows.
+    /// The number of questions with at least one subscription.
     pub fn open_questions(&self) -> usize {
         self.contents().questions.len()
     }

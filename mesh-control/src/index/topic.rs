@@ -1,4 +1,4 @@
-//! The latest answer to one open question, and those who follow it.
+//! The latest answer to one open question, and its subscriptions.
 
 use super::{
     Index,

@@ -18,7 +18,7 @@ pub struct Pod {
     pub revision: Option<Arc<str>>,
     /// Labels that services select by.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// Its address; without one it is nobody's endpoint.
+    /// Its address; without one it is no endpoint.
     pub address: Option<IpAddr>,
     /// The ports on which it takes requests.
     pub ports: Vec<PodPort>,

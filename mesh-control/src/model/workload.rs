@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 /// The name of the workload whose pod is the gateway: the sidecar that serves the machine's own
-/// ports. It sends requests into the mesh, and nobody declared it.
+/// ports. It sends requests into the mesh, and no source needs to declare it.
 pub const GATEWAY: &str = "mesh-gateway";
 
 /// A program that runs in one or more pods.

@@ -2,7 +2,8 @@ use super::{BoxError, BoxFuture};
 use crate::model::WorkloadName;
 use std::{fmt::Debug, sync::Arc};
 
-/// Whoever runs the programs: the supervisor on one machine, or the API server of a cluster.
+/// Changes the running programs: through the supervisor of one machine, or the API server of a
+/// cluster.
 ///
 /// The control plane changes what runs through this trait alone.
 pub trait Fleet: Debug + Send + Sync {

@@ -1,4 +1,4 @@
-//! Where objects come from, where resources are kept, and who runs programs.
+//! Sources of objects, the store of resources, and the fleet of programs.
 
 mod fleet;
 mod sink;
@@ -20,7 +20,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A place that knows services, pods, workloads or resources: a registry, an API server, a folder.
 ///
-/// A control plane may have several. Losing one freezes what it said last.
+/// A control plane may have several. If one ends, its last objects stay.
 pub trait Source: Debug + Send + Sync {
     /// Sends everything there is to `sink`, calls [`Sink::ready`], and then sends every change,
     /// until the future is dropped.

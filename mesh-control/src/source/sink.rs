@@ -49,8 +49,8 @@ impl Sink {
         self.index.take(self.source, events)
     }
 
-    /// Says that everything there is has been sent. Nobody is answered before every source has
-    /// said so: half an index would take endpoints away from sidecars.
+    /// Reports that all objects of the source have been sent. [`Index::ready`] waits for every source:
+    /// answers from half an index would take endpoints away from sidecars.
     pub fn ready(&self) {
         self.index.loaded(self.source);
     }

@@ -14,7 +14,7 @@ pub trait ResourceStore: Debug + Send + Sync {
     /// Deletes a resource. Returns false if there was none.
     fn delete(&self, resource: Reference) -> BoxFuture<'_, Result<bool, BoxError>>;
 
-    /// Notes the condition of a resource, for those who declared it. Returns false if there is no
+    /// Notes the condition of a resource, for its author. Returns false if there is no
     /// such resource.
     fn set_status(
         &self,

@@ -55,12 +55,12 @@ impl Family {
         })
     }
 
-    /// Whether its samples go up and down.
+    /// Returns true if its samples go up and down.
     pub(crate) fn is_gauge(self) -> bool {
         self == Self::TcpOpen
     }
 
-    /// Whether its samples are the buckets of a histogram.
+    /// Returns true if its samples are the buckets of a histogram.
     pub(crate) fn is_histogram(self) -> bool {
         matches!(self, Self::Latency | Self::RouteLatency)
     }

@@ -2,10 +2,10 @@
 
 use super::BOUNDS;
 
-/// How many buckets a histogram has, the unbounded one included.
+/// The number of buckets of a histogram, the unbounded one included.
 pub const BUCKETS: usize = BOUNDS.len() + 1;
 
-/// How many responses fell between one bound and the next.
+/// Counts of responses by latency, between one bound and the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Histogram([u64; BUCKETS]);
 

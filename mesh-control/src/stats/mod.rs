@@ -1,5 +1,5 @@
-//! What the mesh is doing: every sidecar's counters, scraped into short windows, and the
-//! questions asked of them.
+//! Traffic statistics: every sidecar's counters, scraped into short windows, and queries over
+//! them.
 //!
 //! [`scrape`] reads the sidecars, [`Store`] keeps what changed from one reading to the next, and
 //! [`query`] answers from it. All but the first are plain functions of values; time is an

@@ -1,4 +1,4 @@
-//! What changed from one reading to the next, in two or three bytes for each series.
+//! Increases from one reading to the next, in two or three bytes for each series.
 //!
 //! A sidecar has thousands of series of which a second touches a few dozen. So a sample holds
 //! only these, as pairs of series number and increase, sorted, each number written as the
@@ -38,7 +38,7 @@ impl Sample {
         self.packed.len()
     }
 
-    /// Whether most of its time is after `start`; increases within it cannot be told apart.
+    /// Returns true if most of its time is after `start`; increases within it cannot be told apart.
     pub(crate) fn is_after(&self, start: Instant) -> bool {
         let half = self.at.saturating_duration_since(self.from) / 2;
         self.from + half >= start

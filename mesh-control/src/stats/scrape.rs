@@ -17,28 +17,28 @@ use std::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-/// How often, and so how fine a window is.
+/// The scrape interval, and so the resolution of windows.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long a sidecar may take to answer; below the interval, so that readings do not pile up.
+/// Timeout of one scrape; below the interval, so that scrapes do not pile up.
 const PATIENCE: Duration = Duration::from_millis(900);
 
-/// How many sidecars are read at once, each into a buffer that is kept: they are next door, and
-/// texts of a few hundred kilobytes that come and go every second are how a small heap gets big.
+/// The number of sidecars scraped at once. Each scrape reuses a buffer: allocating a few hundred
+/// kilobytes anew every second would fragment the heap.
 const AT_ONCE: usize = 4;
 
-/// What is read at once of a connection; hyper would go up to 400 KiB for each.
+/// The read buffer of a connection; hyper's default limit is 400 KiB.
 const READ: usize = 16 << 10;
 
 /// The longest text that is read: beyond any sidecar's bound on its own series.
 const MAX_TEXT: usize = 16 << 20;
 
-/// A sidecar to read: whose it is, and its admin address.
+/// A sidecar to scrape, and its admin address.
 pub type Target = (Sidecar, SocketAddr);
 
-/// Reads those that `targets` names each time, for as long as it is polled.
+/// Scrapes the sidecars that `targets` returns, once a second, for as long as it is polled.
 ///
-/// One that does not answer keeps its history until that ages out.
+/// A sidecar that does not answer keeps its history until that ages out.
 pub async fn run(store: &Mutex<Store>, targets: impl Fn() -> Vec<Target>) {
     let client = client();
     let buffers = Mutex::new(Vec::with_capacity(AT_ONCE));

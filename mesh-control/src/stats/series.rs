@@ -17,7 +17,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// How a response counted.
+/// The classification of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// `classification="success"`.
@@ -58,11 +58,11 @@ pub struct Labels {
     pub client_id: Option<Arc<str>>,
     /// `server_id`.
     pub server_id: Option<Arc<str>>,
-    /// Whether `peer` is `src`: a connection that was accepted.
+    /// The connection was accepted: its label `peer` is `src`.
     pub is_accepted: bool,
 }
 
-/// What is counted: one counter, one gauge, or one bucket of a histogram.
+/// One counter, one gauge, or one bucket of a histogram.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Series {
     pub(crate) family: Family,
@@ -149,7 +149,7 @@ impl Interner {
         new
     }
 
-    /// Forgets what nobody else holds.
+    /// Drops strings that no series uses any more.
     pub(crate) fn sweep(&mut self) {
         self.labels.retain(|labels| Arc::strong_count(labels) > 1);
         self.strings.retain(|string| Arc::strong_count(string) > 1);

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How far back windows reach, and how long a sidecar that went away is remembered.
+/// The longest window, and the time for which a sidecar that went away is remembered.
 pub const RETAIN: Duration = mesh_api::Window::KEPT;
 
-/// How often unused names are looked for.
+/// The interval at which unused names are dropped.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// A gauge of a sidecar that was not read for so long says nothing about now.
+/// The age from which the last reading of a gauge is ignored.
 const STALE: Duration = Duration::from_secs(10);
 
 /// The recent history of every sidecar. Grows with the number of series that change, not with
@@ -34,10 +34,10 @@ pub struct Span {
     pub end: Instant,
 }
 
-/// How much a series grew, or, of a gauge, what it is.
+/// The increase of a counter within a span, or the value of a gauge.
 #[derive(Clone, Copy, Debug)]
 pub struct Increase<'a> {
-    /// Whose series it is.
+    /// The sidecar that counted it.
     pub source: &'a Sidecar,
     /// Since when: the start of the span, or later when there is no history from then.
     pub since: Instant,

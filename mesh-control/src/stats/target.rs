@@ -1,4 +1,4 @@
-//! What is kept of one sidecar.
+//! The recent history of one sidecar.
 
 use super::{
     Family,
@@ -141,7 +141,7 @@ impl Target {
         }
     }
 
-    /// What changed since the last reading, in the order of the text.
+    /// Increases since the last reading, in the order of the text.
     fn increases(
         &mut self,
         reading: &Reading<'_>,

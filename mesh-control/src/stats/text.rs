@@ -7,9 +7,9 @@ use std::borrow::Cow;
 pub(crate) struct Line<'a> {
     /// The metric's name.
     pub(crate) name: &'a str,
-    /// What is between the braces.
+    /// The text between the braces.
     pub(crate) labels: &'a str,
-    /// Name and labels as written: what tells one sample of a text from another.
+    /// Name and labels as written; unique within a text.
     pub(crate) raw: &'a str,
     /// The value.
     pub(crate) value: f64,

@@ -1,4 +1,4 @@
-//! What there is in the mesh, as the questions need it.
+//! The workloads and services of the mesh, in the form that queries read.
 
 use super::{Sidecar, scrape};
 use crate::{
@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 /// The workloads and services there are now.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
-    /// What service names end in: `cluster.local`.
+    /// The domain that full names of services end in, as in `cluster.local`.
     pub domain: Arc<str>,
     /// The workloads.
     pub workloads: Vec<Workload>,
@@ -36,7 +36,7 @@ pub struct Pod {
     pub name: Arc<str>,
     /// `Running`, `Pending` or `Terminating`.
     pub status: &'static str,
-    /// Whether it has a sidecar, or needs none.
+    /// It has a sidecar, or does a sidecar's part itself.
     pub is_meshed: bool,
 }
 

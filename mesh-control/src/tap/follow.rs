@@ -1,10 +1,10 @@
-//! Asks every replica that is meant, also those that come later.
+//! Taps every sidecar of the target, including those that start later.
 
 use super::{
-    Ask, Sidecar,
-    ask::Matching,
+    TapQuery, TappedSidecar,
     callers::Callers,
-    known::{Known, add},
+    peers::{PeerLabels, add},
+    query::Matching,
     sidecars, wire,
 };
 use crate::index::{Index, Snapshot};
@@ -25,33 +25,33 @@ use tokio::{
 };
 use tonic::transport::Endpoint;
 
-/// How many events wait for a slow reader. When it is full the sidecars are read no further, and
-/// they drop what they cannot get rid of.
+/// Capacity of the channel of events. When a slow reader lets it fill up, the sidecars' streams
+/// are not read, and the sidecars drop events.
 const WAITING: usize = 400;
 
-/// A limit of a request counts for this long: that makes it a rate.
+/// The interval between two requests to a sidecar; it makes the limit of a request a rate.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Exchanges of one sidecar that are under way and wait for what the filter asks.
+/// The most exchanges of one sidecar whose filter is not decided yet.
 const UNDECIDED: usize = 1_000;
 
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Everything that one tap's tasks share.
+/// State that the tasks of one tap share.
 struct Tap {
-    ask: Ask,
+    query: TapQuery,
     matching: Matching,
     pods: AtomicUsize,
-    /// Tells the exchanges of one sidecar from those of another; they number them alike.
+    /// The next base of exchange ids; sidecars number their exchanges alike.
     bases: AtomicU32,
-    known: watch::Sender<(Arc<Snapshot>, Known)>,
+    known: watch::Sender<(Arc<Snapshot>, PeerLabels)>,
     callers: Callers,
     events: mpsc::Sender<Event>,
 }
 
 impl Tap {
-    /// Adds what is known of both sides to what the sidecar of `pod` knows.
-    async fn enrich(&self, event: &mut Event, pod: &Sidecar) {
+    /// Adds the labels of both peers, which the sidecar of `pod` may not know.
+    async fn enrich(&self, event: &mut Event, pod: &TappedSidecar) {
         let own = match event.direction {
             Direction::Inbound => &mut event.destination,
             Direction::Outbound => &mut event.source,
@@ -73,11 +73,11 @@ impl Tap {
     }
 }
 
-/// Starts to watch. Ends when the receiver is dropped.
-pub fn follow(index: Index, ask: Ask, matching: Matching) -> mpsc::Receiver<Event> {
+/// Starts a tap of the sidecars that `query` targets. It ends when the receiver is dropped.
+pub fn follow(index: Index, query: TapQuery, matching: Matching) -> mpsc::Receiver<Event> {
     let (events, receiver) = mpsc::channel(WAITING);
     let tap = Tap {
-        ask,
+        query,
         matching,
         pods: AtomicUsize::new(0),
         bases: AtomicU32::new(0),
@@ -93,12 +93,12 @@ async fn run(index: Index, tap: Arc<Tap>) {
     let mut changes = index.changes();
     // Aborts what is in it when it is dropped.
     let mut tasks = JoinSet::new();
-    let mut asked: HashMap<Sidecar, AbortHandle> = HashMap::new();
+    let mut asked: HashMap<TappedSidecar, AbortHandle> = HashMap::new();
     loop {
         let running = index.snapshot();
-        let meant = sidecars(&running, &tap.ask.target);
+        let meant = sidecars(&running, &tap.query.target);
         tap.pods.store(meant.len(), Ordering::Relaxed);
-        let known = Known::new(&running);
+        let known = PeerLabels::new(&running);
         tap.known.send_replace((Arc::clone(&running), known));
         asked.retain(|pod, task| {
             let stays = meant.contains(pod);
@@ -121,8 +121,8 @@ async fn run(index: Index, tap: Arc<Tap>) {
     }
 }
 
-/// Asks one sidecar, again and again: a request is over when its limit is reached.
-async fn observe(pod: Sidecar, tap: Arc<Tap>) {
+/// Taps one sidecar, one request after another: each ends when its limit is reached.
+async fn observe(pod: TappedSidecar, tap: Arc<Tap>) {
     let Ok(endpoint) = Endpoint::from_shared(format!("http://{}", pod.admin)) else {
         return;
     };
@@ -141,14 +141,14 @@ async fn observe(pod: Sidecar, tap: Arc<Tap>) {
 
 async fn observe_once(
     client: &mut TapClient<tonic::transport::Channel>,
-    pod: &Sidecar,
+    pod: &TappedSidecar,
     tap: &Tap,
 ) -> Result<(), tonic::Status> {
     let base = tap.bases.fetch_add(1, Ordering::Relaxed);
     let pods = tap.pods.load(Ordering::Relaxed);
-    let request = tap.ask.request(&tap.matching, pods);
+    let request = tap.query.request(&tap.matching, pods);
     let mut stream = client.observe(request).await?.into_inner();
-    let mut select = Select::new(tap.ask.filter.clone(), UNDECIDED);
+    let mut select = Select::new(tap.query.filter.clone(), UNDECIDED);
     while let Some(event) = stream.message().await? {
         let Some(mut event) = wire::event(event) else {
             continue;
@@ -185,11 +185,11 @@ mod tests {
     use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
     use tonic::{Request, Response, Status};
 
-    /// A sidecar that has seen as many requests as it is asked for.
-    struct Seen;
+    /// A sidecar that shows as many requests as the limit allows.
+    struct FakeSidecar;
 
     #[tonic::async_trait]
-    impl tap_server::Tap for Seen {
+    impl tap_server::Tap for FakeSidecar {
         type ObserveStream = ReceiverStream<Result<TapEvent, Status>>;
 
         async fn observe(
@@ -231,7 +231,7 @@ mod tests {
     async fn sidecar() -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = listener.local_addr().unwrap();
-        let server = tonic::transport::Server::builder().add_service(TapServer::new(Seen));
+        let server = tonic::transport::Server::builder().add_service(TapServer::new(FakeSidecar));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         admin
     }
@@ -244,8 +244,8 @@ mod tests {
         }
     }
 
-    fn ask() -> Ask {
-        Ask {
+    fn query() -> TapQuery {
+        TapQuery {
             target: Target {
                 resource: "deploy/web".parse().unwrap(),
                 namespace: "shop".to_owned(),
@@ -268,9 +268,9 @@ mod tests {
         let index = Index::new("cluster.local");
         let sink = index.sink();
         sink.apply(pod("web-0", first));
-        let ask = ask();
-        let matching = ask.matching().unwrap();
-        let mut events = follow(index.clone(), ask, matching);
+        let query = query();
+        let matching = query.matching().unwrap();
+        let mut events = follow(index.clone(), query, matching);
         let event = events.recv().await.unwrap();
         assert_eq!(event.source.label("pod"), Some("web-0"));
         let base = event.id.base;
@@ -293,13 +293,13 @@ mod tests {
     async fn a_filter_holds_for_a_proxy_that_cannot_filter() {
         let index = Index::new("cluster.local");
         index.sink().apply(pod("web-0", sidecar().await));
-        let ask = Ask {
+        let query = TapQuery {
             filter: Filter::new().status(500..),
             max_rps: 4.0,
-            ..ask()
+            ..query()
         };
-        let matching = ask.matching().unwrap();
-        let mut events = follow(index, ask, matching);
+        let matching = query.matching().unwrap();
+        let mut events = follow(index, query, matching);
         for stream in [1, 1, 3, 3] {
             assert_eq!(events.recv().await.unwrap().id.stream, stream);
         }

@@ -1,11 +1,11 @@
 //! Live requests of many sidecars as one stream.
 
-mod ask;
 mod callers;
 mod follow;
-mod known;
+mod peers;
+mod query;
 mod wire;
 
-pub use ask::{Ask, InvalidMethod, Matching, Target};
 pub use follow::follow;
-pub use known::{Sidecar, embeds, sidecars};
+pub use peers::{TappedSidecar, embeds, sidecars};
+pub use query::{InvalidMethod, Matching, TapQuery, Target};

@@ -41,7 +41,7 @@ fn control_plane(app: &App) -> CheckCategory {
     )
 }
 
-/// What can be told from the index alone.
+/// The checks that need only the index.
 fn report(index: &Index) -> CheckReport {
     let snapshot = index.snapshot();
     let sidecars = targets(&snapshot).into_iter();
@@ -99,19 +99,19 @@ fn data_plane(snapshot: &Snapshot) -> CheckCategory {
 fn resources(index: &Index, snapshot: &Snapshot) -> CheckCategory {
     let rejections = index.rejections();
     let rejected = rejections.iter().map(ToString::to_string).collect();
-    let (mut strangers, mut odd) = (Vec::new(), Vec::new());
+    let (mut unmatched, mut suspicious) = (Vec::new(), Vec::new());
     for resource in &snapshot.resources {
         let Resource::ServiceProfile(profile) = resource;
         let service = ServiceName::parse(&profile.name, "", index.domain());
         if !service.is_some_and(|service| index.has_service(&service)) {
-            strangers.push(format!(
+            unmatched.push(format!(
                 "{} of namespace {}",
                 profile.name, profile.namespace
             ));
         }
         let lint = Profile::try_from((*profile.spec).clone()).map(|profile| profile.lint());
         let lint = lint.unwrap_or_default();
-        odd.extend(
+        suspicious.extend(
             lint.iter()
                 .map(|found| format!("{}: {found}", profile.name)),
         );
@@ -128,13 +128,13 @@ fn resources(index: &Index, snapshot: &Snapshot) -> CheckCategory {
             finding(
                 "every ServiceProfile is of a service that exists",
                 CheckResult::Warning,
-                strangers,
+                unmatched,
                 "compare the names with `mesh ps`, or delete them with `mesh delete sp/NAME`",
             ),
             finding(
                 "no ServiceProfile has a suspicious route or budget",
                 CheckResult::Warning,
-                odd,
+                suspicious,
                 "see what a request matches, and why, with `mesh explain`",
             ),
         ],

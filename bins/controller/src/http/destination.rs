@@ -1,14 +1,14 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked},
     hint::hint,
+    query::{self, Query},
 };
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
 use mesh_control::{
     grpc::profile,
     index::Index,
-    stats::{Topology, query::exists},
+    stats::{Topology, query::check_exists},
 };
 use mesh_discover::{RouteRule, wire};
 use mesh_profile::ProfileSpec;
@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<App> {
 
 async fn destination(
     State(app): State<App>,
-    Asked(request): Asked<DestinationRequest>,
+    Query(request): Query<DestinationRequest>,
 ) -> Result<Json<Destination>, ApiError> {
     if request.authority.is_empty() {
         let reason = "name the authority: /api/v1/destination?authority=books:7002";
@@ -31,7 +31,7 @@ async fn destination(
     let snapshot = app.index.snapshot();
     if let Some(from) = &request.from {
         let topology = Topology::new(&snapshot);
-        exists(&ask::store(&app), &topology, from, &namespace)?;
+        check_exists(&query::store(&app), &topology, from, &namespace)?;
     }
     let mut destination = describe(&app.index, &request.authority, &namespace);
     if destination.name.is_none() {
@@ -40,7 +40,7 @@ async fn destination(
     Ok(Json(destination))
 }
 
-/// What a sidecar in `namespace` makes of the answers it gets for `authority`.
+/// The destination that a sidecar in `namespace` builds from its answers for `authority`.
 fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
     let apex = index.apex(authority, namespace);
     let leaf = |name: String, weight| {

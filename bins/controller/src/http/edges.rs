@@ -1,6 +1,6 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked, now},
+    query::{self, Query, now},
     rows::edge_row,
 };
 use axum::{Json, Router, extract::State, routing::get};
@@ -13,14 +13,14 @@ pub(super) fn routes() -> Router<App> {
 
 async fn answer(
     State(app): State<App>,
-    Asked(request): Asked<EdgesRequest>,
+    Query(request): Query<EdgesRequest>,
 ) -> Result<Json<Vec<EdgeRow>>, ApiError> {
     let is_all = request.namespaces == Namespaces::All;
-    let namespace = ask::namespaces(&app, request.namespaces);
+    let namespace = query::namespaces(&app, request.namespaces);
     let query = EdgesQuery {
         kind: request.kind,
         namespace: (!is_all).then_some(namespace),
     };
-    let edges = edges(&ask::store(&app), now(), &query);
+    let edges = edges(&query::store(&app), now(), &query);
     Ok(Json(edges.into_iter().map(edge_row).collect()))
 }

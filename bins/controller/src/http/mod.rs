@@ -1,15 +1,15 @@
-//! The JSON API, for the command line and whoever else asks.
+//! The JSON API, for the command line and other clients.
 //!
-//! The same questions are answered on two listeners: a Unix socket in the state folder, which
-//! also takes commands that change something, and a loopback TCP port, which does not.
+//! It has two listeners: a Unix socket in the state folder, which takes all requests, and a
+//! loopback TCP port, which takes only those that change nothing.
 
-mod ask;
 mod check;
 mod destination;
 mod edges;
 mod error;
 mod guard;
 mod hint;
+mod query;
 mod resources;
 mod routes;
 mod rows;
@@ -27,27 +27,27 @@ use mesh_control::{
 };
 use std::sync::{Arc, Mutex};
 
-/// What the API answers from.
+/// State of the API.
 #[derive(Clone, Debug)]
 pub struct App {
     /// Resources and workloads.
     pub index: Index,
-    /// What the sidecars count.
+    /// The counters of the sidecars.
     pub store: Arc<Mutex<Store>>,
-    /// Where changed resources are kept.
+    /// The store of resources.
     pub resources: Arc<dyn ResourceStore>,
-    /// What runs the workloads.
+    /// The fleet that runs the workloads.
     pub fleet: Arc<dyn Fleet>,
-    /// Which controller this is.
+    /// The version, process and addresses of this controller.
     pub about: Arc<mesh_api::Version>,
 }
 
-/// Who asks, as far as the listener can tell.
+/// The rights of a client, by the listener that it connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// The owner of the state folder: may change what the mesh does.
+    /// May change the mesh: the owner of the state folder.
     Owner,
-    /// Anybody on this machine, and any page in a browser on it: may look.
+    /// May read: any user of the machine, and any page in a browser on it.
     ReadOnly,
 }
 

@@ -1,4 +1,4 @@
-use super::{ApiError, App, ask::Asked};
+use super::{ApiError, App, query::Query};
 use crate::{
     admit::{self, Admitted},
     resource::{self, Key, Manifest},
@@ -70,7 +70,7 @@ async fn one(
 
 async fn apply(
     State(app): State<App>,
-    Asked(query): Asked<ApplyRequest>,
+    Query(query): Query<ApplyRequest>,
     body: Bytes,
 ) -> Result<Json<Vec<Applied>>, ApiError> {
     let text = std::str::from_utf8(&body)
@@ -146,8 +146,8 @@ fn not_found(key: &Key) -> ApiError {
     ))
 }
 
-/// What is in force, and what was refused of it. A rejected file whose resource nobody can
-/// tell is everybody's.
+/// The selected resources that are in force, and the rejections of them. A rejected file whose
+/// resource is unknown is always included.
 fn select(
     index: &Index,
     kind: ManifestKind,

@@ -1,11 +1,14 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked, now},
+    query::{self, Query, now},
     rows::route_table,
 };
 use axum::{Json, Router, extract::State, routing::get};
 use mesh_api::{Question, RouteTable, RoutesRequest};
-use mesh_control::stats::{Topology, query};
+use mesh_control::stats::{
+    Topology,
+    query::{RoutesQuery, routes as route_traffic},
+};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(RoutesRequest::PATH, get(answer))
@@ -13,16 +16,16 @@ pub(super) fn routes() -> Router<App> {
 
 async fn answer(
     State(app): State<App>,
-    Asked(request): Asked<RoutesRequest>,
+    Query(request): Query<RoutesRequest>,
 ) -> Result<Json<Vec<RouteTable>>, ApiError> {
-    let namespace = ask::namespace(&app, request.namespace);
-    let query = query::RoutesQuery {
+    let namespace = query::namespace(&app, request.namespace);
+    let routes_query = RoutesQuery {
         resource: request.resource,
-        to: request.to.map(|to| ask::peer(&to, &namespace)),
+        to: request.to.map(|to| query::peer(&to, &namespace)),
         namespace,
         window: request.window.length(),
     };
     let topology = Topology::new(&app.index.snapshot());
-    let routes = query::routes(&ask::store(&app), &topology, now(), &query)?;
+    let routes = route_traffic(&query::store(&app), &topology, now(), &routes_query)?;
     Ok(Json(routes.into_iter().map(route_table).collect()))
 }

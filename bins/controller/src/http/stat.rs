@@ -1,6 +1,6 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked, now},
+    query::{self, Query, now},
     rows::stat_table,
 };
 use axum::{Json, Router, extract::State, routing::get};
@@ -16,13 +16,13 @@ pub(super) fn routes() -> Router<App> {
 
 async fn answer(
     State(app): State<App>,
-    Asked(request): Asked<StatRequest>,
+    Query(request): Query<StatRequest>,
 ) -> Result<Json<Vec<StatTable>>, ApiError> {
     let is_all = request.namespaces == Namespaces::All;
-    let namespace = ask::namespaces(&app, request.namespaces);
+    let namespace = query::namespaces(&app, request.namespaces);
     let (to, from) = match request.side {
-        Some(Side::To(to)) => (Some(ask::peer(&to, &namespace)), None),
-        Some(Side::From(from)) => (None, Some(ask::peer(&from, &namespace))),
+        Some(Side::To(to)) => (Some(query::peer(&to, &namespace)), None),
+        Some(Side::From(from)) => (None, Some(query::peer(&from, &namespace))),
         None => (None, None),
     };
     let query = StatQuery {
@@ -34,6 +34,6 @@ async fn answer(
         unmeshed: request.unmeshed,
     };
     let topology = Topology::new(&app.index.snapshot());
-    let traffic = stat(&ask::store(&app), &topology, now(), &query)?;
+    let traffic = stat(&query::store(&app), &topology, now(), &query)?;
     Ok(Json(traffic.into_iter().map(stat_table).collect()))
 }

@@ -1,6 +1,6 @@
 use super::{
     ApiError, App,
-    ask::{self, Asked},
+    query::{self, Query},
 };
 use axum::{
     Router,
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use mesh_api::{Kind, Question, Resource, TapRequest};
 use mesh_control::{
-    stats::{Topology, query::exists},
-    tap::{self, Ask, Target},
+    stats::{Topology, query::check_exists},
+    tap::{self, TapQuery, Target},
 };
 use mesh_tap::{Condition, Filter};
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,21 +24,21 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route(TapRequest::PATH, get(answer))
 }
 
-/// Streams events, one of JSON a line, until the one who asked goes away.
+/// Streams events, one JSON object per line, until the client disconnects.
 async fn answer(
     State(app): State<App>,
-    Asked(request): Asked<TapRequest>,
+    Query(request): Query<TapRequest>,
 ) -> Result<Response, ApiError> {
-    let namespace = ask::namespace(&app, request.namespace);
+    let namespace = query::namespace(&app, request.namespace);
     let target = Target {
         resource: request.resource,
         namespace,
     };
-    let to = request.to.map(|to| ask::peer(&to, &target.namespace));
+    let to = request.to.map(|to| query::peer(&to, &target.namespace));
     check(&app, &target)?;
     if let Some(to) = &to {
         let topology = Topology::new(&app.index.snapshot());
-        exists(&ask::store(&app), &topology, &to.resource, &to.namespace)?;
+        check_exists(&query::store(&app), &topology, &to.resource, &to.namespace)?;
     }
     let mut filter = Filter::new();
     if let Some(status) = request.status {
@@ -53,7 +53,7 @@ async fn answer(
     if request.retried {
         filter = filter.retried();
     }
-    let ask = Ask {
+    let tap = TapQuery {
         target,
         to,
         scheme: request.scheme,
@@ -65,8 +65,8 @@ async fn answer(
         headers: request.headers,
         max_rps: request.max_rps,
     };
-    let matching = ask.matching().map_err(ApiError::bad_request)?;
-    let events = tap::follow(app.index, ask, matching);
+    let matching = tap.matching().map_err(ApiError::bad_request)?;
+    let events = tap::follow(app.index, tap, matching);
     let lines = ReceiverStream::new(events).map(|event| {
         let mut line = serde_json::to_vec(&event)?;
         line.push(b'\n');

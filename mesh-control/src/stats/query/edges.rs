@@ -1,4 +1,4 @@
-//! `edges`: who talks to whom?
+//! `edges`: callers and the resources that they call.
 
 use super::{label_of_destination, label_of_source};
 use crate::stats::{Direction, Family, Increase, Store};
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long ago a request or connection may be to make an edge; an open connection always does.
+/// The greatest age of a request or connection that makes an edge; an open connection always does.
 const RECENT: Duration = Duration::from_secs(60);
 
 /// A question about edges.

@@ -45,13 +45,13 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Whether `source` is it.
+    /// Returns true if `source` belongs to the resource.
     fn is_source(&self, source: &Sidecar) -> bool {
         label_of_source(self.resource.kind, source).is_some_and(|name| self.resource.includes(name))
             && (self.resource.kind == Kind::Namespace || *source.namespace == *self.namespace)
     }
 
-    /// Whether `increase` went to it.
+    /// Returns true if `increase` was sent to the resource.
     fn is_destination(&self, increase: &Increase<'_>) -> bool {
         label_of_destination(self.resource.kind, increase).is_some_and(|(namespace, name)| {
             self.resource.includes(name)
@@ -84,8 +84,13 @@ fn label_of_destination<'a>(kind: Kind, to: &Increase<'a>) -> Option<(&'a str, &
     Some((namespace, name))
 }
 
-/// Says no if `resource` has a name and there is none of that name, now or recently.
-pub fn exists(
+/// Checks that the named `resource` exists, or had traffic within [`RETAIN`](super::RETAIN). A
+/// resource without a name stands for all of its kind and passes.
+///
+/// # Errors
+///
+/// [`QueryError::NotFound`] if there is none.
+pub fn check_exists(
     store: &Store,
     topology: &Topology,
     resource: &Resource,

@@ -1,7 +1,7 @@
 //! `routes`: how is each route doing?
 
 use super::{
-    Peer, QueryError, exists, label_of_source,
+    Peer, QueryError, check_exists, label_of_source,
     numbers::{Latency, Responses, Tally},
 };
 use crate::stats::{Direction, Family, Service, Span, Store, Topology};
@@ -64,9 +64,9 @@ pub fn routes(
             query.resource.kind.name()
         )));
     }
-    exists(store, topology, &query.resource, &query.namespace)?;
+    check_exists(store, topology, &query.resource, &query.namespace)?;
     if let Some(to) = &query.to {
-        exists(store, topology, &to.resource, &to.namespace)?;
+        check_exists(store, topology, &to.resource, &to.namespace)?;
     }
     let span = store.span(now, query.window);
     let tables = names(topology, query).into_iter().map(|name| {

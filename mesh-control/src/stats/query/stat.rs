@@ -1,7 +1,7 @@
-//! `stat`: how is this resource doing?
+//! `stat`: success rate, request rate and latency of resources.
 
 use super::{
-    Peer, QueryError, exists, label_of_destination, label_of_source,
+    Peer, QueryError, check_exists, label_of_destination, label_of_source,
     numbers::{Latency, ResourceTally, Responses, Tcp},
 };
 use crate::stats::{Direction, Family, Increase, Span, Store, Topology};
@@ -109,11 +109,11 @@ fn check(store: &Store, topology: &Topology, query: &StatQuery) -> Result<(), Qu
     }
     if let Some(namespace) = &query.namespace {
         for resource in &query.resources {
-            exists(store, topology, resource, namespace)?;
+            check_exists(store, topology, resource, namespace)?;
         }
     }
     for peer in [&query.to, &query.from].into_iter().flatten() {
-        exists(store, topology, &peer.resource, &peer.namespace)?;
+        check_exists(store, topology, &peer.resource, &peer.namespace)?;
     }
     Ok(())
 }
@@ -175,7 +175,7 @@ fn rows(
 struct Row {
     status: Option<&'static str>,
     meshed: Option<Meshed>,
-    /// Whether it is left out when there is nothing to say about it.
+    /// The row is left out if it has no traffic.
     is_quiet: bool,
     tally: ResourceTally,
 }
@@ -256,7 +256,7 @@ fn key<'a>(query: &StatQuery, kind: Kind, increase: &Increase<'a>) -> Option<(&'
     }
 }
 
-/// Whether a row that is not a known resource is shown all the same.
+/// Returns true if a row is shown although it is not of a known resource.
 fn is_listed(query: &StatQuery, kind: Kind, increase: &Increase<'_>, name: &str) -> bool {
     match kind {
         Kind::Authority => true,

@@ -1,7 +1,7 @@
-//! What the kernel says in `/proc` of the connections of processes.
+//! Finds the processes of connections in `/proc`.
 
 use super::Labels;
-use crate::{index::Snapshot, model::Pod, tap::known::labels};
+use crate::{index::Snapshot, model::Pod, tap::peers::labels};
 use std::{
     collections::{HashMap, HashSet},
     fs,
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// A process of the mesh: where it listens, or its number, and who it is.
+/// A process of the mesh: its admin address or process id, and its labels.
 #[derive(Debug)]
 struct Member {
     admin: Option<SocketAddr>,

@@ -1,7 +1,7 @@
-//! Who it is that calls from an address of this machine.
+//! Finds the pod that calls from an address of this machine.
 //!
-//! Between sidecars without TLS nobody says who he is, and on one machine all have the same
-//! address. But the kernel knows which process has which connection.
+//! Without TLS a caller has no identity, and on one machine all pods have the same address. But
+//! the kernel knows which process has which connection.
 
 mod kernel;
 
@@ -26,122 +26,123 @@ pub(super) struct Callers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    seen: Mutex<Seen>,
-    /// Wakes those who wait for the kernel's answer.
+    table: Mutex<CallerTable>,
+    /// Notified when the table has been read anew.
     answered: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct CallerTable {
     at: Option<Instant>,
     callers: HashMap<SocketAddr, Labels>,
-    /// Who was not among them, and when.
-    strangers: HashMap<SocketAddr, Instant>,
-    /// The kernel is being asked.
-    is_asked: bool,
-    /// Not before is it asked again.
+    /// Addresses that were not found, and when.
+    unknown: HashMap<SocketAddr, Instant>,
+    /// The table is being read.
+    is_reading: bool,
+    /// The earliest time of the next reading.
     not_before: Option<Instant>,
 }
 
 type Labels = Arc<[(String, String)]>;
 
-/// The kernel is asked again after so many times what its answer took, but not before `PAUSE`:
-/// whatever the number of processes, a twentieth of one core's time goes into it.
+/// The pause between two readings of `/proc`, as a multiple of the time that one takes, and at
+/// least `PAUSE`: whatever the number of processes, readings take a twentieth of one core.
 const SHARE: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long an event waits for the kernel's answer: shown late, it would be of no use, and those
-/// behind it would be lost.
+/// The longest time that an event waits for a reading: later events wait behind it.
 const WAIT: Duration = Duration::from_millis(20);
 
-/// The most strangers that are remembered as such.
-const MAX_STRANGERS: usize = 1_000;
+/// The most unknown addresses that are remembered.
+const MAX_UNKNOWN: usize = 1_000;
 
-/// For so long a connection that is known is not asked about again: another may have its port.
+/// The time for which a result is valid: later, another connection may have the port.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// What can be said of an address without asking the kernel.
-enum Answer {
-    This(Option<Labels>),
-    /// The answer is on its way.
+/// The result of a lookup in the table as it is.
+enum Lookup {
+    /// The labels of the caller, or none if it is unknown.
+    Done(Option<Labels>),
+    /// A reading is under way.
     Wait,
-    Ask,
+    /// The caller of the lookup must start a reading.
+    Read,
 }
 
 impl Callers {
-    /// What is known of who has the connection from `addr`. Nothing is known of other machines, of
-    /// processes that are not `running`'s, and of connections that began since the kernel was asked
-    /// and before it may be asked again. Takes 20 ms at most.
+    /// Returns the labels of the pod of `running` that has the connection from `addr`, within 20 ms.
+    /// Returns `None` for other machines and processes, and for a connection that began after the
+    /// last reading while the next is not due.
     pub(super) async fn of(&self, addr: SocketAddr, running: &Arc<Snapshot>) -> Option<Labels> {
         if !addr.ip().is_loopback() {
             return None;
         }
         let mut answered = pin!(self.0.answered.notified());
         answered.as_mut().enable();
-        let answer = self.0.seen().answer(addr);
-        match answer {
-            Answer::This(known) => return known,
-            Answer::Wait => {}
-            Answer::Ask => {
-                tokio::spawn(self.0.clone().ask(addr, running.clone()));
+        let lookup = self.0.table().lookup(addr);
+        match lookup {
+            Lookup::Done(known) => return known,
+            Lookup::Wait => {}
+            Lookup::Read => {
+                tokio::spawn(self.0.clone().read(addr, running.clone()));
             }
         }
         let _ = timeout(WAIT, answered).await;
-        self.0.seen().known(addr)
+        self.0.table().known(addr)
     }
 }
 
 impl Shared {
-    /// Asks the kernel about everybody, because of `addr`.
-    async fn ask(self: Arc<Self>, addr: SocketAddr, running: Arc<Snapshot>) {
+    /// Reads the connections of all pods, on behalf of `addr`.
+    async fn read(self: Arc<Self>, addr: SocketAddr, running: Arc<Snapshot>) {
         let began = Instant::now();
         let callers = spawn_blocking(move || kernel::callers(Path::new("/proc"), &running)).await;
         let callers = callers.unwrap_or_default();
-        self.seen().learn(addr, callers, began);
+        self.table().learn(addr, callers, began);
         self.answered.notify_waiters();
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn table(&self) -> MutexGuard<'_, CallerTable> {
         // Nothing panics while holding the lock.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl CallerTable {
     fn known(&self, addr: SocketAddr) -> Option<Labels> {
         let is_fresh = self.at.is_some_and(|at| at.elapsed() < FRESH);
         self.callers.get(&addr).filter(|_| is_fresh).cloned()
     }
 
-    fn answer(&mut self, addr: SocketAddr) -> Answer {
+    fn lookup(&mut self, addr: SocketAddr) -> Lookup {
         if let Some(known) = self.known(addr) {
-            return Answer::This(Some(known));
+            return Lookup::Done(Some(known));
         }
-        let stranger = self.strangers.get(&addr);
-        if stranger.is_some_and(|since| since.elapsed() < FRESH) {
-            return Answer::This(None);
+        let unknown = self.unknown.get(&addr);
+        if unknown.is_some_and(|since| since.elapsed() < FRESH) {
+            return Lookup::Done(None);
         }
-        if self.is_asked {
-            return Answer::Wait;
+        if self.is_reading {
+            return Lookup::Wait;
         }
         if self.not_before.is_some_and(|at| Instant::now() < at) {
-            return Answer::This(None);
+            return Lookup::Done(None);
         }
-        self.is_asked = true;
-        Answer::Ask
+        self.is_reading = true;
+        Lookup::Read
     }
 
     fn learn(&mut self, addr: SocketAddr, callers: HashMap<SocketAddr, Labels>, began: Instant) {
         let now = Instant::now();
-        self.is_asked = false;
+        self.is_reading = false;
         self.at = Some(now);
         self.not_before = Some(now + PAUSE.max((now - began) * SHARE));
         self.callers = callers;
         if !self.callers.contains_key(&addr) {
-            if self.strangers.len() >= MAX_STRANGERS {
-                self.strangers.clear();
+            if self.unknown.len() >= MAX_UNKNOWN {
+                self.unknown.clear();
             }
-            self.strangers.insert(addr, now);
+            self.unknown.insert(addr, now);
         }
     }
 }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_kernel_is_asked_once_for_all_who_wait() {
+    async fn the_kernel_is_reading_once_for_all_who_wait() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = running("127.0.0.1:1", Some(std::process::id()));
         let (_first, first) = call(&server);

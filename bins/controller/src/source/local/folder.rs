@@ -11,22 +11,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How deep folders are searched for files that are in the wrong place.
+/// The depth to which folders are searched for files in the wrong place.
 const DEPTH: usize = 4;
 
-/// How many files are looked at: beyond it somebody has put something else there.
+/// The most files that are read. More than that are not a folder of manifests.
 const MAX_FILES: usize = 10_000;
 
 /// A file of the folder.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
-    /// What it must declare, by its place; or why that is the wrong one.
+    /// The key that its path requires, or the reason why the path is wrong.
     pub(super) key: Result<Key, String>,
     pub(super) stamp: Stamp,
 }
 
-/// What tells two states of a file apart without reading it.
+/// Metadata that changes when a file is written, so that it need not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     inode: u64,
@@ -54,7 +54,7 @@ pub(super) fn path(root: &Path, key: &Key) -> PathBuf {
 ///
 /// # Errors
 ///
-/// If a folder cannot be read, for then nobody knows what is gone.
+/// If a folder cannot be read: then removed files cannot be told.
 pub(super) fn list(root: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     walk(root, root, DEPTH, &mut entries)?;

@@ -1,6 +1,6 @@
-//! A folder of manifests, and the file in which `mesh up` says what runs.
+//! The folder of manifests, and the file in which `mesh up` lists its workloads.
 //!
-//! The folder is looked through every 200 ms instead of being watched by the kernel: that takes
+//! The folder is scanned every 200 ms instead of being watched by the kernel: that takes
 //! a few dozen system calls for a mesh of this size, holds for any file system, cannot overflow,
 //! and finds the same after a restart.
 
@@ -32,8 +32,8 @@ use std::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often the folder is looked through. A change by hand must also be the same twice, since
-/// editors write in pieces, so it is in force after at most two of these.
+/// The interval at which the folder is scanned. A change by hand takes effect when two scans find
+/// the same, since editors write in pieces.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// The longest manifest: what an API server would take, with room to spare.
@@ -49,31 +49,31 @@ struct Inner {
     index: Index,
     /// Set when the folder is followed.
     sink: OnceLock<Sink>,
-    looked: Mutex<Looked>,
+    scan: Mutex<Scan>,
 }
 
-/// The findings of the last look.
+/// The findings of the last scan.
 #[derive(Debug, Default)]
-struct Looked {
-    files: BTreeMap<PathBuf, Seen>,
+struct Scan {
+    files: BTreeMap<PathBuf, FileState>,
     workloads: Option<Stamp>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct FileState {
     stamp: Option<Stamp>,
-    /// Whether it has been read as it is.
-    is_taken: bool,
-    /// What it declares, or declared before it went bad.
+    /// Its present content has been read.
+    is_read: bool,
+    /// The resource that it declares, or declared when it was last valid.
     key: Option<Key>,
 }
 
-/// Whether a change counts at the first sight of it.
+/// The time at which a changed file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    /// Nobody can be in the middle of writing, or it is too early to wait.
+enum Timing {
+    /// At once: at the start, and after writes that are atomic.
     AtOnce,
-    /// Only when the next look finds the same.
+    /// When the next scan finds it unchanged.
     WhenSettled,
 }
 
@@ -93,26 +93,26 @@ impl Local {
             state,
             index,
             sink: OnceLock::new(),
-            looked: Mutex::default(),
+            scan: Mutex::default(),
         })))
     }
 
     /// Reads the folder for the first time.
     fn start(&self, sink: Sink) -> Result<()> {
         let sink = self.0.sink.get_or_init(|| sink);
-        self.0.look(&mut self.0.looked(), Trust::AtOnce)?;
+        self.0.look(&mut self.0.scan(), Timing::AtOnce)?;
         sink.ready();
         Ok(())
     }
 
-    /// Looks through everything once.
+    /// Scans the folder once.
     fn tick(&self) {
-        // Held only by a change that is being written; the next look comes soon enough.
-        let Ok(mut looked) = self.0.looked.try_lock() else {
+        // Held only by a change that is being written; the next scan comes soon enough.
+        let Ok(mut scan) = self.0.scan.try_lock() else {
             return;
         };
-        if let Err(error) = self.0.look(&mut looked, Trust::WhenSettled) {
-            tracing::warn!("cannot look through the state folder: {error:#}");
+        if let Err(error) = self.0.look(&mut scan, Timing::WhenSettled) {
+            tracing::warn!("cannot scan the state folder: {error:#}");
         }
     }
 }
@@ -164,9 +164,9 @@ impl ResourceStore for Local {
 }
 
 impl Inner {
-    fn looked(&self) -> MutexGuard<'_, Looked> {
-        // After a panic the next look finds out what is so.
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn scan(&self) -> MutexGuard<'_, Scan> {
+        // After a panic the next scan corrects it.
+        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sink(&self) -> Result<&Sink> {
@@ -176,9 +176,9 @@ impl Inner {
     fn set_status(&self, resource: &Reference, status: Status) -> Result<bool> {
         let sink = self.sink()?;
         let key = Key::try_from(resource)?;
-        let looked = self.looked();
-        let path = self.path(&looked, &key);
-        if !looked.files.contains_key(&path) {
+        let scan = self.scan();
+        let path = self.path(&scan, &key);
+        if !scan.files.contains_key(&path) {
             return Ok(false);
         }
         let source = path.to_string_lossy();
@@ -193,35 +193,35 @@ impl Inner {
         Ok(true)
     }
 
-    fn look(&self, looked: &mut Looked, trust: Trust) -> Result<()> {
+    fn look(&self, scan: &mut Scan, timing: Timing) -> Result<()> {
         let sink = self.sink()?;
         let entries = folder::list(&self.state.resources())?;
-        self.look_for_removed(sink, looked, &entries, trust);
+        self.look_for_removed(sink, scan, &entries, timing);
         for entry in &entries {
-            let seen = looked.files.entry(entry.path.clone()).or_insert(Seen {
+            let seen = scan.files.entry(entry.path.clone()).or_insert(FileState {
                 stamp: None,
-                is_taken: false,
+                is_read: false,
                 key: None,
             });
             let is_new = seen.stamp != Some(entry.stamp);
             if is_new {
                 seen.stamp = Some(entry.stamp);
-                seen.is_taken = false;
+                seen.is_read = false;
             }
-            if seen.is_taken || (is_new && trust == Trust::WhenSettled) {
+            if seen.is_read || (is_new && timing == Timing::WhenSettled) {
                 continue;
             }
-            self.take(sink, looked, entry);
+            self.take(sink, scan, entry);
         }
-        self.look_at_workloads(sink, looked);
+        self.look_at_workloads(sink, scan);
         Ok(())
     }
 
     /// A file that is gone deletes what it declared: but some editors take the old file away
     /// before they put the new one in its place.
-    fn look_for_removed(&self, sink: &Sink, looked: &mut Looked, entries: &[Entry], trust: Trust) {
+    fn look_for_removed(&self, sink: &Sink, scan: &mut Scan, entries: &[Entry], timing: Timing) {
         let mut gone = Vec::new();
-        for (path, seen) in &mut looked.files {
+        for (path, seen) in &mut scan.files {
             if entries
                 .binary_search_by(|entry| entry.path.cmp(path))
                 .is_ok()
@@ -229,12 +229,12 @@ impl Inner {
                 continue;
             }
             let was_missing = seen.stamp.take().is_none();
-            if was_missing || trust == Trust::AtOnce {
+            if was_missing || timing == Timing::AtOnce {
                 gone.push(path.clone());
             }
         }
         for path in gone {
-            let seen = looked.files.remove(&path);
+            let seen = scan.files.remove(&path);
             sink.clear_rejection(&path.to_string_lossy());
             if let Some(key) = seen.and_then(|seen| seen.key) {
                 tracing::info!("{key} deleted with its file {}", path.display());
@@ -244,15 +244,15 @@ impl Inner {
     }
 
     /// Reads a file into the index, or rejects it.
-    fn take(&self, sink: &Sink, looked: &mut Looked, entry: &Entry) {
-        let result = self.read(looked, entry);
+    fn take(&self, sink: &Sink, scan: &mut Scan, entry: &Entry) {
+        let result = self.read(scan, entry);
         let source = entry.path.to_string_lossy().into_owned();
-        let seen = looked.files.entry(entry.path.clone()).or_insert(Seen {
+        let seen = scan.files.entry(entry.path.clone()).or_insert(FileState {
             stamp: Some(entry.stamp),
-            is_taken: true,
+            is_read: true,
             key: None,
         });
-        seen.is_taken = true;
+        seen.is_read = true;
         match result {
             Ok(resource) => {
                 let key = resource.key.clone();
@@ -279,11 +279,11 @@ impl Inner {
         }
     }
 
-    fn read(&self, looked: &Looked, entry: &Entry) -> Result<Manifest, Rejection> {
+    fn read(&self, scan: &Scan, entry: &Entry) -> Result<Manifest, Rejection> {
         let source = entry.path.to_string_lossy();
         let reject = |reason: String| Rejection::of(&source, reason);
         let key = entry.key.clone().map_err(reject)?;
-        let owner = looked.files.iter().find(|(path, seen)| {
+        let owner = scan.files.iter().find(|(path, seen)| {
             **path != entry.path && seen.key.as_ref() == Some(&key) && seen.stamp.is_some()
         });
         if let Some((owner, _)) = owner {
@@ -319,13 +319,13 @@ impl Inner {
 
     fn put(&self, resources: &[Manifest]) -> Result<Vec<Outcome>> {
         let sink = self.sink()?;
-        let mut looked = self.looked();
+        let mut scan = self.scan();
         let rejections = self.index.rejections();
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
         for resource in resources {
             let key = &resource.key;
-            let path = self.path(&looked, key);
+            let path = self.path(&scan, key);
             let present = self.index.resource(&key.into());
             let present = present.as_ref().map(Manifest::from);
             let is_good = !rejections
@@ -359,33 +359,33 @@ impl Inner {
                 key: Ok(resource.key.clone()),
                 stamp: stamp.with_context(|| context(path))?,
             };
-            looked.files.insert(
+            scan.files.insert(
                 path.clone(),
-                Seen {
+                FileState {
                     stamp: Some(entry.stamp),
-                    is_taken: true,
+                    is_read: true,
                     key: Some(resource.key.clone()),
                 },
             );
-            self.take(sink, &mut looked, &entry);
+            self.take(sink, &mut scan, &entry);
         }
         Ok(outcomes)
     }
 
     fn delete(&self, key: &Key) -> Result<bool> {
         let sink = self.sink()?;
-        let mut looked = self.looked();
-        let path = self.path(&looked, key);
+        let mut scan = self.scan();
+        let path = self.path(&scan, key);
         let was_file =
             atomic::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        looked.files.remove(&path);
+        scan.files.remove(&path);
         sink.clear_rejection(&path.to_string_lossy());
         Ok(self.forget(sink, key) || was_file)
     }
 
     /// Where a resource is, or goes.
-    fn path(&self, looked: &Looked, key: &Key) -> PathBuf {
-        let declared = looked
+    fn path(&self, scan: &Scan, key: &Key) -> PathBuf {
+        let declared = scan
             .files
             .iter()
             .find(|(_, seen)| seen.key.as_ref() == Some(key) && seen.stamp.is_some());
@@ -421,15 +421,15 @@ impl Inner {
         sink.delete(key.into())
     }
 
-    /// `mesh up` writes the file atomically, so a change counts at once. Should the file go
-    /// away or go bad, what it said last still runs.
-    fn look_at_workloads(&self, sink: &Sink, looked: &mut Looked) {
+    /// `mesh up` writes the file atomically, so a change counts at once. If the file is
+    /// removed or invalid, its last content stays in force.
+    fn look_at_workloads(&self, sink: &Sink, scan: &mut Scan) {
         let path = self.state.workloads();
         let Ok(metadata) = fs::metadata(&path) else {
             return;
         };
         let stamp = Stamp::of(&metadata);
-        if looked.workloads.replace(stamp) == Some(stamp) {
+        if scan.workloads.replace(stamp) == Some(stamp) {
             return;
         }
         let source = path.to_string_lossy();

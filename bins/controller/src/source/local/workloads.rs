@@ -1,4 +1,4 @@
-//! `run/workloads.json`: what `mesh up` runs, written by it and followed by the controller.
+//! `run/workloads.json`: the running workloads, written by `mesh up` and followed by the controller.
 
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Workloads {
     /// Grows with each writing.
     pub generation: u64,
-    /// The namespace of the mesh: what a command means that names none.
+    /// The namespace of the mesh, the default of commands.
     pub namespace: String,
     /// All workloads, of whatever namespace.
     #[serde(default)]
@@ -57,41 +57,41 @@ impl Workload {
 pub struct Replica {
     /// Its name, as in `authors-0`.
     pub pod: String,
-    /// Whether it answers.
+    /// It answers its readiness probe.
     #[serde(default)]
     pub ready: bool,
-    /// Whether it finishes what it has and takes nothing new.
+    /// It finishes open requests and takes no new ones.
     #[serde(default)]
     pub draining: bool,
-    /// Where its sidecar takes requests for it, or itself if it has none; none if it serves
-    /// nothing.
+    /// The address on which its sidecar, or the program itself without one, takes requests; `None`
+    /// if it serves nothing.
     #[serde(default)]
     pub inbound: Option<SocketAddr>,
-    /// Where its sidecar tells how it is doing.
+    /// The admin address of its sidecar.
     #[serde(default)]
     pub admin: Option<SocketAddr>,
     /// The process of the program itself, while it runs.
     #[serde(default)]
     pub pid: Option<u32>,
-    /// What it speaks, if that is known.
+    /// The protocol on its port, if that is known.
     #[serde(default)]
     pub protocol: Option<Protocol>,
-    /// The revision of the workload that it runs, if somebody has set one.
+    /// The revision of the workload that it runs, if one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// Whether the program itself does what a sidecar would, and has registered.
+    /// The program does a sidecar's part itself, and has registered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub embedded: bool,
 }
 
 impl Replica {
-    /// Whether requests may be sent to it.
+    /// Returns true if requests may be sent to it.
     pub fn is_ready(&self) -> bool {
         self.ready && !self.draining && self.inbound.is_some()
     }
 }
 
-/// What a program speaks on its port.
+/// The protocol that a program speaks on its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -108,7 +108,7 @@ pub enum Protocol {
 /// The sidecar that serves the host ports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
-    /// Where it tells how it is doing.
+    /// Its admin address.
     pub admin: SocketAddr,
 }
 

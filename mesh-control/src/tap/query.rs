@@ -1,4 +1,4 @@
-//! What is to be watched, and how sidecars are asked for it.
+//! A tap and the request that sidecars get for it.
 
 use crate::stats::query::Peer;
 use http::Method;
@@ -16,41 +16,40 @@ use mesh_api::{Kind, Resource};
 use mesh_tap::Filter;
 use std::fmt;
 
-/// How many requests a second are shown of a tap that does not say.
+/// The default limit of requests per second.
 const MAX_RPS: f32 = 100.0;
 
-/// Whose sidecars to ask.
+/// The pods to tap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// A namespace, a workload or a replica.
     pub resource: Resource,
-    /// In which namespace.
+    /// The namespace.
     pub namespace: String,
 }
 
-/// A tap: whose requests, and which of them.
+/// A tap: the pods to watch, and a filter of their requests.
 #[derive(Clone, Debug)]
-pub struct Ask {
-    /// Whose.
+pub struct TapQuery {
+    /// The pods to watch.
     pub target: Target,
-    /// Only those sent to it.
+    /// Shows only requests to this resource.
     pub to: Option<Peer>,
-    /// Only those of this scheme.
+    /// Shows only requests of this scheme.
     pub scheme: Option<String>,
-    /// Only those of this method.
+    /// Shows only requests with this method.
     pub method: Option<String>,
-    /// Only those of exactly this authority.
+    /// Shows only requests with exactly this authority.
     pub authority: Option<String>,
-    /// Only those whose path begins like this.
+    /// Shows only requests whose path has this prefix.
     pub path_prefix: Option<String>,
-    /// Only those of the route with this name.
+    /// Shows only requests of the route with this name.
     pub route: Option<String>,
-    /// Further conditions, which no proxy is asked for: they are applied here, to any proxy's
-    /// events.
+    /// Further conditions, which are not sent to proxies but applied to their events here.
     pub filter: Filter,
-    /// Whether headers are wanted.
+    /// Includes the headers of requests and responses.
     pub headers: bool,
-    /// About how many a second; zero for a hundred.
+    /// The approximate limit of requests per second, shared by the pods; zero for the default, 100.
     pub max_rps: f32,
 }
 
@@ -58,8 +57,12 @@ pub struct Ask {
 #[derive(Clone, Debug)]
 pub struct Matching(Vec<Match>);
 
-impl Ask {
-    /// The filter, or what is wrong with it.
+impl TapQuery {
+    /// Converts the filter for sidecars.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMethod`] if the method is not a valid HTTP method.
     pub fn matching(&self) -> Result<Matching, InvalidMethod> {
         let mut all = Vec::new();
         if let Some(to) = &self.to {
@@ -104,7 +107,7 @@ impl Ask {
         Ok(Matching(all.collect()))
     }
 
-    /// What one of `pods` sidecars is asked for a second of.
+    /// The request to one of `pods` sidecars, for one second of events.
     pub(super) fn request(&self, matching: &Matching, pods: usize) -> ObserveRequest {
         let max_rps = if self.max_rps > 0.0 {
             self.max_rps
@@ -134,7 +137,7 @@ fn string(matching: string_match::Match) -> StringMatch {
     }
 }
 
-/// The labels discovery gives to what `to` names.
+/// The labels that discovery gives to the endpoints of `to`.
 fn destination_labels(to: &Peer) -> impl Iterator<Item = (&'static str, String)> {
     let label = match to.resource.kind {
         Kind::Authority => None,
@@ -164,8 +167,8 @@ impl std::error::Error for InvalidMethod {}
 mod tests {
     use super::*;
 
-    fn ask() -> Ask {
-        Ask {
+    fn query() -> TapQuery {
+        TapQuery {
             target: Target {
                 resource: "deploy/webapp".parse().unwrap(),
                 namespace: "booksapp".to_owned(),
@@ -185,8 +188,8 @@ mod tests {
     #[test]
     fn the_rate_is_shared_by_the_pods() {
         let limit = |max_rps, pods| {
-            let ask = Ask { max_rps, ..ask() };
-            ask.request(&ask.matching().unwrap(), pods).limit
+            let query = TapQuery { max_rps, ..query() };
+            query.request(&query.matching().unwrap(), pods).limit
         };
         assert_eq!(limit(0.0, 1), 100);
         assert_eq!(limit(10.0, 3), 3);
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_condition_must_hold() {
-        let all = Ask {
+        let all = TapQuery {
             to: Some(Peer {
                 resource: "svc/books".parse().unwrap(),
                 namespace: "booksapp".to_owned(),
@@ -206,7 +209,7 @@ mod tests {
             authority: Some("books:7002".to_owned()),
             path_prefix: Some("/books".to_owned()),
             route: Some("GET /books".to_owned()),
-            ..ask()
+            ..query()
         };
         let matching = all.matching().unwrap();
         assert_eq!(matching.0.len(), 7);
@@ -230,9 +233,9 @@ mod tests {
                 r#match: Some(wire::Match::Method(Method::GET.into())),
             }))
         );
-        let bad = Ask {
+        let bad = TapQuery {
             method: Some("G T".to_owned()),
-            ..ask()
+            ..query()
         };
         assert_eq!(
             bad.matching().unwrap_err().to_string(),

@@ -1,4 +1,4 @@
-//! What the questions about traffic have in common.
+//! Parameters that several requests have in common.
 
 use super::{ApiError, App};
 use axum::{extract::FromRequestParts, http::request::Parts};
@@ -10,11 +10,11 @@ use std::{
     time::Instant,
 };
 
-/// The request that a query's parameters are.
+/// A request, read from the parameters of the URL.
 #[derive(Debug)]
-pub(super) struct Asked<Q>(pub(super) Q);
+pub(super) struct Query<Q>(pub(super) Q);
 
-impl<Q: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<Q> {
+impl<Q: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<Q> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -33,7 +33,7 @@ impl From<QueryError> for ApiError {
     }
 }
 
-/// The other side of a question, in the namespace of the first unless it has its own.
+/// The other side of a request, in the namespace of the first unless it has its own.
 pub(super) fn peer(peer: &mesh_api::Peer, namespace: &str) -> Peer {
     Peer {
         resource: peer.resource().clone(),
@@ -41,7 +41,7 @@ pub(super) fn peer(peer: &mesh_api::Peer, namespace: &str) -> Peer {
     }
 }
 
-/// The namespace of a question, else the mesh's own.
+/// The namespace of a request, else the mesh's own.
 pub(super) fn namespaces(app: &App, namespaces: Namespaces) -> String {
     match namespaces {
         Namespaces::Named(name) => name,
@@ -49,7 +49,7 @@ pub(super) fn namespaces(app: &App, namespaces: Namespaces) -> String {
     }
 }
 
-/// The namespace that a question names, else the mesh's own.
+/// The namespace that a request names, else the mesh's own.
 pub(super) fn namespace(app: &App, named: Option<String>) -> String {
     named.unwrap_or_else(|| app.index.default_namespace().to_string())
 }
@@ -58,7 +58,7 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The counters, for as long as the guard lives: let that be short.
+/// Locks the counters. Hold the guard briefly: scrapes wait for it.
 pub(super) fn store(app: &App) -> MutexGuard<'_, Store> {
     app.store.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Which replicas are meant, and whose addresses are known.
+//! The sidecars of a tap's target, and the labels of peers by address.
 
 use super::Target;
 use crate::{
@@ -12,19 +12,19 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-/// A sidecar that can be asked.
+/// A sidecar that can be tapped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Sidecar {
-    /// Where it is asked.
+pub struct TappedSidecar {
+    /// Its admin address.
     pub(super) admin: SocketAddr,
     /// The labels of its pod.
     pub(super) labels: Labels,
 }
 
-/// The sidecars that `target` means now.
-pub fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<Sidecar> {
+/// The sidecars of `target` as of now.
+pub fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<TappedSidecar> {
     let pods = pods(snapshot, target).filter_map(|pod| {
-        Some(Sidecar {
+        Some(TappedSidecar {
             admin: pod.admin?,
             labels: labels(pod),
         })
@@ -32,7 +32,7 @@ pub fn sidecars(snapshot: &Snapshot, target: &Target) -> Vec<Sidecar> {
     pods.collect()
 }
 
-/// Returns true if `target` means programs in the mesh that have no sidecar to be asked.
+/// Returns true if `target` includes programs of the mesh that have no sidecar to tap.
 pub fn embeds(snapshot: &Snapshot, target: &Target) -> bool {
     pods(snapshot, target).any(|pod| pod.embedded)
 }
@@ -45,7 +45,7 @@ fn pods<'a>(snapshot: &'a Snapshot, target: &'a Target) -> impl Iterator<Item = 
             return false;
         };
         if workload.kind == WorkloadKind::Gateway {
-            // Only by its name: nobody declared it.
+            // Only by its name: it is not declared.
             return meant.kind == Kind::Deployment
                 && meant.name.as_deref() == Some(&*workload.name);
         }
@@ -70,18 +70,18 @@ pub(super) fn labels(pod: &Pod) -> Labels {
         .collect()
 }
 
-/// What is known of addresses: whose inbound side listens there, and who has a machine or a network
-/// of his own.
+/// The labels of pods by address.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct PeerLabels {
+    /// By an address on which the pod takes requests.
     listening: HashMap<SocketAddr, Labels>,
-    /// `None` for those that several have.
+    /// By an IP address that only one pod has; `None` for one that several have.
     alone: HashMap<IpAddr, Option<Labels>>,
 }
 
 type Labels = Vec<(String, String)>;
 
-impl Known {
+impl PeerLabels {
     pub(super) fn new(snapshot: &Snapshot) -> Self {
         let mut known = Self::default();
         for pod in &snapshot.pods {
@@ -106,7 +106,7 @@ impl Known {
         known
     }
 
-    /// Adds what is known of a peer's address to what it says itself.
+    /// Adds the labels of the pod at a peer's address.
     pub(super) fn enrich(&self, peer: &mut Peer) {
         let Some(addr) = peer.addr else {
             return;
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn who_has_an_address_alone_is_known_by_it_from_whatever_port() {
         let web = inbound("10.1.0.2:80", pod("shop", "web-0"));
-        let known = Known::new(&snapshot([
+        let known = PeerLabels::new(&snapshot([
             admin("10.1.0.2:4191", web),
             admin("10.1.0.3:4191", pod("shop", "web-1")),
             admin("10.1.0.4:4191", pod("shop", "web-2")),
@@ -262,11 +262,11 @@ mod tests {
             addr: Some("127.0.0.1:10".parse().unwrap()),
             labels: [("pod".to_owned(), "own".to_owned())].into(),
         };
-        Known::new(&running()).enrich(&mut peer);
+        PeerLabels::new(&running()).enrich(&mut peer);
         assert_eq!(peer.label("pod"), Some("own"));
         assert_eq!(peer.label("deployment"), Some("web"));
         let mut stranger = Peer::default();
-        Known::new(&running()).enrich(&mut stranger);
+        PeerLabels::new(&running()).enrich(&mut stranger);
         assert_eq!(stranger, Peer::default());
     }
 }
