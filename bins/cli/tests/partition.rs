@@ -16,7 +16,7 @@ use std::{
 use support::{
     cargo_build, free_port, http_get,
     steady::{Form, Steady, Target},
-    wait_for,
+    supervisor, wait_for,
     wire::{Mode, Wire},
 };
 use tempfile::TempDir;
@@ -95,6 +95,8 @@ impl Mesh {
         let run = folder.path().join(".mesh/run");
         fs::create_dir_all(&run).expect("a folder");
         fs::write(run.join("workloads.json"), workloads.to_string()).expect("a file");
+        let row = supervisor::ready("caller-0", "caller", &loopback(admin).to_string());
+        supervisor::serve(&folder.path().join(".mesh"), json!([row]));
 
         let mut others: Vec<_> = [one, two]
             .map(|port| {

@@ -8,6 +8,7 @@
 
 pub mod load;
 pub mod steady;
+pub mod supervisor;
 pub mod wire;
 
 use serde_json::Value;
