@@ -157,6 +157,8 @@ where
         let io = TokioIo::new(self.connect(Protocol::Http1).await?);
         let mut builder = http1::Builder::new();
         builder
+            // A proxy removes them (RFC 9112, 5.1).
+            .allow_spaces_after_header_name_in_responses(true)
             .max_header_size(self.settings.head_bytes)
             .max_buf_size(
                 self.settings

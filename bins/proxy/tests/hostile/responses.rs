@@ -78,6 +78,19 @@ async fn a_length_said_twice_is_said_once() {
 }
 
 #[tokio::test]
+async fn a_space_before_the_colon_of_a_response_header_is_removed() {
+    let said = b"HTTP/1.1 200 OK\r\nx-odd : y\r\ncontent-length \t: 2\r\n\r\nhi";
+    let upstream = Recorder::answering(|_| said.to_vec()).await;
+    let proxy = upstream.proxy();
+    let mut wire = Wire::connect(proxy.addr()).await;
+    wire.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = wire.answer().await.unwrap();
+    assert_eq!((answer.status(), &*answer.body), (200, &b"hi"[..]));
+    assert_eq!(answer.header("x-odd"), Some("y"), "{answer:?}");
+    assert_eq!(answer.header("content-length"), Some("2"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn what_follows_an_answer_is_nobodys_answer() {
     for (method, head) in [
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
