@@ -96,19 +96,19 @@ impl<T> Publisher<T> {
         self.inner.borrow().clone()
     }
 
-    /// One more reader. It counts the present value as unseen.
+    /// Adds a reader, for which the current value counts as unseen.
     pub fn watch(&self) -> Watch<T> {
         let mut inner = self.inner.subscribe();
         inner.mark_changed();
         Watch { inner }
     }
 
-    /// Whether nobody reads.
+    /// Returns true if there is no reader.
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed()
     }
 
-    /// Waits until nobody reads. Cancel safe.
+    /// Waits until there is no reader. Cancel safe.
     pub async fn closed(&self) {
         self.inner.closed().await;
     }

@@ -1,7 +1,6 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-/// A workload as its program declares it to a controller: what commands call it, and what others
-/// may call it for.
+/// A workload that a program registers with a controller: its name, and the service it provides.
 ///
 /// ```
 /// use mesh_discover::Workload;
@@ -24,7 +23,7 @@ pub struct Workload {
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl Workload {
-    /// The workload `name`, an RFC 1035 label, in the mesh's own namespace. It serves nothing.
+    /// Creates the workload `name`, an RFC 1035 label, in the mesh's namespace, without a service.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -36,36 +35,36 @@ impl Workload {
         }
     }
 
-    /// Says which namespace it is in.
+    /// Sets the namespace. Default: the namespace of the mesh.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// Says what this replica of it is called; otherwise the controller chooses a name.
+    /// Sets the name of this replica. By default the controller chooses one.
     #[must_use]
     pub fn as_replica(mut self, pod: impl Into<String>) -> Self {
         self.pod = pod.into();
         self
     }
 
-    /// Says that others may call it, by its name and `port`, and that it listens on `addr`.
+    /// Provides a service: clients call it by the workload's name and `port`; it listens on `addr`.
     #[must_use]
     pub fn serving(mut self, port: u16, addr: SocketAddr) -> Self {
         self.service = Some((port, addr));
         self
     }
 
-    /// Says whether it speaks HTTP/2 without being asked, as gRPC needs.
+    /// Sets whether clients speak HTTP/2 with prior knowledge, as gRPC needs. Default: false.
     #[must_use]
     pub fn with_h2(mut self, h2: bool) -> Self {
         self.h2 = h2;
         self
     }
 
-    /// Tells the controller once a second all that it has counted, as `render` renders it in
-    /// Prometheus' text format. A text of more than 4 MiB is not sent.
+    /// Sends the output of `render`, in the Prometheus text format, to the controller every second.
+    /// A text of more than 4 MiB is not sent.
     #[must_use]
     pub fn with_metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Some(Arc::new(render));

@@ -34,7 +34,7 @@ fn web(leaves: &[u16]) -> Destination {
         .with_split(leaves)
 }
 
-/// What `make` makes of a watch of `destination`, once that has been heard of.
+/// Calls `make` with a watch of `destination` that has a value.
 fn follow<T>(
     runtime: &Runtime,
     destination: Destination,

@@ -87,7 +87,7 @@ impl Program {
         Ok(rsp.headers()["port"].to_str()?.to_owned())
     }
 
-    /// Says something and lets it be heard.
+    /// Publishes a destination and lets the follower apply it.
     async fn hear(&self, destination: Destination) {
         self.says.publish(destination);
         tokio::task::yield_now().await;

@@ -246,24 +246,27 @@ impl Proxy {
     }
 }
 
-/// Registers gauges of the state of discovery.
+/// Registers the health metrics of discovery.
 fn control_metrics(registry: &Registry, discover: Arc<dyn Discover>) {
     let asked = discover.clone();
     registry.gauge(Counter {
         name: "control_lost_seconds",
-        help: "For how long the controller has been lost; 0 while it is there.",
+        help: "Seconds since the controller was lost; 0 while it is connected.",
         // Not 0 from the first moment on.
         read: Box::new(move || asked.lost().map_or(0, |lost| lost.as_secs() + 1)),
     });
-    let asked = discover.clone();
-    registry.gauge(Counter {
-        name: "control_doubted",
-        help: "Destinations that the controller has lost since it was connected to anew.",
-        read: Box::new(move || asked.doubted()),
-    });
+    // The second name is an alias for one release.
+    for name in ["control_pending_removals", "control_doubted"] {
+        let source = discover.clone();
+        registry.gauge(Counter {
+            name,
+            help: "Destinations whose removal by a new controller waits for its grace period.",
+            read: Box::new(move || source.pending_removals()),
+        });
+    }
     registry.counter(Counter {
         name: "control_ignored_total",
-        help: "Messages of the controller that said nothing of use.",
+        help: "Messages of the controller that were empty or unreadable.",
         read: Box::new(move || discover.ignored()),
     });
 }

@@ -9,54 +9,54 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-/// A controller that answers no ping for this long is gone, even if nobody said so: the time of
-/// one ping's interval and of the wait for its answer.
+/// HTTP/2 ping interval, and the wait for the reply: together they detect a controller that is
+/// gone without closing the connection.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The one connection to the controller, made again with pauses when it broke.
+/// The connection to the controller, re-established with a backoff.
 ///
-/// There is no task behind it: whoever needs the connection first makes it, and the others wait
-/// for the same attempt.
+/// It has no task: the first caller that needs the connection makes it, and other callers wait for
+/// the same attempt.
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
-    state: Mutex<State>,
+    state: Mutex<ChannelState>,
     health: std::sync::Mutex<Health>,
 }
 
-/// What is known of the controller.
+/// State of the connection for health reports.
 #[derive(Debug, Default)]
 struct Health {
     /// The generation of the present connection, if there is one.
     present: Option<u64>,
-    /// Whether the controller has said anything on it.
+    /// True once the controller has sent a message on it.
     up: bool,
-    /// Since when it has not, although somebody asks.
+    /// Time since which the controller is silent while there is interest.
     lost: Option<Instant>,
-    /// How many ask.
-    asking: usize,
+    /// Number of [`Interest`] values.
+    interested: usize,
 }
 
-/// Somebody wants to hear the controller, as long as this lives.
+/// Keeps the loss of the controller reported until it is dropped.
 #[derive(Debug)]
-pub(super) struct Asking<'a>(&'a Connection);
+pub(super) struct Interest<'a>(&'a Connection);
 
-impl Drop for Asking<'_> {
+impl Drop for Interest<'_> {
     fn drop(&mut self) {
         let mut health = self.0.health();
-        health.asking -= 1;
-        if health.asking == 0 {
-            // Nobody would find out that it is back.
+        health.interested -= 1;
+        if health.interested == 0 {
+            // No stream would notice that it is back.
             health.lost = None;
         }
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct ChannelState {
     channel: Option<Channel>,
-    /// Counts connections, so that a stream that outlived its own cannot condemn the next.
+    /// Number of the connection, so that a stream of an earlier one cannot report this one broken.
     generation: u64,
     backoff: Backoff,
     not_before: Option<Instant>,
@@ -72,7 +72,7 @@ impl Connection {
             .keep_alive_while_idle(true);
         Self {
             endpoint,
-            state: Mutex::new(State {
+            state: Mutex::new(ChannelState {
                 channel: None,
                 generation: 0,
                 backoff: Backoff::new(config.backoff),
@@ -82,14 +82,14 @@ impl Connection {
         }
     }
 
-    /// Announces somebody who is about to wait for what the controller says.
-    pub(super) fn ask(&self) -> Asking<'_> {
-        self.health().asking += 1;
-        Asking(self)
+    /// Registers a caller that waits for messages of the controller.
+    pub(super) fn interest(&self) -> Interest<'_> {
+        self.health().interested += 1;
+        Interest(self)
     }
 
-    /// The controller has said something on the connection `generation`. What was on its way when
-    /// that broke says nothing of the next.
+    /// Records a message on the connection `generation`. Messages of an earlier connection are
+    /// ignored.
     pub(super) fn heard(&self, generation: u64) {
         let mut health = self.health();
         if health.present == Some(generation) {
@@ -98,12 +98,12 @@ impl Connection {
         }
     }
 
-    /// Since when it has not, although somebody asks.
+    /// The time since which the controller is silent while there is interest.
     pub(super) fn lost_since(&self) -> Option<Instant> {
         self.health().lost
     }
 
-    /// Whether the controller has said anything on the present connection.
+    /// Returns true if the controller has sent a message on the current connection.
     pub(super) fn is_up(&self) -> bool {
         self.health().up
     }
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// A stream of the connection `generation` found it broken.
+    /// Reports that the connection `generation` is broken.
     pub(super) async fn broken(&self, generation: u64) {
         let mut state = self.state.lock().await;
         if state.generation == generation && state.channel.take().is_some() {
@@ -158,7 +158,7 @@ impl Connection {
                 health.lost.get_or_insert_with(Instant::now);
                 std::mem::take(&mut health.up)
             };
-            // One that accepts connections and says nothing of use is asked ever less often.
+            // The backoff keeps growing for a controller that accepts connections and sends nothing.
             if was_up {
                 state.backoff.reset();
             }
@@ -167,7 +167,7 @@ impl Connection {
     }
 }
 
-impl State {
+impl ChannelState {
     fn delay(&mut self) {
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_word_of_a_broken_connection_says_nothing_of_the_next() {
+    async fn a_message_of_a_broken_connection_does_not_mark_the_next_as_up() {
         let (_listener, connection) = listening();
-        let _asks = connection.ask();
+        let _interest = connection.interest();
         let (first, _) = connection.channel().await;
         connection.heard(first);
         assert!(connection.is_up() && connection.lost_since().is_none());
 
-        // One stream finds it broken; another one still reads what had come before.
+        // One stream reports it broken; another still reads earlier messages.
         connection.broken(first).await;
         connection.heard(first);
         connection.broken(first).await;
@@ -209,15 +209,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_controller_that_nobody_asks_is_not_missed() {
+    async fn a_controller_without_interest_is_not_lost() {
         let (_listener, connection) = listening();
-        let (asks, asks_too) = (connection.ask(), connection.ask());
+        let (first, second) = (connection.interest(), connection.interest());
         let (generation, _) = connection.channel().await;
         connection.heard(generation);
         connection.broken(generation).await;
-        drop(asks);
+        drop(first);
         assert!(connection.lost_since().is_some());
-        drop(asks_too);
+        drop(second);
         assert!(connection.lost_since().is_none());
     }
 }

@@ -3,88 +3,88 @@ use linkerd2_proxy_api::destination as api;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The most endpoints of a leaf: what exceeds them is ignored with a warning, so that a controller
-/// gone mad cannot exhaust the memory.
+/// Maximum endpoints of a leaf; the rest is ignored with a warning, so that a faulty controller
+/// cannot exhaust the memory.
 const MAX_ENDPOINTS: usize = 16_384;
 
-/// What is known of a leaf.
+/// The endpoints of one leaf.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
     pub(super) answered: bool,
-    /// What is known is an older stream's word; the first answer replaces it.
+    /// The endpoints are from an earlier stream; the first answer of this one replaces them.
     stale: bool,
     pub(super) exists: bool,
-    /// A new stream's word that there are no endpoints any more, and whether there is a service.
-    pub(super) doubted: Option<Doubt<bool>>,
+    /// A removal of all endpoints by a new stream; true if the service still exists.
+    pub(super) pending_removal: Option<PendingRemoval<bool>>,
     /// The time since which a new stream has said nothing, after an older one that had.
     pub(super) silent_since: Option<Instant>,
     by_addr: BTreeMap<SocketAddr, Endpoint>,
     pub(super) sorted: Arc<[Endpoint]>,
 }
 
-/// A word of a stream that is not believed yet.
+/// A removal that a new stream announced and that is not applied yet.
 #[derive(Debug)]
-pub(super) struct Doubt<T> {
-    /// When that stream said so first.
+pub(super) struct PendingRemoval<T> {
+    /// Time of the stream's first removal.
     pub(super) since: Instant,
-    pub(super) word: T,
+    pub(super) content: T,
 }
 
-impl<T> Doubt<T> {
-    /// The same stream may say it again, which gives it no more time.
-    pub(super) fn of(word: T, before: Option<Self>) -> Self {
+impl<T> PendingRemoval<T> {
+    /// A repeated removal on the same stream does not restart the grace period.
+    pub(super) fn new(content: T, before: Option<Self>) -> Self {
         let since = before.map_or_else(Instant::now, |it| it.since);
-        Self { since, word }
+        Self { since, content }
     }
 
-    /// Whether it has lasted for `limit`.
-    pub(super) fn is_over(&self, limit: Duration) -> bool {
+    /// Returns true if it has been pending for `limit`.
+    pub(super) fn has_lasted(&self, limit: Duration) -> bool {
         self.since.elapsed() >= limit
     }
 }
 
 impl Endpoints {
-    /// What comes next is a new stream's first word.
+    /// The next message is the first of a new stream.
     pub(super) fn stream_begins(&mut self) {
         self.stale = true;
-        self.doubted = None;
+        self.pending_removal = None;
     }
 
-    /// None are left, if that can be believed of this stream.
-    pub(super) fn none_are_left(&mut self, exists: bool) {
+    /// Removes all endpoints: at once, or after the grace period if the stream is new.
+    pub(super) fn no_endpoints(&mut self, exists: bool) {
         if self.stale && !self.by_addr.is_empty() {
-            self.doubted = Some(Doubt::of(exists, self.doubted.take()));
+            self.pending_removal = Some(PendingRemoval::new(exists, self.pending_removal.take()));
         } else {
-            self.none(exists);
+            self.clear(exists);
         }
     }
 
-    /// Believes it, if it has been doubted for `limit`.
-    pub(super) fn believe(&mut self, limit: Duration) {
-        if let Some(doubt) = self.doubted.take_if(|it| it.is_over(limit)) {
-            self.none(doubt.word);
+    /// Applies the pending removal if it is `limit` old.
+    pub(super) fn apply_overdue_removals(&mut self, limit: Duration) {
+        if let Some(pending) = self.pending_removal.take_if(|it| it.has_lasted(limit)) {
+            self.clear(pending.content);
             self.sort();
         }
     }
 
-    /// Takes a silence of `limit` for a service that exists and has no endpoints; it counts from
-    /// `answered` at the earliest.
+    /// Treats a silence of `limit` as a service without endpoints; counted from `answered` at the
+    /// earliest.
     pub(super) fn drop_silent(&mut self, answered: Instant, limit: Duration) {
-        let is_over = |since: &mut Instant| answered.max(*since).elapsed() >= limit;
-        if self.silent_since.take_if(is_over).is_some() {
-            self.none(true);
+        let is_silent = |since: &mut Instant| answered.max(*since).elapsed() >= limit;
+        if self.silent_since.take_if(is_silent).is_some() {
+            self.clear(true);
             self.sort();
         }
     }
 
-    fn none(&mut self, exists: bool) {
+    fn clear(&mut self, exists: bool) {
         self.by_addr.clear();
         self.answered = true;
         self.stale = false;
         self.exists = exists;
     }
 
-    /// Says whether there was anything to add, and all of it could be read.
+    /// Adds endpoints; returns true if there was at least one and all were readable.
     pub(super) fn add(&mut self, leaf: &str, set: &api::WeightedAddrSet) -> bool {
         let added: Vec<_> = set
             .addrs
@@ -94,19 +94,15 @@ impl Endpoints {
         let is_whole = !added.is_empty() && added.len() == set.addrs.len();
         if added.len() < set.addrs.len() {
             let unreadable = set.addrs.len() - added.len();
-            tracing::warn!(
-                leaf,
-                unreadable,
-                "the controller sent addresses that are none"
-            );
+            tracing::warn!(leaf, unreadable, "the controller sent invalid addresses");
         }
         self.answered = true;
         if added.is_empty() {
-            // Says nothing: taking endpoints away has messages of its own.
+            // An empty `Add` changes nothing: `Remove` and `NoEndpoints` remove endpoints.
             return false;
         }
         self.exists = true;
-        self.doubted = None;
+        self.pending_removal = None;
         if std::mem::take(&mut self.stale) {
             self.by_addr.clear();
         }
@@ -129,7 +125,7 @@ impl Endpoints {
         }
     }
 
-    /// Keeps the shared list, and so its address, if nothing changed.
+    /// Rebuilds the shared list; an unchanged list keeps its allocation.
     pub(super) fn sort(&mut self) {
         if !self.sorted.iter().eq(self.by_addr.values()) {
             self.sorted = self.by_addr.values().cloned().collect();

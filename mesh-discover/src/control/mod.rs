@@ -25,37 +25,37 @@ pub use self::registration::{Refused, Registered, Registration};
 
 use self::connection::Connection;
 
-/// Where the controller is, and who asks.
+/// Address of the controller, identity of the client, and limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ControlConfig {
     addr: Arc<str>,
     uri: Uri,
-    /// Who asks, as JSON: `{"ns":"shop","pod":"web-0","nodeName":"laptop"}`. Short names are
+    /// The client as JSON: `{"ns":"shop","pod":"web-0","nodeName":"laptop"}`. Short names are
     /// resolved in `ns`, whose profiles also win over those of the service's namespace.
     pub context_token: String,
-    /// How long connecting may take. Default: 1 s.
+    /// Limit for connecting. Default: 1 s.
     pub connect_timeout: Duration,
-    /// The pause before connecting or asking again: doubled from the first to the second, each
-    /// less a random part of up to half. Default: 100 ms to 1 s.
+    /// Minimum and maximum pause before the next attempt: doubled each time, less a random part of
+    /// up to half. Default: 100 ms to 1 s.
     pub backoff: (Duration, Duration),
-    /// How long a new stream's first word that a destination, or all of its endpoints, are gone is
-    /// doubted: a controller that has just started may not have heard of everybody yet. It is
-    /// forgotten if the stream ends sooner. Default: 5 s.
-    pub doubt: Duration,
-    /// Pause before a controller is asked again for a name that it has refused, less a random part
-    /// of up to half. Default: 30 s.
+    /// Grace period before the first message of a new stream may remove a destination or all of its
+    /// endpoints, because a controller that has just started may not know all replicas yet. The
+    /// removal is dropped if the stream ends sooner. Default: 5 s.
+    pub removal_grace: Duration,
+    /// Pause before a refused name is requested again, less a random part of up to half.
+    /// Default: 30 s.
     pub refused_pause: Duration,
-    /// Time that the endpoints of a new destination may take; then it is announced without them.
-    /// Default: 200 ms.
+    /// Limit for the first endpoints of a new destination; after it the destination is published
+    /// without them. Default: 200 ms.
     pub first_endpoints: Duration,
     /// Namespace and cluster domain that complete short names.
     cluster: Option<(String, String)>,
 }
 
 impl ControlConfig {
-    /// A controller whose gRPC address is `addr`, `host:port`, with the default limits and no
-    /// word of who asks.
+    /// Creates the configuration for the gRPC address `addr`, `host:port`, with the default limits
+    /// and no context token.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl ControlConfig {
             context_token: String::new(),
             connect_timeout: Duration::from_secs(1),
             backoff: (Duration::from_millis(100), Duration::from_secs(1)),
-            doubt: Duration::from_secs(5),
+            removal_grace: Duration::from_secs(5),
             refused_pause: Duration::from_secs(30),
             first_endpoints: Duration::from_millis(200),
             cluster: None,
@@ -90,15 +90,15 @@ impl ControlConfig {
         &self.addr
     }
 
-    /// Completes names that the controller refuses as they are: `web:8080` is asked again as
-    /// `web.NAMESPACE.svc.DOMAIN:8080`. Linkerd's controller takes no others.
+    /// Completes names that the controller refuses: `web:8080` is requested again as
+    /// `web.NAMESPACE.svc.DOMAIN:8080`. Linkerd's controller accepts only full names.
     #[must_use]
     pub fn with_cluster(mut self, namespace: &str, domain: &str) -> Self {
         self.cluster = Some((namespace.into(), domain.into()));
         self
     }
 
-    /// The full form of a short name; `None` if there is none, or if it is full already.
+    /// Returns the full form of a short name; `None` if there is none, or if it is full already.
     fn full_name(&self, authority: &str) -> Option<String> {
         let (namespace, domain) = self.cluster.as_ref()?;
         let (host, port) = wire::split_port(authority);
@@ -120,7 +120,7 @@ impl ControlConfig {
         (full != authority).then_some(full)
     }
 
-    /// Says who asks.
+    /// Sets the context token that identifies the client.
     #[must_use]
     pub fn with_context_token(mut self, token: impl Into<String>) -> Self {
         self.context_token = token.into();
@@ -140,23 +140,23 @@ impl fmt::Display for InvalidAddr {
 
 impl Error for InvalidAddr {}
 
-/// Destinations as a controller knows them, followed over one connection.
+/// A client of the controller that follows destinations over one connection.
 ///
 /// Clones share the connection and the subscriptions. Tasks run on the runtime that was current
 /// in [`Control::new`]; watches may be read on any other.
 ///
-/// # What may take endpoints away
+/// # Removal of endpoints
 ///
-/// While the controller is away, the last answer stays. When it is back, the first answer of
-/// each new stream replaces what the old stream had said. Only a controller that says so takes
-/// endpoints away: by `Remove`, by `NoEndpoints`, or by a first `Add` that lists others. An empty
-/// `Add`, one whose addresses cannot be read, or a stream that ends changes nothing. That nothing
-/// is left is believed of a new stream only after [`ControlConfig::doubt`], if it lives so long and
-/// says no more; and a new stream that stays silent takes away what the old one had said once the
-/// profile has been answered anew for as long.
+/// While the controller is unreachable, the last answer stays in force. After a reconnect, the
+/// first answer of each new stream replaces the answers of the old stream. Three messages remove
+/// endpoints: `Remove`, `NoEndpoints`, and a first `Add` that lists others. An empty `Add`, one
+/// with unreadable addresses, or the end of a stream changes nothing. A new stream that removes
+/// all endpoints is obeyed after [`ControlConfig::removal_grace`], if it is still open and has
+/// not added any. A new stream that stays silent for the same time after the profile's answer
+/// removes the endpoints, too.
 ///
-/// A name that the controller refuses (`InvalidArgument`, `NotFound`, `FailedPrecondition`, `Unknown`)
-/// is unknown at once, and asked for again after [`ControlConfig::refused_pause`].
+/// A name that the controller refuses (`InvalidArgument`, `NotFound`, `FailedPrecondition`,
+/// `Unknown`) is unknown at once, and requested again after [`ControlConfig::refused_pause`].
 #[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
@@ -166,15 +166,15 @@ struct Shared {
     config: ControlConfig,
     connection: Connection,
     subscriptions: Mutex<HashMap<Arc<str>, Arc<Publisher<Destination>>>>,
-    /// Messages that said nothing of use.
+    /// Empty or unreadable messages.
     ignored: AtomicU64,
-    /// Destinations whose end is doubted.
-    doubted: AtomicU64,
+    /// Destinations with a removal in its grace period.
+    pending_removals: AtomicU64,
     runtime: Handle,
 }
 
 impl Control {
-    /// Connects when the first destination is asked for.
+    /// Creates a client that connects when the first destination is requested.
     ///
     /// # Panics
     ///
@@ -186,7 +186,7 @@ impl Control {
                 config,
                 subscriptions: Mutex::default(),
                 ignored: AtomicU64::new(0),
-                doubted: AtomicU64::new(0),
+                pending_removals: AtomicU64::new(0),
                 runtime: Handle::current(),
             }),
         }
@@ -194,8 +194,8 @@ impl Control {
 
     /// Follows `authority`, `host` or `host:port`, until the last clone of the watch is dropped.
     ///
-    /// Asking again for the same authority shares the subscription. The caller bounds how many
-    /// different ones it asks for.
+    /// Calls for the same authority share one subscription. The caller bounds the number of
+    /// different authorities.
     pub fn destination(&self, authority: &str) -> Watch<Destination> {
         let mut subscriptions = self.shared.subscriptions();
         if let Some(publisher) = subscriptions.get(authority) {
@@ -214,28 +214,28 @@ impl Control {
         watch
     }
 
-    /// Whether the controller has been heard since it was connected to.
+    /// Returns true if the controller has sent a message on the current connection.
     pub fn is_connected(&self) -> bool {
         self.shared.connection.is_up()
     }
 
-    /// How long the controller has been lost, or has not been found at all; `None` while there is
-    /// nothing to complain of. That it went without a word is noticed after 15 s.
+    /// Time since the controller was lost, or since the first attempt to connect failed; `None`
+    /// while it is connected. A silent loss is detected after 15 s.
     pub fn lost(&self) -> Option<Duration> {
         let since = self.shared.connection.lost_since()?;
         Some(since.elapsed())
     }
 
-    /// How many of the controller's messages were ignored because they said nothing, or nothing
-    /// that can be read. One that is in order sends none.
+    /// Number of messages ignored because they were empty or unreadable. A correct controller sends
+    /// none.
     pub fn ignored(&self) -> u64 {
         self.shared.ignored.load(Relaxed)
     }
 
-    /// How many destinations the controller has lost, as it seems, since it was connected to
-    /// anew: [`ControlConfig::doubt`] says how long that is not believed.
-    pub fn doubted(&self) -> u64 {
-        self.shared.doubted.load(Relaxed)
+    /// Number of destinations whose removal waits for the end of
+    /// [`ControlConfig::removal_grace`].
+    pub fn pending_removals(&self) -> u64 {
+        self.shared.pending_removals.load(Relaxed)
     }
 }
 
@@ -247,7 +247,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the subscription if still nobody reads it; says whether it did.
+    /// Removes the subscription if it still has no reader; returns true if it did.
     fn end_if_unread(&self, authority: &str, publisher: &Publisher<Destination>) -> bool {
         let mut subscriptions = self.subscriptions();
         let unread = publisher.is_closed();

@@ -11,7 +11,7 @@ use tonic::{Code, Response, Status, Streaming, transport::Channel};
 
 type Client = DestinationClient<Channel>;
 
-/// What happens on the streams of one destination.
+/// An event on the streams of one destination.
 pub(super) enum Event {
     Profile {
         first: bool,
@@ -22,9 +22,9 @@ pub(super) enum Event {
         first: bool,
         update: Update,
     },
-    /// The endpoints of a leaf are asked for again.
-    Asked { leaf: Arc<str> },
-    /// A stream that had said something is gone: that of a leaf's endpoints, or the profile's.
+    /// The endpoints of a leaf are requested again.
+    Requested { leaf: Arc<str> },
+    /// A stream that had sent a message ended: of a leaf's endpoints, or of the profile (`None`).
     Ended { leaf: Option<Arc<str>> },
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn follow_leaf(shared: Arc<Shared>, leaf: Arc<str>, events: mps
                     update: Some(Kind::NoEndpoints(NoEndpoints { exists: false })),
                 },
             },
-            Heard::Silence => Event::Asked { leaf },
+            Heard::Silence => Event::Requested { leaf },
             Heard::End => Event::Ended { leaf: Some(leaf) },
         })
     };
@@ -99,7 +99,7 @@ async fn follow<T, F>(
 ) where
     F: Future<Output = Result<Response<Streaming<T>>, Status>>,
 {
-    let _asks = shared.connection.ask();
+    let _interest = shared.connection.interest();
     let mut backoff = Backoff::new(shared.config.backoff);
     let refused_pause = shared.config.refused_pause;
     let mut refused = Backoff::new((refused_pause, refused_pause));
@@ -172,7 +172,7 @@ fn is_refusal(status: &Status) -> bool {
     )
 }
 
-/// Whether the connection failed, and not this one stream: what a server says has no source.
+/// Returns true if the connection failed, not only this stream: a server's status has no source.
 pub(super) fn is_transport(status: &Status) -> bool {
     status.source().is_some() || status.code() == Code::Unavailable
 }

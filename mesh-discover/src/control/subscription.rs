@@ -19,13 +19,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Time that a changed set of leaves waits until all of them have been answered for; then it is
-/// announced as it is. A new destination with one leaf waits
+/// Limit for the first answers about all leaves of a changed set; after it the destination is
+/// published with the endpoints known so far. A new destination with one leaf waits
 /// [`first_endpoints`](super::ControlConfig::first_endpoints).
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Messages that wait to be taken into the destination: enough that a burst costs no switch
-/// each, few enough that a flood waits on the wire.
+/// Maximum messages queued for the destination: enough that a burst costs no task switch
+/// per message, few enough that flow control stops a flood.
 const QUEUE: usize = 16;
 
 /// Keeps `publisher` up to date until nobody reads it.
@@ -47,7 +47,7 @@ pub(super) async fn follow(
     }
 }
 
-/// One stream of the profile and one of each leaf's endpoints, each in a task of its own that
+/// Follows the profile and the endpoints of each leaf, each stream in its own task that
 /// ends with this future.
 async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Destination>) {
     let (events, mut received) = mpsc::channel(QUEUE);
@@ -55,7 +55,7 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     let mut leaves: HashMap<Arc<str>, AbortHandle> = HashMap::new();
     let mut assembly = Assembly::new(authority.clone());
     let mut incomplete_since: Option<Instant> = None;
-    let mut doubted: Option<Doubted<'_>> = None;
+    let mut pending: Option<PendingRemoval<'_>> = None;
     let mut is_announced = false;
     tasks.spawn(follow_profile(
         shared.clone(),
@@ -70,8 +70,11 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
             false => GRACE,
         };
         let grace = after(incomplete_since, grace);
-        let silence = after(assembly.silent_since(), shared.config.doubt);
-        let doubt = after(assembly.doubted_since(), shared.config.doubt);
+        let silence = after(assembly.silent_since(), shared.config.removal_grace);
+        let removal = after(
+            assembly.removal_pending_since(),
+            shared.config.removal_grace,
+        );
         let mut overdue = false;
         tokio::select! {
             event = received.recv() => match event {
@@ -79,19 +82,19 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
                 Some(Event::Endpoints { leaf, first, update }) => {
                     assembly.update(&leaf, first, update);
                 }
-                Some(Event::Asked { leaf }) => assembly.leaf_asked(&leaf),
+                Some(Event::Requested { leaf }) => assembly.leaf_requested(&leaf),
                 Some(Event::Ended { leaf: Some(leaf) }) => assembly.leaf_ended(&leaf),
                 Some(Event::Ended { leaf: None }) => assembly.profile_ended(),
                 None => return,
             },
             () = grace => overdue = true,
-            () = doubt => assembly.believe(shared.config.doubt),
-            () = silence => assembly.drop_silent(shared.config.doubt),
+            () = removal => assembly.apply_overdue_removals(shared.config.removal_grace),
+            () = silence => assembly.drop_silent(shared.config.removal_grace),
             // Reaps the tasks of leaves that are gone.
             Some(_) = tasks.join_next() => continue,
         }
 
-        // Always: not only a new profile, but also one that comes to be believed, changes them.
+        // On every event: a removal whose grace period has passed changes the leaves, too.
         leaves.retain(|leaf, task| {
             let wanted = assembly.has_leaf(leaf);
             if !wanted {
@@ -106,11 +109,11 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
         }
 
         shared.ignored.fetch_add(assembly.take_ignored(), Relaxed);
-        if assembly.doubted_since().is_none() {
-            doubted = None;
-        } else if doubted.is_none() {
-            tracing::warn!(%authority, "a new controller knows nothing of it; waiting for more");
-            doubted = Some(Doubted::begin(&shared.doubted));
+        if assembly.removal_pending_since().is_none() {
+            pending = None;
+        } else if pending.is_none() {
+            tracing::warn!(%authority, "a new controller does not know this destination; keeping its endpoints for the grace period");
+            pending = Some(PendingRemoval::begin(&shared.pending_removals));
         }
         if assembly.is_complete() || overdue {
             incomplete_since = None;
@@ -124,23 +127,23 @@ async fn run(shared: Arc<Shared>, authority: Arc<str>, publisher: &Publisher<Des
     }
 }
 
-/// Something that is said of a destination is doubted, as long as this lives.
-struct Doubted<'a>(&'a AtomicU64);
+/// Counts one destination with pending removals until it is dropped.
+struct PendingRemoval<'a>(&'a AtomicU64);
 
-impl<'a> Doubted<'a> {
+impl<'a> PendingRemoval<'a> {
     fn begin(count: &'a AtomicU64) -> Self {
         count.fetch_add(1, Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Doubted<'_> {
+impl Drop for PendingRemoval<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
-/// Waits until so long after `since`; for ever without it.
+/// Waits until `limit` after `since`; never ends if `since` is `None`.
 async fn after(since: Option<Instant>, limit: Duration) {
     match since.and_then(|since| since.checked_add(limit)) {
         Some(at) => sleep_until(at).await,

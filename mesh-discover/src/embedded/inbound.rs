@@ -45,7 +45,7 @@ impl Inbound {
         }
     }
 
-    /// What is counted.
+    /// The counters of this service.
     pub fn stats(&self) -> &Stats {
         self.series.stats()
     }

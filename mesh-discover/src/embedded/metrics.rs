@@ -11,10 +11,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many destinations and endpoints are counted apart; what comes later is not shown.
+/// Maximum number of destinations and endpoints with series of their own; later ones have none.
 const MAX_SERIES: usize = 4096;
 
-/// What a program counts of its requests, under the names and labels of a sidecar.
+/// Request metrics of a program, with the metric names and labels of a sidecar.
 ///
 /// Clones share their counters. [`Outbound`](super::Outbound) and [`Inbound`](super::Inbound)
 /// count here for as long as they live.

@@ -19,15 +19,16 @@ use std::{
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-/// The way to a destination: rules over its backends, each a balance of its endpoints, that follow
-/// a watch for as long as a clone of this lives.
+/// A service that sends requests to a destination: its rules choose among load-balanced backends.
 ///
-/// What belongs above it in a stack is asked of it: [`profile`](Self::profile) for a
-/// `ProfileLayer`, [`budget`](Self::budget) for a `RetryLayer`, [`stats`](Self::stats) for what is
-/// counted by route. See the [module documentation](super).
+/// It follows a watch as long as one clone of it exists.
 ///
-/// Until the destination is known, and while it has no endpoint, a request waits for one, for
-/// three seconds at most. A destination that the mesh does not know has none.
+/// It supplies the layers above it in a stack: [`profile`](Self::profile) for a `ProfileLayer`,
+/// [`budget`](Self::budget) for a `RetryLayer`, [`stats`](Self::stats) for a `StatsLayer`.
+/// See the [module documentation](super).
+///
+/// A request waits at most 3 s for the destination and its first endpoint. A destination unknown
+/// to the mesh has no endpoints.
 pub struct Outbound<S> {
     inner: Followed<Rules<Balance<Counted<S>>>>,
     profile: ProfileHandle,
@@ -39,9 +40,9 @@ impl<S> Outbound<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    /// Follows `watch`, and counts in `metrics`; `connect` makes the service of each endpoint.
+    /// Follows `watch` and records requests in `metrics`; `connect` builds the service of an endpoint.
     ///
-    /// It is asked once for each endpoint that comes, and again if what is known of one changes.
+    /// `connect` is called once for each new endpoint, and again when the endpoint's data changes.
     ///
     /// # Panics
     ///

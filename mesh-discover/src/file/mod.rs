@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often the file is looked at: one `stat` each time, on any file system.
+/// Polling interval: one `stat` per interval, which works on any file system.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// One destination, from a file that is read again whenever it changes.

@@ -6,18 +6,18 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 /// The backends of a destination, each with one balancer that all rules share.
 pub(super) struct Backends<C: Connect> {
     spare: Option<Spare<C>>,
-    known: HashMap<Arc<str>, Known<C>>,
+    entries: HashMap<Arc<str>, BackendEntry<C>>,
 }
 
-/// Serves until there is a first backend, and then is that backend: requests that wait in it for an
-/// endpoint get one.
+/// A placeholder until the first backend exists. It then becomes that backend, so that requests
+/// waiting in it for an endpoint get one.
 struct Spare<C: Connect> {
     /// The only backend that it may become; `None` for any.
     name: Option<Arc<str>>,
     made: (Balance<C::Service>, C::Backend, C::Guard),
 }
 
-struct Known<C: Connect> {
+struct BackendEntry<C: Connect> {
     service: C::Backend,
     handle: BalanceHandle<C::Service>,
     endpoints: Arc<[Endpoint]>,
@@ -30,7 +30,7 @@ impl<C: Connect> Backends<C> {
     pub(super) fn new(connect: &mut C, first: Option<&Destination>) -> (Self, C::Backend) {
         let mut backends = Self {
             spare: None,
-            known: HashMap::new(),
+            entries: HashMap::new(),
         };
         if let Some(first) = first {
             backends.apply(first, connect);
@@ -49,7 +49,7 @@ impl<C: Connect> Backends<C> {
 
     /// The service of the backend called `name`.
     pub(super) fn service(&self, name: &str) -> Option<&C::Backend> {
-        self.known.get(name).map(|known| &known.service)
+        self.entries.get(name).map(|entry| &entry.service)
     }
 
     /// Adds the backends of `destination`, and gives all of them its endpoints.
@@ -66,31 +66,34 @@ impl<C: Connect> Backends<C> {
                     .is_none_or(|name| name == backend.name())
                     && is_used()
             };
-            let known = self.known.entry(backend.name().clone()).or_insert_with(|| {
-                let (balance, service, guard) = match self.spare.take_if(fits) {
-                    Some(spare) => spare.made,
-                    None => connect.backend(Some(backend.name())),
-                };
-                Known {
-                    handle: balance.handle(),
-                    service,
-                    endpoints: Arc::default(),
-                    guards: HashMap::new(),
-                    _guard: guard,
-                }
-            });
-            known.apply(backend, connect);
+            let entry = self
+                .entries
+                .entry(backend.name().clone())
+                .or_insert_with(|| {
+                    let (balance, service, guard) = match self.spare.take_if(fits) {
+                        Some(spare) => spare.made,
+                        None => connect.backend(Some(backend.name())),
+                    };
+                    BackendEntry {
+                        handle: balance.handle(),
+                        service,
+                        endpoints: Arc::default(),
+                        guards: HashMap::new(),
+                        _guard: guard,
+                    }
+                });
+            entry.apply(backend, connect);
         }
     }
 
     /// Forgets the backends that `destination` does not have.
     pub(super) fn retain(&mut self, destination: &Destination) {
-        self.known
+        self.entries
             .retain(|name, _| destination.backend(name).is_some());
     }
 }
 
-impl<C: Connect> Known<C> {
+impl<C: Connect> BackendEntry<C> {
     fn apply(&mut self, backend: &Backend, connect: &mut C) {
         if self.endpoints == *backend.endpoints() {
             return;
@@ -108,7 +111,7 @@ impl<C: Connect> Known<C> {
         };
         let addrs = backend.endpoints().iter().map(|endpoint| endpoint.addr);
         self.handle.update(addrs, &mut make);
-        // Behind the address may be another replica now, or one that speaks another protocol.
+        // The address may belong to another replica now, or use another protocol.
         for (addr, endpoint) in &new {
             if old.get(addr).is_some_and(|old| old != endpoint) {
                 self.handle.replace(*addr, make(*addr));

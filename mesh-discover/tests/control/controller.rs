@@ -80,10 +80,10 @@ impl Controller {
         Self::start(([127, 0, 0, 1], 0).into()).await
     }
 
-    /// One that doubts for so long, and comes back without a pause.
-    pub(super) fn doubting_client(&self, doubt: Duration) -> Control {
+    /// Returns a client with this removal grace period that reconnects without a pause.
+    pub(super) fn client_with_removal_grace(&self, grace: Duration) -> Control {
         let mut config = ControlConfig::new(&self.addr.to_string()).unwrap();
-        config.doubt = doubt;
+        config.removal_grace = grace;
         config.first_endpoints = Duration::from_secs(60);
         config.backoff = (Duration::ZERO, Duration::ZERO);
         Control::new(config)

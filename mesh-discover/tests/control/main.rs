@@ -1,8 +1,8 @@
 //! A real client against a controller that says what the test tells it to.
 
 mod controller;
-mod doubt;
 mod refusal;
+mod removal_grace;
 
 use controller::*;
 use linkerd2_proxy_api::destination::DestinationProfile;

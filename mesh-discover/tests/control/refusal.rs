@@ -116,7 +116,7 @@ async fn a_service_whose_endpoints_are_not_told_is_announced_without_them() {
 async fn endpoints_that_a_new_stream_does_not_name_are_dropped() {
     let mut controller = Controller::new().await;
     let control = client(&controller, |config| {
-        config.doubt = Duration::from_millis(20);
+        config.removal_grace = Duration::from_millis(20);
     });
     let mut watch = control.destination("web");
     let (_, profile) = controller.profile().await;

@@ -21,13 +21,13 @@ pub trait Discover: Send + Sync + 'static {
         None
     }
 
-    /// Number of its messages that could not be used.
+    /// Number of ignored messages: empty or unreadable.
     fn ignored(&self) -> u64 {
         0
     }
 
-    /// Number of destinations whose removal is in its grace period.
-    fn doubted(&self) -> u64 {
+    /// Number of destinations whose removal waits for its grace period.
+    fn pending_removals(&self) -> u64 {
         0
     }
 }
@@ -45,7 +45,7 @@ impl Discover for Control {
         Self::ignored(self)
     }
 
-    fn doubted(&self) -> u64 {
-        Self::doubted(self)
+    fn pending_removals(&self) -> u64 {
+        Self::pending_removals(self)
     }
 }

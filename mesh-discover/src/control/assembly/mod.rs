@@ -1,20 +1,19 @@
-use super::endpoints::{Doubt, Endpoints};
+use super::endpoints::{Endpoints, PendingRemoval};
 use crate::{Backend, Destination, Endpoint, RouteRule, Share, wire};
 use linkerd2_proxy_api::destination as api;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A destination in the making: one profile, and the endpoints of each of its leaves.
+/// Builds a destination from one profile and the endpoints of each of its leaves.
 ///
-/// Pure but for the clock: messages in, destinations out; see [`Control`](super::Control) for the
-/// rules.
+/// It does no I/O: messages in, destinations out. See [`Control`](super::Control) for the rules.
 #[derive(Debug)]
 pub(super) struct Assembly {
     authority: Arc<str>,
     apex: Option<Apex>,
     leaves: BTreeMap<Arc<str>, Endpoints>,
-    /// A new stream's word that there is no such destination any more.
-    doubted: Option<Doubt<Box<api::DestinationProfile>>>,
+    /// A profile of a new stream that removes the destination, not yet applied.
+    pending_removal: Option<PendingRemoval<Box<api::DestinationProfile>>>,
     /// The time of the first profile on the present stream; `None` while there is no stream.
     answered: Option<Instant>,
     ignored: u64,
@@ -34,27 +33,27 @@ impl Assembly {
             authority,
             apex: None,
             leaves: BTreeMap::new(),
-            doubted: None,
+            pending_removal: None,
             answered: None,
             ignored: 0,
         }
     }
 
-    /// Takes a new profile; `first` of a new stream. The leaves to follow from now on are
+    /// Takes a new profile; `first` is true for the first one of a stream. It may change
     /// [`leaves`](Self::leaves).
     pub(super) fn profile(&mut self, message: api::DestinationProfile, first: bool) {
         self.answered.get_or_insert_with(Instant::now);
         let known = self.apex.as_ref().and_then(|it| it.destination.name());
         let vanishes = known.is_some() && wire::name(&message, &self.authority).is_none();
-        let before = self.doubted.take().filter(|_| !first);
+        let before = self.pending_removal.take().filter(|_| !first);
         if vanishes && (first || before.is_some()) {
-            self.doubted = Some(Doubt::of(Box::new(message), before));
+            self.pending_removal = Some(PendingRemoval::new(Box::new(message), before));
             return;
         }
-        self.believed(&message);
+        self.apply_profile(&message);
     }
 
-    fn believed(&mut self, message: &api::DestinationProfile) {
+    fn apply_profile(&mut self, message: &api::DestinationProfile) {
         let (destination, endpoint) = wire::destination_from_wire(message, &self.authority);
         // The one endpoint of a pod's address needs no stream.
         let wanted = |name: &Arc<str>| {
@@ -74,10 +73,10 @@ impl Assembly {
         });
     }
 
-    /// Takes news of the endpoints of `leaf`; `first` of a new stream.
+    /// Takes an update of the endpoints of `leaf`; `first` is true for the first one of a stream.
     pub(super) fn update(&mut self, leaf: &str, first: bool, message: api::Update) {
         let Some(endpoints) = self.leaves.get_mut(leaf) else {
-            return; // The last word of a stream that is being ended.
+            return; // A late message of a stream that is being closed.
         };
         if first {
             endpoints.stream_begins();
@@ -89,7 +88,7 @@ impl Assembly {
             }
             Some(api::update::Update::Remove(set)) => endpoints.remove(&set),
             Some(api::update::Update::NoEndpoints(none)) => {
-                endpoints.none_are_left(none.exists);
+                endpoints.no_endpoints(none.exists);
             }
             None => {
                 tracing::warn!(leaf, "the controller sent an update without content");
@@ -100,21 +99,21 @@ impl Assembly {
         endpoints.sort();
     }
 
-    /// The stream of the profile is gone, and with it what was doubted of it.
+    /// The profile's stream ended: forgets its pending removal.
     pub(super) fn profile_ended(&mut self) {
-        self.doubted = None;
+        self.pending_removal = None;
         self.answered = None;
     }
 
-    /// The endpoints of `leaf` are asked for again, on a stream that may have nothing to say.
-    pub(super) fn leaf_asked(&mut self, leaf: &str) {
+    /// The endpoints of `leaf` are requested on a new stream, which may stay silent.
+    pub(super) fn leaf_requested(&mut self, leaf: &str) {
         if let Some(endpoints) = self.leaves.get_mut(leaf) {
             endpoints.silent_since = Some(Instant::now());
         }
     }
 
-    /// The earliest time since which a new stream of endpoints is silent although the profile has
-    /// been answered: it may mean that there are none left.
+    /// The earliest time since which a new endpoint stream has been silent although the profile was
+    /// answered: the leaf may have no endpoints any more.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         let answered = self.answered?;
         let leaves = self.leaves.values().filter_map(|leaf| leaf.silent_since);
@@ -131,37 +130,37 @@ impl Assembly {
         }
     }
 
-    /// The stream of the endpoints of `leaf` is gone, and with it what was doubted of it.
+    /// The endpoint stream of `leaf` ended: forgets its pending removal.
     pub(super) fn leaf_ended(&mut self, leaf: &str) {
         if let Some(endpoints) = self.leaves.get_mut(leaf) {
-            endpoints.doubted = None;
+            endpoints.pending_removal = None;
         }
     }
 
-    /// Since when a new stream that took everything away is doubted, the first of several: it may
-    /// come from a controller that does not know everything yet.
-    pub(super) fn doubted_since(&self) -> Option<Instant> {
+    /// The time of the earliest pending removal. The controller may just have started, without full
+    /// knowledge of the mesh.
+    pub(super) fn removal_pending_since(&self) -> Option<Instant> {
         let leaves = self
             .leaves
             .values()
-            .filter_map(|leaf| leaf.doubted.as_ref());
-        let since = leaves.map(|doubt| doubt.since);
+            .filter_map(|leaf| leaf.pending_removal.as_ref());
+        let since = leaves.map(|pending| pending.since);
         since
-            .chain(self.doubted.as_ref().map(|doubt| doubt.since))
+            .chain(self.pending_removal.as_ref().map(|pending| pending.since))
             .min()
     }
 
-    /// Believes what has been doubted for `limit` and not been taken back.
-    pub(super) fn believe(&mut self, limit: Duration) {
+    /// Applies the removals that have been pending for `limit`.
+    pub(super) fn apply_overdue_removals(&mut self, limit: Duration) {
         for endpoints in self.leaves.values_mut() {
-            endpoints.believe(limit);
+            endpoints.apply_overdue_removals(limit);
         }
-        if let Some(doubt) = self.doubted.take_if(|it| it.is_over(limit)) {
-            self.believed(&doubt.word);
+        if let Some(pending) = self.pending_removal.take_if(|it| it.has_lasted(limit)) {
+            self.apply_profile(&pending.content);
         }
     }
 
-    /// How many messages said nothing of use since this was asked last.
+    /// Returns and resets the number of ignored messages.
     pub(super) fn take_ignored(&mut self) -> u64 {
         std::mem::take(&mut self.ignored)
     }
@@ -175,13 +174,13 @@ impl Assembly {
         self.leaves.contains_key(leaf)
     }
 
-    /// Whether every leaf has been answered for.
+    /// Returns true if the profile and all leaves have been answered.
     pub(super) fn is_complete(&self) -> bool {
         self.apex.is_some() && self.leaves.values().all(|leaf| leaf.answered)
     }
 
-    /// What is known so far; `None` before the first profile. Leaves not yet answered for have
-    /// no endpoints.
+    /// The destination so far; `None` before the first profile. Leaves without an answer have no
+    /// endpoints.
     pub(super) fn destination(&self) -> Option<Destination> {
         let apex = self.apex.as_ref()?;
         let destination = apex.destination.clone();

@@ -149,49 +149,49 @@ fn an_empty_or_unreadable_update_takes_no_endpoint_away() {
 }
 
 #[test]
-fn a_new_stream_that_takes_everything_away_is_doubted_until_it_has_had_its_time() {
+fn removals_of_a_new_stream_wait_for_the_grace_period() {
     let mut assembly = known();
     assembly.update(A80, true, none(false));
     assembly.profile(profile("", &[]), true);
-    assert!(assembly.doubted_since().is_some());
+    assert!(assembly.removal_pending_since().is_some());
     assert_eq!(ports(&assembly), [1, 2]);
 
-    // The controller comes to know better.
+    // The controller corrects itself within the grace period.
     assembly.profile(profile(A, &[]), false);
-    assert!(assembly.doubted_since().is_some());
+    assert!(assembly.removal_pending_since().is_some());
     assembly.update(A80, false, add(&[3]));
-    assert!(assembly.doubted_since().is_none());
+    assert!(assembly.removal_pending_since().is_none());
     assert_eq!(ports(&assembly), [3]);
 
-    // It does not.
+    // The grace period passes.
     assembly.update(A80, true, none(true));
     assembly.profile(profile("", &[]), true);
-    assembly.believe(Duration::ZERO);
-    assert!(assembly.doubted_since().is_none());
+    assembly.apply_overdue_removals(Duration::ZERO);
+    assert!(assembly.removal_pending_since().is_none());
     assert_eq!(assembly.destination(), Some(Destination::unknown("a")));
 }
 
 #[test]
-fn a_doubt_ends_with_its_stream_and_leaves_the_others() {
+fn a_pending_removal_ends_with_its_stream() {
     let mut assembly = known();
     assembly.update(A80, true, none(false));
     assembly.profile(profile("", &[]), true);
     assembly.profile_ended();
-    assert!(assembly.doubted_since().is_some());
-    assembly.believe(Duration::MAX);
-    assert!(assembly.doubted_since().is_some());
+    assert!(assembly.removal_pending_since().is_some());
+    assembly.apply_overdue_removals(Duration::MAX);
+    assert!(assembly.removal_pending_since().is_some());
     assembly.leaf_ended(A80);
     assembly.leaf_ended("gone:80");
-    assert!(assembly.doubted_since().is_none());
-    assembly.believe(Duration::ZERO);
+    assert!(assembly.removal_pending_since().is_none());
+    assembly.apply_overdue_removals(Duration::ZERO);
     assert_eq!(ports(&assembly), [1, 2]);
-    // What the next stream says replaces all of it nevertheless.
+    // The first answer of the next stream still replaces the endpoints.
     assembly.update(A80, true, add(&[3]));
     assert_eq!(ports(&assembly), [3]);
 }
 
 #[test]
-fn what_a_stream_takes_away_after_its_first_word_is_believed_at_once() {
+fn later_removals_of_a_stream_apply_at_once() {
     let mut assembly = known();
     assembly.update(A80, true, add(&[1]));
     assembly.update(A80, false, none(true));
@@ -199,7 +199,7 @@ fn what_a_stream_takes_away_after_its_first_word_is_believed_at_once() {
     assembly.profile(profile(A, &[]), true);
     assembly.profile(profile("", &[]), false);
     assert_eq!(assembly.destination(), Some(Destination::unknown("a")));
-    assert!(assembly.doubted_since().is_none());
+    assert!(assembly.removal_pending_since().is_none());
 }
 
 #[test]

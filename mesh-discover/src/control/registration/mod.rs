@@ -4,51 +4,51 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tonic::Code;
 
-mod keep;
+mod maintain;
 
-/// How long [`Registration::end`] waits for the controller.
-const PARTING: Duration = Duration::from_secs(1);
+/// Maximum wait of [`Registration::end`] for the controller.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A workload that the controller knows, for as long as this lives.
+/// A workload registered with the controller until this value is dropped.
 ///
-/// While the controller is away, and while it refuses, registering is tried again with pauses. A
-/// controller that came back knows the workload again within a second or so.
+/// While the controller is unreachable or refuses, registering is retried with a backoff. After a
+/// restart of the controller the workload is registered again within about one second.
 ///
-/// Dropping it takes the workload away at once, if the runtime goes on long enough to say so;
-/// [`end`](Self::end) waits for that. A program that just dies is missed for a few seconds first.
+/// Dropping it deregisters the workload at once if the runtime keeps running;
+/// [`end`](Self::end) waits for that. A program that crashes stays listed for a few seconds.
 #[derive(Debug)]
 pub struct Registration {
-    wish: watch::Sender<Wish>,
-    state: watch::Receiver<State>,
+    desired: watch::Sender<DesiredState>,
+    state: watch::Receiver<RegistrationState>,
     task: JoinHandle<()>,
 }
 
-/// What the program wants the controller to believe.
+/// The state of the replica that the program wants the controller to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum DesiredState {
     Ready,
     Unready,
     Draining,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum RegistrationState {
     Pending,
     Registered(Registered),
     Refused(Refused),
 }
 
-/// What the controller calls a registered workload's replica.
+/// The name that the controller gave to a registered replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Registered {
-    /// Its namespace.
+    /// Namespace of the replica.
     pub namespace: Arc<str>,
-    /// The replica.
+    /// Name of the replica.
     pub pod: Arc<str>,
 }
 
-/// Why the controller does not know the workload.
+/// Reason why the controller did not register the workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     reason: Arc<str>,
@@ -56,51 +56,55 @@ pub struct Refused {
 }
 
 impl Control {
-    /// Makes `workload` known to the controller, as one ready replica of this process.
+    /// Registers `workload` with the controller, with this process as one ready replica.
     pub fn register(&self, workload: Workload) -> Registration {
-        let (wish, wishes) = watch::channel(Wish::Ready);
-        let (news, state) = watch::channel(State::Pending);
-        let keep = keep::keep(self.shared.clone(), workload, wishes, news);
+        let (desired, receiver) = watch::channel(DesiredState::Ready);
+        let (progress, state) = watch::channel(RegistrationState::Pending);
+        let task = maintain::maintain(self.shared.clone(), workload, receiver, progress);
         Registration {
-            wish,
+            desired,
             state,
-            task: self.shared.runtime.spawn(keep),
+            task: self.shared.runtime.spawn(task),
         }
     }
 }
 
 impl Registration {
-    /// Waits until the controller knows the workload, and says what it calls it. Cancel safe.
+    /// Waits until the workload is registered, and returns its name. Cancel safe.
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the controller has been reached and says no. It goes on being asked, so a
-    /// later call may succeed.
+    /// [`Refused`] if the controller refuses the workload. Registering is retried, so a later call
+    /// may succeed.
     pub async fn registered(&self) -> Result<Registered, Refused> {
         let mut state = self.state.clone();
-        let known = state.wait_for(|state| !matches!(state, State::Pending));
+        let known = state.wait_for(|state| !matches!(state, RegistrationState::Pending));
         match known.await.as_deref() {
-            Ok(State::Registered(registered)) => Ok(registered.clone()),
-            Ok(State::Refused(refused)) => Err(refused.clone()),
-            Ok(State::Pending) | Err(_) => Err(Refused::new("the runtime has ended")),
+            Ok(RegistrationState::Registered(registered)) => Ok(registered.clone()),
+            Ok(RegistrationState::Refused(refused)) => Err(refused.clone()),
+            Ok(RegistrationState::Pending) | Err(_) => Err(Refused::new("the runtime has ended")),
         }
     }
 
-    /// Says whether requests should be sent here. They are from the beginning.
+    /// Sets whether the replica receives requests. Default: true.
     pub fn set_ready(&self, ready: bool) {
-        let wish = if ready { Wish::Ready } else { Wish::Unready };
-        self.wish.send_replace(wish);
+        let desired = if ready {
+            DesiredState::Ready
+        } else {
+            DesiredState::Unready
+        };
+        self.desired.send_replace(desired);
     }
 
-    /// Says that requests in flight are finished and no others should come.
+    /// Marks the replica as draining: it finishes requests in flight and receives no new ones.
     pub fn drain(&self) {
-        self.wish.send_replace(Wish::Draining);
+        self.desired.send_replace(DesiredState::Draining);
     }
 
-    /// Takes the workload away, and waits until the controller knows, for a second at most.
+    /// Deregisters the workload and waits at most 1 s for the controller.
     pub async fn end(self) {
-        drop(self.wish);
-        let _ = timeout(PARTING, self.task).await;
+        drop(self.desired);
+        let _ = timeout(DEREGISTER_TIMEOUT, self.task).await;
     }
 }
 
@@ -119,7 +123,7 @@ impl Refused {
         }
     }
 
-    /// Whether the controller does not know of registrations at all, as Linkerd's does not.
+    /// Returns true if the controller does not support registration; Linkerd's does not.
     pub fn is_unknown(&self) -> bool {
         self.is_unknown
     }

@@ -1,15 +1,15 @@
-//! `mesh.v1`, our own service beside Linkerd's: programs that are in the mesh without a sidecar.
+//! `mesh.v1`, a gRPC service beside Linkerd's: it registers programs without a sidecar.
 //!
-//! Written by hand, so that nobody needs `protoc`; `registry.proto` beside this file says the
-//! same in the language of protobuf. A controller may lack the service, and then a program that
-//! registers still follows its destinations; nobody sees it, that is all.
+//! It is written by hand, so that the build needs no `protoc`; `registry.proto` beside this file
+//! is the same in protobuf. With a controller that lacks the service, a program still follows its
+//! destinations, but is not listed.
 //!
 //! # The stream
 //!
-//! A registration lives as long as its stream. The first message says which replica it is, and
-//! the controller answers with the name that it goes by from now on. Later messages say how the
-//! replica is, whole each time, or what it has counted. Whoever ends its half of the stream is
-//! gone at once; whoever just falls silent is missed for a short while first.
+//! A registration ends with its stream. The first message identifies the replica, and the
+//! controller answers with its name. Later messages contain the whole state of the replica, or its
+//! metrics. A program that closes its half of the stream is removed at once; one whose connection
+//! breaks is removed after a few seconds.
 
 mod client;
 mod server;
@@ -19,24 +19,24 @@ pub use self::{
     server::{Registry, RegistryServer},
 };
 
-/// The longest message either side takes, in bytes; all but metrics are far below.
+/// Maximum size of a message in either direction, in bytes. Only metrics come close.
 pub const MAX_MESSAGE: usize = 4 << 20;
 
-/// What a program says. At least one member is there.
+/// A message of a program. At least one field is set.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct RegisterRequest {
     /// The replica, in the first message and whenever its state has changed.
     #[prost(message, optional, tag = "1")]
     pub replica: Option<Replica>,
-    /// All that it has counted since it began, in Prometheus' text format.
+    /// All metrics since the program started, in the Prometheus text format.
     #[prost(string, optional, tag = "2")]
     pub metrics: Option<String>,
 }
 
-/// What the controller answers to each [`RegisterRequest::replica`].
+/// The controller's answer to each [`RegisterRequest::replica`].
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct RegisterResponse {
-    /// The namespace it is in.
+    /// The namespace of the replica.
     #[prost(string, tag = "1")]
     pub namespace: String,
     /// The name of the replica.
@@ -47,7 +47,7 @@ pub struct RegisterResponse {
 /// A replica of a workload.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Replica {
-    /// An RFC 1123 label; if empty, the mesh's own.
+    /// Namespace, an RFC 1123 label; the mesh's namespace if empty.
     #[prost(string, tag = "1")]
     pub namespace: String,
     /// The workload, and the service if it is one: an RFC 1035 label.
@@ -56,17 +56,17 @@ pub struct Replica {
     /// The replica: an RFC 1123 label. If empty, the controller chooses `workload-N`.
     #[prost(string, tag = "3")]
     pub pod: String,
-    /// Drawn anew by each process and the same on all its streams, so that one which comes back
-    /// can be told from another that wants the same name.
+    /// Random number of the process, the same on all its streams: it tells a reconnect from another
+    /// process with the same name.
     #[prost(fixed64, tag = "4")]
     pub instance: u64,
-    /// The process; zero if it does not say.
+    /// Process id; 0 if unknown.
     #[prost(uint32, tag = "5")]
     pub pid: u32,
-    /// What others may call it for; absent if it serves nothing.
+    /// The service that the replica provides; absent if none.
     #[prost(message, optional, tag = "6")]
     pub service: Option<Service>,
-    /// How it is.
+    /// The state of the replica.
     #[prost(enumeration = "State", tag = "7")]
     pub state: i32,
 }
@@ -77,35 +77,35 @@ pub struct Service {
     /// The port callers name, above zero; the same for all replicas of a workload.
     #[prost(uint32, tag = "1")]
     pub port: u32,
-    /// Where this replica listens, `ip:port`.
+    /// Listen address of this replica, `ip:port`.
     #[prost(string, tag = "2")]
     pub addr: String,
-    /// What it speaks there.
+    /// Protocol on that address.
     #[prost(enumeration = "Protocol", tag = "3")]
     pub protocol: i32,
 }
 
-/// How a replica is.
+/// Readiness of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum State {
-    /// It takes requests.
+    /// It accepts requests.
     Ready = 0,
-    /// It takes none yet, or none at the moment.
+    /// It accepts no requests at the moment.
     Unready = 1,
-    /// It takes none any more and finishes what it has.
+    /// It finishes requests in flight and accepts no new ones.
     Draining = 2,
 }
 
-/// What a replica speaks.
+/// Protocol of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Protocol {
     /// HTTP/1.
     Http1 = 0,
-    /// HTTP/2 without being asked, as gRPC needs.
+    /// HTTP/2 with prior knowledge, as gRPC needs.
     H2 = 1,
-    /// Not HTTP: bytes.
+    /// Opaque bytes instead of HTTP.
     Opaque = 2,
 }
 

@@ -16,13 +16,13 @@ use tonic_prost::ProstCodec;
 /// The one method.
 pub(super) const REGISTER: &str = "/mesh.v1.Registry/Register";
 
-/// What a controller does with registrations.
+/// Handles registrations in a controller.
 #[tonic::async_trait]
 pub trait Registry: Send + Sync + 'static {
-    /// What it answers on a stream.
+    /// Stream of responses to one registration.
     type RegisterStream: Stream<Item = Result<RegisterResponse, Status>> + Send + 'static;
 
-    /// Keeps a registration for as long as its stream lives.
+    /// Keeps a registration until its stream ends.
     async fn register(
         &self,
         request: Request<Streaming<RegisterRequest>>,
@@ -34,7 +34,7 @@ pub trait Registry: Send + Sync + 'static {
 pub struct RegistryServer<T>(Arc<T>);
 
 impl<T> RegistryServer<T> {
-    /// Serves what `registry` does.
+    /// Creates a gRPC service from `registry`.
     pub fn new(registry: T) -> Self {
         Self(Arc::new(registry))
     }

@@ -1,5 +1,5 @@
-//! Whether sidecars hear the controller, and what they make of it: asked of each of them, since
-//! the controller may be what is wrong.
+//! Checks the controller as each sidecar sees it, by the sidecars' metrics: the controller itself
+//! may be at fault.
 
 use super::{failure, success};
 use crate::client::Client;
@@ -7,25 +7,25 @@ use mesh_api::{Check, CheckResult, SidecarAddr};
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
-/// How long a sidecar may take to answer. Whether it runs at all is another check.
+/// Limit for a sidecar's metrics. A sidecar that does not run fails another check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a sidecar says of the controller.
+/// State of the controller in the metrics of one sidecar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Hearing {
+struct ControlHealth {
     lost_seconds: u64,
-    doubted: u64,
+    pending_removals: u64,
     ignored: u64,
 }
 
-/// The checks of `sidecars`, each of which is asked.
+/// Reads the metrics of all `sidecars` and returns the checks.
 pub(super) async fn checks(sidecars: Vec<SidecarAddr>) -> Vec<Check> {
     let mut asking = JoinSet::new();
     for SidecarAddr { pod, admin } in sidecars {
         asking.spawn(async move {
             let client = Client::at(admin);
             let text = timeout(PATIENCE, client.get_text("/metrics")).await;
-            Some((pod, Hearing::of(&text.ok()?.ok()?)))
+            Some((pod, ControlHealth::of(&text.ok()?.ok()?)))
         });
     }
     let mut heard: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
@@ -33,8 +33,8 @@ pub(super) async fn checks(sidecars: Vec<SidecarAddr>) -> Vec<Check> {
     judge(&heard)
 }
 
-fn judge(heard: &[(String, Hearing)]) -> Vec<Check> {
-    let such = |say: fn(&Hearing) -> Option<String>| -> Vec<String> {
+fn judge(heard: &[(String, ControlHealth)]) -> Vec<Check> {
+    let such = |say: fn(&ControlHealth) -> Option<String>| -> Vec<String> {
         let all = heard.iter();
         all.filter_map(|(name, hearing)| Some(format!("{name} {}", say(hearing)?)))
             .collect()
@@ -44,9 +44,10 @@ fn judge(heard: &[(String, Hearing)]) -> Vec<Check> {
         (seconds > 0)
             .then(|| format!("has not heard of it for {seconds} s: its destinations are stale"))
     });
-    let doubted = such(|it| {
-        let doubted = it.doubted;
-        (doubted > 0).then(|| format!("was told that {doubted} of its destinations are gone"))
+    let pending_removals = such(|it| {
+        let pending_removals = it.pending_removals;
+        (pending_removals > 0)
+            .then(|| format!("was told that {pending_removals} of its destinations are gone"))
     });
     let ignored = such(|it| {
         let ignored = it.ignored;
@@ -61,7 +62,7 @@ fn judge(heard: &[(String, Hearing)]) -> Vec<Check> {
         ),
         (
             "the controller knows what it knew",
-            doubted,
+            pending_removals,
             CheckResult::Warning,
             "it has just started; unless it says otherwise, sidecars believe it in 5 s",
         ),
@@ -85,7 +86,7 @@ fn judge(heard: &[(String, Hearing)]) -> Vec<Check> {
     .collect()
 }
 
-impl Hearing {
+impl ControlHealth {
     fn of(metrics: &str) -> Self {
         let read = |name: &str| {
             let lines = metrics.lines();
@@ -99,7 +100,7 @@ impl Hearing {
         };
         Self {
             lost_seconds: read("control_lost_seconds"),
-            doubted: read("control_doubted"),
+            pending_removals: read("control_pending_removals"),
             ignored: read("control_ignored_total"),
         }
     }
@@ -112,14 +113,14 @@ mod tests {
     #[test]
     fn a_sidecar_that_hears_nothing_is_named_and_one_without_a_controller_is_not() {
         let stale = "# HELP control_lost_seconds ...\n\
-            control_lost_seconds{pod=\"web-0\"} 12\ncontrol_doubted{pod=\"web-0\"} 1\n\
+            control_lost_seconds{pod=\"web-0\"} 12\ncontrol_pending_removals{pod=\"web-0\"} 1\n\
             control_ignored_total{pod=\"web-0\"} 3\n";
         let heard = [
             (
                 "gateway".to_owned(),
-                Hearing::of("process_start_time_seconds 1\n"),
+                ControlHealth::of("process_start_time_seconds 1\n"),
             ),
-            ("web-0".to_owned(), Hearing::of(stale)),
+            ("web-0".to_owned(), ControlHealth::of(stale)),
         ];
         let details: Vec<_> = judge(&heard).into_iter().map(|it| it.details).collect();
         assert_eq!(

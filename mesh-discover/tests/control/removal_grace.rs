@@ -1,4 +1,4 @@
-//! When a controller is believed that everything is gone.
+//! Tests of the grace period before the removals of a new controller are applied.
 
 use super::controller::*;
 use linkerd2_proxy_api::destination::{DestinationProfile, Update};
@@ -36,10 +36,10 @@ impl Frozen {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_gone() {
+async fn removals_of_a_new_controller_wait_for_the_grace_period() {
     let frozen = Frozen::begin();
     let mut controller = Controller::new().await;
-    let control = controller.doubting_client(SECOND);
+    let control = controller.client_with_removal_grace(SECOND);
     let mut watch = control.destination("web");
     let (_, profile) = controller.profile().await;
     profile.send(Ok(named(&[]))).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_g
     endpoints.send(Ok(add(&[1, 2]))).await.unwrap();
     assert_eq!(ports(&watch.ready().await.unwrap()), [1, 2]);
 
-    // The next one comes to know better; the one after it does not.
+    // The second controller corrects itself; the third does not.
     let mut controller = Controller::start(controller.kill().await).await;
     let (profile, endpoints) = controller.both().await;
     profile
@@ -58,7 +58,7 @@ async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_g
     profile.send(Ok(named(&[]))).await.unwrap();
     endpoints.send(Ok(add(&[2, 3]))).await.unwrap();
     assert_eq!(next(&mut watch).await, [2, 3]);
-    frozen.until(|| control.doubted() == 0).await;
+    frozen.until(|| control.pending_removals() == 0).await;
 
     let mut controller = Controller::start(controller.kill().await).await;
     let (profile, endpoints) = controller.both().await;
@@ -66,7 +66,7 @@ async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_g
         .send(Ok(DestinationProfile::default()))
         .await
         .unwrap();
-    frozen.until(|| control.doubted() == 1).await;
+    frozen.until(|| control.pending_removals() == 1).await;
     endpoints.send(Ok(none())).await.unwrap();
     endpoints.send(Ok(Update { update: None })).await.unwrap();
     frozen.until(|| control.ignored() == 1).await;
@@ -74,13 +74,13 @@ async fn a_controller_that_has_just_started_is_not_believed_that_everything_is_g
     advance(SECOND).await;
     let last = watch.changed().await.unwrap();
     assert!(!last.is_known() && last.backends().is_empty());
-    assert_eq!((control.doubted(), control.ignored()), (0, 1));
+    assert_eq!((control.pending_removals(), control.ignored()), (0, 1));
 }
 
 #[tokio::test]
-async fn a_workload_that_comes_back_after_its_end_was_believed_is_found() {
+async fn a_workload_returns_after_its_removal_was_applied() {
     let mut controller = Controller::new().await;
-    let control = controller.doubting_client(Duration::from_millis(1));
+    let control = controller.client_with_removal_grace(Duration::from_millis(1));
     let mut watch = control.destination("web");
     let (_, profile) = controller.profile().await;
     profile.send(Ok(named(&[]))).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_workload_that_comes_back_after_its_end_was_believed_is_found() {
     let unknown = DestinationProfile::default();
     profile.send(Ok(unknown)).await.unwrap();
     while watch.changed().await.unwrap().is_known() {}
-    // No stream is kept for a leaf that is gone, and what was under way on it is no loss.
+    // The stream of a removed leaf is closed; messages on it are dropped.
     let _ = endpoints.send(Ok(add(&[1, 2]))).await;
     endpoints.closed().await;
     profile.send(Ok(named(&[]))).await.unwrap();
@@ -103,10 +103,10 @@ async fn a_workload_that_comes_back_after_its_end_was_believed_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_doubted_is_forgotten_with_the_controller_that_said_it() {
+async fn pending_removals_end_with_their_stream() {
     let frozen = Frozen::begin();
     let mut controller = Controller::new().await;
-    let control = controller.doubting_client(SECOND);
+    let control = controller.client_with_removal_grace(SECOND);
     let mut watch = control.destination("web");
     let (_, profile) = controller.profile().await;
     profile.send(Ok(named(&[]))).await.unwrap();
@@ -114,7 +114,7 @@ async fn what_is_doubted_is_forgotten_with_the_controller_that_said_it() {
     endpoints.send(Ok(add(&[1, 2]))).await.unwrap();
     assert_eq!(ports(&watch.ready().await.unwrap()), [1, 2]);
 
-    // One that dies before its time is up is believed neither then, nor by the next one's word.
+    // A controller that ends within the grace period removes nothing, then or later.
     let mut addr = controller.kill().await;
     for _ in 0..2 {
         let mut controller = Controller::start(addr).await;
@@ -122,19 +122,19 @@ async fn what_is_doubted_is_forgotten_with_the_controller_that_said_it() {
         let unknown = DestinationProfile::default();
         profile.send(Ok(unknown)).await.unwrap();
         endpoints.send(Ok(none())).await.unwrap();
-        frozen.until(|| control.doubted() == 1).await;
+        frozen.until(|| control.pending_removals() == 1).await;
         advance(SECOND * 6 / 10).await;
         addr = controller.kill().await;
-        frozen.until(|| control.doubted() == 0).await;
+        frozen.until(|| control.pending_removals() == 0).await;
     }
     advance(SECOND).await;
     assert_eq!(ports(&watch.current().unwrap()), [1, 2]);
 
-    // One that lives has its whole time, but no more.
+    // A repeated removal does not extend the grace period.
     let mut controller = Controller::start(addr).await;
     let (_profile, endpoints) = controller.both().await;
     endpoints.send(Ok(none())).await.unwrap();
-    frozen.until(|| control.doubted() == 1).await;
+    frozen.until(|| control.pending_removals() == 1).await;
     advance(SECOND * 6 / 10).await;
     endpoints.send(Ok(none())).await.unwrap();
     endpoints.send(Ok(Update { update: None })).await.unwrap();
@@ -145,10 +145,10 @@ async fn what_is_doubted_is_forgotten_with_the_controller_that_said_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_leaf_is_doubted_for_a_time_of_its_own() {
+async fn each_leaf_has_its_own_grace_period() {
     let frozen = Frozen::begin();
     let mut controller = Controller::new().await;
-    let control = controller.doubting_client(SECOND);
+    let control = controller.client_with_removal_grace(SECOND);
     let mut watch = control.destination("web");
     let split = named(&[("a.shop.svc:80", 1), ("b.shop.svc:80", 1)]);
     let (_, profile) = controller.profile().await;
@@ -172,15 +172,15 @@ async fn each_leaf_is_doubted_for_a_time_of_its_own() {
     let mut controller = Controller::start(controller.kill().await).await;
     let (a, b) = leaves(&mut controller).await;
     a.send(Ok(none())).await.unwrap();
-    frozen.until(|| control.doubted() == 1).await;
+    frozen.until(|| control.pending_removals() == 1).await;
     advance(SECOND * 9 / 10).await;
     b.send(Ok(none())).await.unwrap();
     b.send(Ok(Update { update: None })).await.unwrap();
     frozen.until(|| control.ignored() == 1).await;
     advance(SECOND / 10).await;
     assert_eq!(next(&mut watch).await, [2]);
-    assert_eq!(control.doubted(), 1);
+    assert_eq!(control.pending_removals(), 1);
     advance(SECOND * 9 / 10).await;
     assert_eq!(next(&mut watch).await, [0; 0]);
-    assert_eq!(control.doubted(), 0);
+    assert_eq!(control.pending_removals(), 0);
 }

@@ -1,6 +1,6 @@
 //! One registration's stream, opened again whenever it ends.
 
-use super::{Refused, Registered, State, Wish};
+use super::{DesiredState, Refused, Registered, RegistrationState};
 use crate::{
     Workload,
     control::{Shared, backoff::Backoff, stream::is_transport},
@@ -20,49 +20,57 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-/// How often the controller is told what was counted; it reads sidecars as often.
+/// Interval at which metrics are sent; the controller scrapes sidecars equally often.
 const METRICS: Duration = Duration::from_secs(1);
 
-/// A controller that refuses is asked again after these pauses: the reason may go away.
+/// Minimum and maximum pause before registering again after a refusal.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// How long the controller may take to notice that a stream has ended in order.
-const PARTING: Duration = Duration::from_secs(1);
+/// Limit for the controller to acknowledge a deregistration.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a stream came to its end.
+/// Reason why a stream ended.
 enum End {
-    /// The registration is over.
-    Wished,
-    /// The controller ended it in order: it is being stopped.
+    /// The program dropped or ended the registration.
+    Deregistered,
+    /// The controller closed the stream without an error: it is shutting down.
     ByController,
     Failed(Status),
 }
 
-pub(super) async fn keep(
+pub(super) async fn maintain(
     shared: Arc<Shared>,
     workload: Workload,
-    mut wishes: watch::Receiver<Wish>,
-    news: watch::Sender<State>,
+    mut desired: watch::Receiver<DesiredState>,
+    progress: watch::Sender<RegistrationState>,
 ) {
-    let _asks = shared.connection.ask();
+    let _interest = shared.connection.interest();
     let mut replica = replica(&workload);
     let mut backoff = Backoff::new(shared.config.backoff);
     let mut refusals = Backoff::new(REFUSED);
     loop {
         let (generation, channel) = tokio::select! {
             connected = shared.connection.channel() => connected,
-            () = over(&mut wishes) => return,
+            () = ended(&mut desired) => return,
         };
         let heard = || shared.connection.heard(generation);
-        let end = stream(channel, heard, &workload, &mut replica, &mut wishes, &news).await;
-        let was_registered = matches!(*news.borrow(), State::Registered(_));
+        let end = stream(
+            channel,
+            heard,
+            &workload,
+            &mut replica,
+            &mut desired,
+            &progress,
+        )
+        .await;
+        let was_registered = matches!(*progress.borrow(), RegistrationState::Registered(_));
         if was_registered {
             backoff.reset();
             refusals.reset();
-            news.send_replace(State::Pending);
+            progress.send_replace(RegistrationState::Pending);
         }
         let pause = match end {
-            End::Wished => return,
+            End::Deregistered => return,
             End::ByController => backoff.pause(),
             End::Failed(status) if is_transport(&status) => {
                 // The connection has a pause of its own, for all streams together.
@@ -72,41 +80,41 @@ pub(super) async fn keep(
             End::Failed(status) => {
                 let refused = Refused::of(&status);
                 tracing::warn!(workload = workload.name, "{refused}");
-                news.send_replace(State::Refused(refused));
+                progress.send_replace(RegistrationState::Refused(refused));
                 refusals.pause()
             }
         };
         tokio::select! {
             () = sleep(pause) => {}
-            () = over(&mut wishes) => return,
+            () = ended(&mut desired) => return,
         }
     }
 }
 
-/// Waits until nothing is wished any more. What is wished meanwhile, whoever needs it reads.
-async fn over(wishes: &mut watch::Receiver<Wish>) {
-    while wishes.changed().await.is_ok() {}
+/// Waits until the registration is dropped. Changes in between are read from the channel later.
+async fn ended(desired: &mut watch::Receiver<DesiredState>) {
+    while desired.changed().await.is_ok() {}
 }
 
-/// Registers on one stream, for as long as that lives and is wished.
+/// Registers on one stream until the stream or the registration ends.
 async fn stream(
     channel: tonic::transport::Channel,
     heard: impl Fn(),
     workload: &Workload,
     replica: &mut Replica,
-    wishes: &mut watch::Receiver<Wish>,
-    news: &watch::Sender<State>,
+    desired: &mut watch::Receiver<DesiredState>,
+    progress: &watch::Sender<RegistrationState>,
 ) -> End {
-    let (say, said) = mpsc::channel(2);
-    replica.state = wire_state(*wishes.borrow_and_update());
+    let (requests, received) = mpsc::channel(2);
+    replica.state = wire_state(*desired.borrow_and_update());
     // There is room for two.
-    let _ = say.try_send(this_is(replica));
+    let _ = requests.try_send(state_request(replica));
     let mut answers = tokio::select! {
-        opened = mesh_v1::register(channel, ReceiverStream::new(said)) => match opened {
+        opened = mesh_v1::register(channel, ReceiverStream::new(received)) => match opened {
             Ok(response) => response.into_inner(),
             Err(status) => return End::Failed(status),
         },
-        () = over(wishes) => return End::Wished,
+        () = ended(desired) => return End::Deregistered,
     };
     let mut tick = interval(METRICS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,19 +124,19 @@ async fn stream(
             answer = answers.message() => match answer {
                 Ok(Some(RegisterResponse { namespace, pod })) => {
                     heard();
-                    // From now on the replica comes back under this name.
+                    // The replica registers under this name again after a reconnect.
                     replica.namespace.clone_from(&namespace);
                     replica.pod.clone_from(&pod);
                     let (namespace, pod) = (namespace.into(), pod.into());
-                    news.send_replace(State::Registered(Registered { namespace, pod }));
+                    progress.send_replace(RegistrationState::Registered(Registered { namespace, pod }));
                 }
                 Ok(None) => return End::ByController,
                 Err(status) => return End::Failed(status),
             },
             _ = tick.tick() => {
                 let Some(render) = &workload.metrics else { continue };
-                // A controller that does not read in time misses one; counters lose nothing.
-                let Ok(place) = say.try_reserve() else { continue };
+                // A slow controller misses one sample; counters lose nothing.
+                let Ok(place) = requests.try_reserve() else { continue };
                 let metrics = render();
                 if metrics.len() < MAX_MESSAGE - 64 {
                     place.send(RegisterRequest { metrics: Some(metrics), replica: None });
@@ -137,25 +145,25 @@ async fn stream(
                     tracing::warn!(length, "metrics are too long to be sent to the controller");
                 }
             }
-            changed = wishes.changed() => {
+            changed = desired.changed() => {
                 if changed.is_err() {
-                    drop(say);
-                    let _ = timeout(PARTING, to_the_end(answers)).await;
-                    return End::Wished;
+                    drop(requests);
+                    let _ = timeout(DEREGISTER_TIMEOUT, drain(answers)).await;
+                    return End::Deregistered;
                 }
-                replica.state = wire_state(*wishes.borrow_and_update());
-                // If it fails, the stream is about to say why.
-                let _ = say.send(this_is(replica)).await;
+                replica.state = wire_state(*desired.borrow_and_update());
+                // If it fails, the stream is about to requests why.
+                let _ = requests.send(state_request(replica)).await;
             }
         }
     }
 }
 
-async fn to_the_end(mut answers: Streaming<RegisterResponse>) {
+async fn drain(mut answers: Streaming<RegisterResponse>) {
     while let Ok(Some(_)) = answers.message().await {}
 }
 
-fn this_is(replica: &Replica) -> RegisterRequest {
+fn state_request(replica: &Replica) -> RegisterRequest {
     RegisterRequest {
         replica: Some(replica.clone()),
         metrics: None,
@@ -167,7 +175,7 @@ fn replica(workload: &Workload) -> Replica {
         namespace: workload.namespace.clone(),
         workload: workload.name.clone(),
         pod: workload.pod.clone(),
-        // From the keys std draws for hash maps: nobody has a reason to guess it.
+        // From std's random hash keys: no client has a reason to guess it.
         instance: RandomState::new().build_hasher().finish(),
         pid: std::process::id(),
         service: workload.service.map(|(port, addr)| Service {
@@ -182,10 +190,10 @@ fn replica(workload: &Workload) -> Replica {
     }
 }
 
-fn wire_state(wish: Wish) -> i32 {
-    match wish {
-        Wish::Ready => mesh_v1::State::Ready.into(),
-        Wish::Unready => mesh_v1::State::Unready.into(),
-        Wish::Draining => mesh_v1::State::Draining.into(),
+fn wire_state(desired: DesiredState) -> i32 {
+    match desired {
+        DesiredState::Ready => mesh_v1::State::Ready.into(),
+        DesiredState::Unready => mesh_v1::State::Unready.into(),
+        DesiredState::Draining => mesh_v1::State::Draining.into(),
     }
 }
