@@ -70,7 +70,7 @@ pub(crate) enum Command {
     Controller(cmd::controller::Args),
 }
 
-/// What is happening in the mesh: `mesh stat`, also spelt `mesh viz stat`.
+/// Observability commands: `mesh stat` is also `mesh viz stat`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Watch {
     Stat(cmd::stat::Args),

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether whoever read our output has had enough, as `mesh tap | head` does.
+/// Returns true if the reader of the output closed its end, as `mesh tap | head` does.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause

@@ -4,10 +4,10 @@ use anyhow::Result;
 use serde::Serialize;
 use std::{fmt, process::ExitCode, str::FromStr};
 
-/// What a cell says that has no value.
+/// Text of a cell without a value.
 pub(crate) const NONE: &str = "-";
 
-/// How an answer is printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.
@@ -99,7 +99,7 @@ pub(crate) enum Align {
 pub(crate) struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
-    /// Whether the last column is filled up like the others.
+    /// True if the last column is padded like the others.
     is_filled: bool,
 }
 

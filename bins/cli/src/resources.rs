@@ -3,7 +3,7 @@
 use crate::output::Refusal;
 use mesh_api::{InvalidPeer, Kind, ParseResourceError, Peer, Resource, Window};
 
-/// What `all` stands for.
+/// Kinds that `all` includes.
 const ALL: [Kind; 3] = [Kind::Deployment, Kind::Pod, Kind::Service];
 
 /// The resources that a command's arguments name.

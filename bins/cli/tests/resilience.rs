@@ -1,4 +1,4 @@
-//! What a mesh under load loses when something dies, restarts or changes: with luck, nothing.
+//! Tests that a mesh under load loses no request when a part of it dies, restarts or changes.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How soon a change of the policy is in force everywhere.
+/// Limit for a policy change to be in force everywhere.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Long enough for some hundred requests, in each state of the mesh.
@@ -42,7 +42,7 @@ fn the_controller_dies_again_and_again_and_no_request_fails() {
     wait_for(
         "every sidecar knows the route",
         PATIENCE,
-        || strangers_to(&mesh, "after"),
+        || unexpected_clients_of(&mesh, "after"),
         Vec::is_empty,
     );
     nothing_failed(&load.stop());
@@ -66,7 +66,7 @@ fn a_profile_reaches_every_sidecar_within_a_second_and_ends_no_connection() {
         apply(&mesh, &route);
         let applied = SystemTime::now();
         loop {
-            let late = strangers_to(&mesh, &route);
+            let late = unexpected_clients_of(&mesh, &route);
             if late.is_empty() {
                 break;
             }
@@ -203,7 +203,7 @@ fn apply(mesh: &Mesh, route: &str) {
 }
 
 /// The sidecars that have not counted a request by `route`.
-fn strangers_to(mesh: &Mesh, route: &str) -> Vec<String> {
+fn unexpected_clients_of(mesh: &Mesh, route: &str) -> Vec<String> {
     let label = format!("rt_route=\"{route}\"");
     let all = metrics(mesh).into_iter();
     all.filter(|(_, metrics)| !metrics.contains(&label))
@@ -211,7 +211,7 @@ fn strangers_to(mesh: &Mesh, route: &str) -> Vec<String> {
         .collect()
 }
 
-/// How many connections of callers have ended, by sidecar.
+/// Number of closed client connections, by sidecar.
 fn closed(mesh: &Mesh) -> Vec<(String, String)> {
     let all = metrics(mesh).into_iter();
     all.map(|(admin, metrics)| {
@@ -223,7 +223,7 @@ fn closed(mesh: &Mesh) -> Vec<(String, String)> {
     .collect()
 }
 
-/// What each sidecar says, by admin address.
+/// Metrics of each sidecar, by admin address.
 fn metrics(mesh: &Mesh) -> Vec<(String, String)> {
     let workloads = workloads(mesh);
     let replicas = replicas(&workloads).chain([&workloads["gateway"]]);

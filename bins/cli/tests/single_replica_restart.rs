@@ -1,4 +1,4 @@
-//! A service of one replica is restarted without a moment in which there is none.
+//! Tests that a single replica restarts without downtime.
 
 mod support;
 

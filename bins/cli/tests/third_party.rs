@@ -1,5 +1,5 @@
-//! Programs that nobody here wrote: Debian's nginx and Python's own server, called by curl and by
-//! Python's urllib, through the mesh and seen by it.
+//! Tests third-party programs: Debian's nginx and Python's http.server, called by curl and
+//! Python's urllib through the mesh.
 
 mod support;
 
@@ -10,11 +10,11 @@ use support::{Mesh, free_port, wait_for};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn strangers_meet_through_the_mesh() {
+fn third_party_programs_call_each_other() {
     let (nginx, python) = (free_port(), free_port());
     let mesh = Mesh::up(&format!(
         r#"
-namespace: strangers
+namespace: third-party
 workloads:
   front:
     command: exec nginx -p "$PWD" -c nginx.conf -g 'daemon off;'

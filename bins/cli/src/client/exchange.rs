@@ -38,7 +38,7 @@ pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T> {
         .with_context(|| format!("the mesh's answer to {path} is not what this version expects"))
 }
 
-/// What an error answer says: the `error` of a JSON object, else its text, else its status.
+/// Message of an error response: the `error` of a JSON object, else its text, else its status.
 pub(super) fn reason(status: StatusCode, body: &[u8]) -> String {
     if let Ok(answer) = serde_json::from_slice::<ErrorBody>(body) {
         return answer.error;

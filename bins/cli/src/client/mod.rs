@@ -74,7 +74,7 @@ impl Client {
         Self::unix(state_dir.join(CONTROLLER_SOCKET))
     }
 
-    /// Whoever listens on `addr`, such as a sidecar's admin port.
+    /// Creates a client of the server on `addr`, such as a sidecar's admin port.
     pub(crate) fn at(addr: SocketAddr) -> Self {
         Self {
             target: Target::Tcp(addr.to_string()),

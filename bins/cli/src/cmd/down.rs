@@ -3,7 +3,7 @@
 use crate::{
     args::Global,
     client::Client,
-    up::{Status, record::Mark},
+    up::{Status, record::ProcessId},
 };
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Duration};
@@ -20,9 +20,9 @@ pub(crate) struct Args {}
 pub(crate) async fn run(_: Args, global: &Global) -> Result<ExitCode> {
     let client = Client::supervisor(global)?;
     let status: Status = client.post("/v1/down", &[], "").await?;
-    let supervisor = Mark::of(status.pid);
+    let supervisor = ProcessId::of(status.pid);
     let give_up = Instant::now() + LIMIT;
-    while supervisor.is_some_and(Mark::is_alive) {
+    while supervisor.is_some_and(ProcessId::is_alive) {
         if Instant::now() > give_up {
             bail!(
                 "the mesh (process {}) has not ended within {LIMIT:?}",

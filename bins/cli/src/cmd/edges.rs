@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Look at every namespace.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// How to print it: table, wide or json.
+    /// Output format: table, wide or json.
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: String,
 }

@@ -83,7 +83,7 @@ fn without_head(text: &str) -> String {
         .collect()
 }
 
-/// How lines of the head begin; comments that people write begin otherwise.
+/// Prefix of generated header lines, which distinguishes them from users' comments.
 const HEAD: &str = "#! ";
 
 fn edit(file: &Path) -> Result<()> {

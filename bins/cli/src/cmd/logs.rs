@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How often files are looked at for more.
+/// Polling interval of the log files.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Print the logs of the workloads
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Go on printing what comes
     #[arg(short = 'f', long)]
     follow: bool,
-    /// How many of the last lines to begin with
+    /// Number of last lines to print first
     #[arg(long, default_value_t = 200, value_name = "LINES")]
     tail: usize,
 }
@@ -102,7 +102,7 @@ fn open(dir: &Path, names: &[String]) -> Result<BTreeMap<PathBuf, Followed>> {
     Ok(files)
 }
 
-/// Whether a line is of one of `names`: of a workload, or of that replica.
+/// Returns true if a line belongs to one of `names`, workloads or replicas.
 fn wanted(line: &str, names: &[String]) -> bool {
     let source = line.split(' ').nth(1).unwrap_or_default();
     let pod = source.split('/').next().unwrap_or(source);

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Treat warnings about the OpenAPI document as errors
     #[arg(long, requires = "open_api")]
     strict: bool,
-    /// How to print it
+    /// Output format
     #[arg(
         short,
         long,
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to make the profile of.
+/// Source of the profile.
 #[derive(Clone, Copy, Debug)]
 enum Source<'a> {
     Template,
@@ -161,7 +161,7 @@ fn print(
     Ok((text, notes))
 }
 
-/// What messages call the file.
+/// Name of the file in messages.
 fn called(file: &str) -> &str {
     if file == "-" { "standard input" } else { file }
 }

@@ -12,7 +12,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mesh ps\n  mesh ps -o json")]
 pub(crate) struct Args {
-    /// How to print it; `wide` adds the ports of the sidecars
+    /// Output format; `wide` adds the ports of the sidecars
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }

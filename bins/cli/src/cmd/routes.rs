@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// The namespace of --to, if it is another.
     #[arg(long, value_name = "NAMESPACE")]
     to_namespace: Option<String>,
-    /// How to print it: table, wide (with --to) or json.
+    /// Output format: table, wide (with --to) or json.
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: String,
 }
@@ -120,7 +120,7 @@ fn json_of(tables: &[RouteTable], is_to: bool) -> Result<String> {
     enum Row<'a> {
         /// Effective and actual rates.
         Called(RouteRow),
-        /// What was served is not told apart.
+        /// Served requests, not split by client.
         Served {
             route: &'a str,
             authority: &'a str,

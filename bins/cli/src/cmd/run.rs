@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How long the sidecar may take to serve.
+/// Limit for the sidecar to become ready.
 const SIDECAR: Duration = Duration::from_secs(10);
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);

@@ -21,7 +21,7 @@ use std::{
   mesh stat deploy/webapp po -o wide
   mesh stat deploy --to svc/authors -t 5m")]
 pub(crate) struct Args {
-    /// What to look at: TYPE, TYPE NAME, TYPE/NAME or all; types are deploy, po, ns, svc and au.
+    /// Resources to show: TYPE, TYPE NAME, TYPE/NAME or all; types are deploy, po, ns, svc and au.
     #[arg(value_name = "RESOURCE")]
     resources: Vec<String>,
     /// Look at every namespace.
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Also show what has no sidecar.
     #[arg(long)]
     unmeshed: bool,
-    /// How to print it: table, wide or json.
+    /// Output format: table, wide or json.
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: String,
 }

@@ -27,8 +27,8 @@ use std::{
 pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,
-    /// How to print it: wide, with every label; json, with headers; or har, an HTTP Archive of up
-    /// to 10,000 exchanges, written at Ctrl-C; else a line each.
+    /// Output format: wide, with every label; json, with headers; har, an HTTP Archive of up to
+    /// 10,000 exchanges, written at Ctrl-C. By default one line each.
     #[arg(
         short = 'o',
         long,
@@ -199,7 +199,7 @@ mod tests {
         Ok(serde_urlencoded::to_string(&request).unwrap())
     }
 
-    /// What the controller streams.
+    /// A recorded stream of the controller.
     const STREAM: &str = include_str!("../../tests/golden/tap_stream.ndjson");
 
     #[test]

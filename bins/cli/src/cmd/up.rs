@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How long a mesh may take until everything in it is ready.
+/// Limit for a mesh to become ready.
 const READY: Duration = Duration::from_secs(120);
 const TICK: Duration = Duration::from_millis(25);
 
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Where the mesh keeps its state [default: .mesh beside the file]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// What `-d` starts.
+    /// Runs in the background process that `-d` starts.
     #[arg(long, hide = true)]
     detached: bool,
 }

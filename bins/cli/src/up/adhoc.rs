@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
-/// How long the sidecar of a program that has ended may finish what is in flight.
+/// Drain limit of the sidecar after its program has ended.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// What `mesh run` asks for.
+/// Request of `mesh run`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunRequest {
     /// The workload.
@@ -60,13 +60,13 @@ impl RunRequest {
     }
 }
 
-/// What it gets.
+/// Response to `mesh run`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunTicket {
     /// The replica it is.
     pub(crate) pod: String,
     pub(crate) workload: String,
-    /// What to tell the program.
+    /// Environment variables of the program.
     pub(crate) env: BTreeMap<String, String>,
 }
 

@@ -37,7 +37,7 @@ const MAX_REQUEST: usize = 1 << 20;
 /// A silent connection of a `mesh run` is written to this often, to see whether it is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// What is asked of the supervisor.
+/// A command to the supervisor.
 #[derive(Debug)]
 pub(crate) enum Command {
     Apply(Box<Config>, Reply<Vec<String>>),
@@ -51,7 +51,7 @@ pub(crate) enum Command {
 /// The answer, with the reason of a no.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
-/// What requests read without asking the supervisor.
+/// State that requests read without a command to the supervisor.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) board: Board,
@@ -67,10 +67,10 @@ pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) file: PathBuf,
     pub(crate) namespace: String,
-    /// Whether each replica has a network of its own.
+    /// True if each replica has a network namespace.
     #[serde(default)]
     pub(crate) transparent: bool,
-    /// Whether everything that was started is of use.
+    /// True if every started process is ready.
     pub(crate) ready: bool,
     /// A line for each service with a port on the host.
     pub(crate) urls: Vec<String>,
@@ -172,13 +172,13 @@ pub(crate) async fn serve(
     }
 }
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+type ApiResponse = Response<BoxBody<Bytes, Infallible>>;
 
 async fn respond(
     request: Request<Incoming>,
     shared: &Shared,
     commands: mpsc::Sender<Command>,
-) -> Answer {
+) -> ApiResponse {
     let answer = match (request.method(), request.uri().path()) {
         (&Method::GET, "/v1/status") => json(&shared.status()),
         (&Method::GET, "/v1/ps") => json(&shared.board.rows()),
@@ -193,26 +193,35 @@ async fn respond(
         (&Method::POST, "/v1/run") => run(request, commands).await,
         (method, path) => {
             let error = anyhow::anyhow!("{method} {path} is nothing the supervisor knows");
-            return no(StatusCode::NOT_FOUND, &error);
+            return error_response(StatusCode::NOT_FOUND, &error);
         }
     };
-    answer.unwrap_or_else(|error| no(StatusCode::UNPROCESSABLE_ENTITY, &error))
+    answer.unwrap_or_else(|error| error_response(StatusCode::UNPROCESSABLE_ENTITY, &error))
 }
 
-async fn apply(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> Result<Answer> {
+async fn apply(
+    request: Request<Incoming>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<ApiResponse> {
     let ApplyRequest { file, namespace } = read(request).await?;
     let config = Box::new(Config::read(&file)?.in_namespace(namespace.as_deref()));
     let changes = ask(commands, |reply| Command::Apply(config, reply)).await?;
     json(&changes)
 }
 
-async fn restart(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> Result<Answer> {
+async fn restart(
+    request: Request<Incoming>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<ApiResponse> {
     let name: String = read(request).await?;
     ask(commands, |reply| Command::Restart(name, reply)).await?;
     json(&())
 }
 
-async fn scale(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> Result<Answer> {
+async fn scale(
+    request: Request<Incoming>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<ApiResponse> {
     let request = read(request).await?;
     ask(commands, |reply| Command::Scale(request, reply)).await?;
     json(&())
@@ -221,13 +230,13 @@ async fn scale(request: Request<Incoming>, commands: &mpsc::Sender<Command>) -> 
 async fn set_revision(
     request: Request<Incoming>,
     commands: &mpsc::Sender<Command>,
-) -> Result<Answer> {
+) -> Result<ApiResponse> {
     let request = read(request).await?;
     ask(commands, |reply| Command::SetRevision(request, reply)).await?;
     json(&())
 }
 
-async fn run(request: Request<Incoming>, commands: mpsc::Sender<Command>) -> Result<Answer> {
+async fn run(request: Request<Incoming>, commands: mpsc::Sender<Command>) -> Result<ApiResponse> {
     let request: RunRequest = read(request).await?;
     let ticket = ask(&commands, |reply| Command::Run(request, reply)).await?;
     let mut first = serde_json::to_vec(&ticket)?;
@@ -259,14 +268,14 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T> {
     serde_json::from_slice(&body.to_bytes()).context("the request is not what was expected")
 }
 
-fn json(value: &impl Serialize) -> Result<Answer> {
+fn json(value: &impl Serialize) -> Result<ApiResponse> {
     let body = Full::new(Bytes::from(serde_json::to_vec(value)?));
     Ok(Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .body(BoxBody::new(body))?)
 }
 
-fn no(status: StatusCode, error: &anyhow::Error) -> Answer {
+fn error_response(status: StatusCode, error: &anyhow::Error) -> ApiResponse {
     let text = serde_json::json!({ "error": format!("{error:#}") }).to_string();
     let mut answer = Response::new(BoxBody::new(Full::new(Bytes::from(text))));
     *answer.status_mut() = status;

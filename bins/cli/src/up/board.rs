@@ -1,4 +1,5 @@
-//! What runs and how it is doing: told to the controller by file, and to everybody who waits.
+//! State of all running workloads, written to `workloads.json` for the controller and watched by
+//! other tasks.
 
 use super::{json, keep::Status, plan::loopback};
 use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Workload, Workloads};
@@ -19,13 +20,13 @@ pub(crate) struct Board(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<BoardState>,
     /// The generation, for those who wait for a change.
     changed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BoardState {
     file: Workloads,
     pods: BTreeMap<String, Pod>,
 }
@@ -39,14 +40,14 @@ pub(crate) struct Pod {
     pub(crate) app: Option<SocketAddr>,
 }
 
-/// What the controller is told of a sidecar.
+/// Entry of a sidecar in `workloads.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sidecar {
     /// Where it takes calls for its program.
     pub(crate) inbound: Option<SocketAddr>,
     /// Where it tells how it is doing.
     pub(crate) admin: SocketAddr,
-    /// Whether its program does not speak HTTP.
+    /// True if its program does not speak HTTP.
     pub(crate) opaque: bool,
     /// The revision that its program runs, if it has a name.
     pub(crate) revision: Option<String>,
@@ -84,7 +85,7 @@ impl Board {
         let (changed, _) = watch::channel(file.generation);
         Ok(Self(Arc::new(Inner {
             path,
-            state: Mutex::new(State {
+            state: Mutex::new(BoardState {
                 file,
                 pods: BTreeMap::new(),
             }),
@@ -186,7 +187,7 @@ impl Board {
         });
     }
 
-    /// Says where the gateway is.
+    /// Sets the admin port of the gateway.
     pub(crate) fn set_gateway(&self, admin: Option<u16>) {
         self.edit(|state| {
             state.file.gateway = admin.map(|port| Gateway {
@@ -222,7 +223,7 @@ impl Board {
         }
     }
 
-    /// Whether every replica of `name` is ready; one that does not exist cannot be waited for.
+    /// Returns true if every replica of `name` is ready, or if there is no such workload.
     pub(crate) fn is_ready(&self, name: &str) -> bool {
         let state = self.state();
         let workload = state.file.workloads.iter().find(|it| it.name == name);
@@ -232,7 +233,7 @@ impl Board {
         })
     }
 
-    /// What is said to have changed, for those who wait for all of it.
+    /// Returns a receiver of the change counter.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
@@ -256,7 +257,7 @@ impl Board {
         rows
     }
 
-    fn edit(&self, change: impl FnOnce(&mut State)) {
+    fn edit(&self, change: impl FnOnce(&mut BoardState)) {
         let mut state = self.state();
         let before = state.file.clone();
         change(&mut state);
@@ -273,12 +274,12 @@ impl Board {
         self.0.changed.send_replace(generation);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BoardState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl BoardState {
     fn workload(&mut self, name: &str) -> Option<&mut Workload> {
         self.file.workloads.iter_mut().find(|it| it.name == name)
     }

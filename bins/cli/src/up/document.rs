@@ -62,7 +62,7 @@ pub(crate) struct UpstreamDocument {
     pub(crate) form: Form,
 }
 
-/// What an upstream's variable holds.
+/// Format of the value of an upstream's environment variable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {

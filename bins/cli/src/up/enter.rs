@@ -13,7 +13,7 @@ use rustix::{
 };
 use std::{ffi::OsString, fs::File, path::PathBuf};
 
-/// What stands in the place of an argument that there is none.
+/// Placeholder of an absent argument.
 const NONE: &str = "-";
 /// The name of this command.
 const COMMAND: &str = "enter";

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub(super) struct Gateway {
     pub(super) kept: Kept,
     admin: u16,
-    /// What each port serves, as an authority.
+    /// Authority that each port serves.
     pub(super) services: BTreeMap<u16, String>,
 }
 

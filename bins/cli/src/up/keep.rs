@@ -13,31 +13,31 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// Whoever ran this long is stable: its next end is not punished for those before.
+/// A process that ran this long is stable: its backoff is reset.
 const STABLE: Duration = Duration::from_secs(10);
-/// When to say that something is not ready yet.
+/// Time after which a process that is not ready is reported.
 const SLOW: Duration = Duration::from_secs(15);
-/// How long a process may take to end when nobody waits for it any more.
+/// Grace period of a process whose handle was dropped.
 const ABANDONED: Duration = Duration::from_secs(1);
 
-/// What to keep running.
+/// A process to keep running.
 pub(crate) struct Job {
     /// Its name in logs and records.
     pub(crate) name: String,
     pub(crate) spec: Spec,
     pub(crate) probe: Probe,
-    /// What has to happen before its first start.
+    /// The first start waits for this future.
     pub(crate) gate: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// A port whose being taken would explain a failure.
+    /// Listen port, to explain a failure if another process has taken it.
     pub(crate) port: Option<u16>,
 }
 
-/// How it is doing.
+/// State of a kept process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) phase: Phase,
     pub(crate) pid: Option<u32>,
-    /// How often it was started again.
+    /// Number of restarts.
     pub(crate) restarts: u32,
     /// The latest reason for not being ready.
     pub(crate) why: Option<String>,
@@ -51,12 +51,12 @@ impl Status {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// For what it depends on.
+    /// It waits for its dependencies.
     #[default]
     Waiting,
     Starting,
     Ready,
-    /// It ended, and will be started again.
+    /// It ended and restarts after a pause.
     BackingOff,
     Stopped,
 }
@@ -95,7 +95,7 @@ impl Kept {
         Self { stop, status, task }
     }
 
-    /// How it is doing, to be followed.
+    /// Returns a receiver of the status.
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
@@ -197,7 +197,7 @@ impl Keeper {
     }
 }
 
-/// Waits for the word to stop; an abandoned process gets little time.
+/// Waits for the stop signal and returns the grace period.
 async fn stopped(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
     match stop.wait_for(Option::is_some).await {
         Ok(limit) => limit.unwrap_or(ABANDONED),

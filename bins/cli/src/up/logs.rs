@@ -1,4 +1,4 @@
-//! What the workloads print: prefixed and coloured on the terminal, and in a file each.
+//! Output of the workloads: prefixed and coloured on the terminal, and in one file each.
 //!
 //! The terminal may be slow (`mesh up | less`), so it has a thread of its own and a bounded
 //! queue: lines that do not fit are dropped and counted, and nobody waits. The files have it all.
@@ -23,15 +23,15 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const MAX_FILE: u64 = 10 << 20;
 /// A longer line is cut in pieces.
 const MAX_LINE: usize = 16 << 10;
-/// How many lines may wait for the terminal.
+/// Maximum lines queued for the terminal.
 const QUEUE: usize = 4096;
-/// How many last lines of each source are kept for reports of failure.
+/// Number of last lines kept of each source for failure reports.
 const TAIL: usize = 5;
 
 /// The source of the supervisor's own lines.
 pub(crate) const SUPERVISOR: &str = "mesh";
 
-/// How long a terminal may take for the last lines.
+/// Limit for writing the last lines to the terminal.
 const FLUSH: Duration = Duration::from_millis(300);
 
 /// Where lines go. Clones share.
@@ -45,13 +45,13 @@ struct Inner {
     dropped: Arc<AtomicU64>,
     sent: AtomicU64,
     printed: Arc<AtomicU64>,
-    /// Whether the terminal gets only what the supervisor itself has to say.
+    /// True if the terminal shows only messages of the supervisor.
     terse: bool,
-    state: Mutex<State>,
+    state: Mutex<LogState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LogState {
     files: HashMap<String, LogFile>,
     tails: HashMap<String, VecDeque<String>>,
     width: usize,
@@ -184,12 +184,12 @@ impl Logs {
             .unwrap_or_default()
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LogState {
     fn append(&mut self, dir: &Path, source: &str, text: &str) -> io::Result<()> {
         let name = file_of(source);
         if !self.files.contains_key(name) {
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_file_that_has_grown_is_moved_aside() {
         let dir = tempfile::tempdir().unwrap();
-        let mut state = State::default();
+        let mut state = LogState::default();
         state.append(dir.path(), "web-0", "first").unwrap();
         state.files.get_mut("web").unwrap().size = MAX_FILE;
         state.append(dir.path(), "web-0", "second").unwrap();

@@ -62,7 +62,7 @@ use tokio::{
 
 /// By when everything that was started has ended, or is killed.
 const STOP: Duration = Duration::from_millis(3_800);
-/// What killed processes get to be reaped.
+/// Limit for reaping killed processes.
 const REAP: Duration = Duration::from_millis(400);
 
 /// Creates the folders of `state` and takes its lock, if no other `mesh up` has it.

@@ -36,7 +36,7 @@ const HOST: u16 = 1;
 const PODS: std::ops::Range<u16> = 0x0100..0x8000;
 const SERVICES: std::ops::Range<u16> = 0x8000..0xff00;
 
-/// What a mesh is wired with.
+/// The network of a mesh: its bridge, namespaces and addresses.
 #[derive(Debug)]
 pub(crate) struct Network {
     /// The namespace of the switch, apart from the host's firewall.

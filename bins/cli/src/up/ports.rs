@@ -76,7 +76,7 @@ impl Ports {
     }
 }
 
-/// Whether somebody could listen on `port` of 127.0.0.1 now.
+/// Returns true if `port` of 127.0.0.1 is free now.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -1,4 +1,4 @@
-//! What happens before anything starts: the build, and a look at what can be seen to be wrong.
+//! Checks before anything starts: builds the programs and reports visible faults.
 
 use super::{config::Config, manifests, process::Ended, program};
 use anyhow::{Context as _, Result, bail};

@@ -18,10 +18,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How long a child may take to be reaped once it was killed.
+/// Limit for reaping a killed child.
 const REAP: Duration = Duration::from_millis(500);
 
-/// What to start.
+/// A program to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Spec {
     /// This program, as a sidecar or controller that heeds its lifeline by itself.
@@ -46,7 +46,7 @@ pub(crate) enum Spec {
     },
 }
 
-/// How a process ended.
+/// Exit of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// With this exit code.
@@ -97,7 +97,7 @@ enum Lifeline {
     },
 }
 
-/// What a shim reported.
+/// Reports of a shim.
 #[derive(Clone, Debug, Default)]
 struct Said {
     pid: Option<u32>,

@@ -1,4 +1,4 @@
-//! Whether a process has become of use.
+//! Readiness probes of processes.
 
 use super::netns;
 use std::{
@@ -14,10 +14,10 @@ use tokio::{
 
 /// From one question to the next.
 const INTERVAL: Duration = Duration::from_millis(25);
-/// How long one answer may take.
+/// Limit for one probe.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How to find out.
+/// A check that decides whether a process is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// It is, as soon as it runs.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a leftover may take to end before it is killed.
+/// Grace period of a leftover process before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(20);
 
@@ -25,12 +25,12 @@ struct Inner {
     up: Up,
 }
 
-/// What `run/up.json` holds.
+/// Content of `run/up.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Up {
     /// The supervisor.
     #[serde(flatten)]
-    pub(crate) supervisor: Mark,
+    pub(crate) supervisor: ProcessId,
     /// Everything it started that has not ended.
     pub(crate) processes: Vec<Entry>,
 }
@@ -41,26 +41,26 @@ pub(crate) struct Entry {
     /// The replica, sidecar or controller it is.
     pub(crate) name: String,
     #[serde(flatten)]
-    pub(crate) mark: Mark,
+    pub(crate) mark: ProcessId,
 }
 
-/// A process beyond doubt: pids are used again, pids with a start time are not.
+/// Identifies a process by pid and start time, because pids are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub(crate) struct ProcessId {
     /// The process id, which is also that of its group.
     pub(crate) pid: u32,
     /// In clock ticks since boot.
     pub(crate) start_time: u64,
 }
 
-impl Mark {
+impl ProcessId {
     /// The process that runs under `pid` now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let start_time = mesh_local::process::start_time(pid)?;
         Some(Self { pid, start_time })
     }
 
-    /// Whether that very process still runs.
+    /// Returns true if the process still runs.
     pub(crate) fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)
             && pid_of(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok())
@@ -71,7 +71,7 @@ impl Record {
     /// Starts the record of this process in `run_dir`.
     pub(crate) fn new(run_dir: &Path) -> anyhow::Result<Self> {
         let pid = std::process::id();
-        let supervisor = Mark::of(pid).unwrap_or(Mark { pid, start_time: 0 });
+        let supervisor = ProcessId::of(pid).unwrap_or(ProcessId { pid, start_time: 0 });
         let inner = Inner {
             path: run_dir.join("up.json"),
             up: Up {
@@ -84,7 +84,7 @@ impl Record {
     }
 
     pub(crate) fn add(&self, name: &str, pid: u32) {
-        if let Some(mark) = Mark::of(pid) {
+        if let Some(mark) = ProcessId::of(pid) {
             self.edit(|up| {
                 up.processes.push(Entry {
                     name: name.to_owned(),
@@ -101,7 +101,7 @@ impl Record {
         });
     }
 
-    /// What has not ended.
+    /// Returns the processes that still run.
     pub(crate) fn processes(&self) -> Vec<Entry> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.up.processes.clone()
@@ -171,7 +171,7 @@ mod tests {
         };
         let (mut left, mut other) = (sleep(), sleep());
         let entry = |pid, off| {
-            let mut mark = Mark::of(pid).unwrap();
+            let mut mark = ProcessId::of(pid).unwrap();
             mark.start_time += off;
             Entry {
                 name: "a".into(),
@@ -179,7 +179,7 @@ mod tests {
             }
         };
         let up = Up {
-            supervisor: Mark {
+            supervisor: ProcessId {
                 pid: 1,
                 start_time: 0,
             },

@@ -20,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What replicas share.
+/// Services that all replicas share.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) logs: Logs,
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) controller: Client,
 }
 
-/// How much time the steps of stopping get.
+/// Time limits of the steps of stopping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// For the controller to tell every sidecar that an endpoint is gone.
@@ -114,7 +114,7 @@ impl Running {
         board.add(
             &plan.workload,
             &plan.pod,
-            &plan.told,
+            &plan.entry,
             Pod {
                 program: Some(program.status()),
                 sidecar: sidecar.status(),
@@ -149,7 +149,7 @@ impl Running {
         context
             .board
             .update(workload, pod, |replica| replica.draining = true);
-        if let (Some(service), Some(inbound)) = (&self.plan.service, self.plan.told.inbound) {
+        if let (Some(service), Some(inbound)) = (&self.plan.service, self.plan.entry.inbound) {
             let withdrawn = withdrawn(&context.controller, service, inbound);
             let _ = timeout(pace.withdraw, withdrawn).await;
             self.sidecar.stop(pace.drain).await;
@@ -183,7 +183,7 @@ pub(crate) fn sidecar(pod: &str, spec: &Spec, probe: Probe, of: &Context) -> Kep
     )
 }
 
-/// Says on the board whether both processes are ready.
+/// Publishes on the board whether both processes are ready.
 pub(crate) async fn link(
     board: Board,
     workload: String,

@@ -1,4 +1,4 @@
-//! How a workload gets from what runs of it to what is wanted: started, changed, restarted, ended.
+//! Brings a workload from its running to its configured state: start, update, restart, remove.
 
 use super::{
     api::{RevisionRequest, ScaleRequest},
@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
-/// How long a new replica may take to become ready before a rolling restart gives up.
+/// Limit for a new replica to become ready; a rolling restart stops after it.
 const REPLACEMENT: Duration = Duration::from_secs(30);
 
 /// A workload of the file, and its replicas.
@@ -21,13 +21,13 @@ const REPLACEMENT: Duration = Duration::from_secs(30);
 pub(super) struct Deployed {
     workload: Workload,
     build: Option<(u64, u64, i64, i64)>,
-    /// What runs is not what was wanted last: replacing it failed.
+    /// True if the last replacement failed, so that an old configuration still runs.
     outdated: bool,
     pub(super) replicas: Vec<Running>,
 }
 
 impl Deployed {
-    /// The lowest number that no replica has. (A restart may have left a gap.)
+    /// Returns the lowest unused index. A restart may have left a gap.
     fn free_index(&self) -> u32 {
         let mut free = 0;
         while self.replicas.iter().any(|it| it.plan.index == free) {
@@ -75,7 +75,7 @@ impl Supervisor {
         Ok(Running::start(plan, pod, depends_on, &self.context))
     }
 
-    /// Gives a service addresses of its own, where programs call it by address.
+    /// Assigns cluster addresses to a service in transparent mode.
     fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
         if let (Some(network), Some(_)) = (&mut self.network, port) {
             let addresses = network.service(service, &self.config.namespace)?;
@@ -84,7 +84,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes back what a replica had of this machine.
+    /// Releases the ports and the network namespace of a replica.
     fn release(&mut self, running: &Running) {
         self.ports.release(running.plan.ports.all());
         if let (Some(network), Some(pod)) = (&mut self.network, &running.network) {
@@ -92,7 +92,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends a workload.
+    /// Stops all replicas of a workload and removes it.
     pub(super) async fn remove(&mut self, name: &str) {
         let Some(deployed) = self.workloads.remove(name) else {
             return;
@@ -107,7 +107,7 @@ impl Supervisor {
         self.context.board.forget(name);
     }
 
-    /// Changes a running workload into `workload`, with as little as that needs.
+    /// Updates a running workload to `workload`, and restarts replicas only if necessary.
     pub(super) async fn update(
         &mut self,
         name: &str,
@@ -154,15 +154,15 @@ impl Supervisor {
         })
     }
 
-    /// Runs another number of replicas of a workload, until its file changes.
+    /// Sets the number of replicas of a workload until its file changes.
     pub(super) async fn scale(&mut self, request: &ScaleRequest) -> Result<()> {
         let workload = self.declared(&request.namespace, &request.name)?;
         let workload = workload.scaled(&request.name, request.replicas)?;
         self.redeclare(&request.name, workload).await
     }
 
-    /// Runs another revision of a workload, until its file changes: the program finds the name of
-    /// the revision in its environment.
+    /// Sets the revision of a workload until its file changes. The program reads the revision from
+    /// its environment.
     pub(super) async fn set_revision(&mut self, request: &RevisionRequest) -> Result<()> {
         let mut workload = self.declared(&request.namespace, &request.name)?;
         let revision = request.revision.clone();
@@ -178,7 +178,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A workload of the file, as it is now.
+    /// Returns the current configuration of a workload of the file.
     fn declared(&self, namespace: &str, name: &str) -> Result<Workload> {
         if namespace != self.config.namespace {
             bail!("the mesh has no workloads in the namespace `{namespace}`");
@@ -198,7 +198,7 @@ impl Supervisor {
     /// Replaces the replicas of `name` one after the other.
     pub(crate) async fn restart(&mut self, name: &str) -> Result<()> {
         let count = match self.workloads.get(name) {
-            Some(deployed) if self.can_overlap(deployed) => return self.succeed(name).await,
+            Some(deployed) if self.can_overlap(deployed) => return self.replace_single(name).await,
             Some(deployed) => deployed.replicas.len(),
             None if self.adhoc.contains_key(name) => {
                 bail!("`{name}` was started by `mesh run`; restart it there")
@@ -225,15 +225,15 @@ impl Supervisor {
             let ready = self.context.board.ready_pod(name, &pod);
             if timeout(REPLACEMENT, ready).await.is_err() {
                 let tail = self.context.logs.tail(&pod).join("; ");
-                bail!("{pod} does not become ready, the others were left alone: {tail}");
+                bail!("{pod} did not become ready; the other replicas keep running: {tail}");
             }
         }
         Ok(())
     }
 
-    /// Whether `deployed` is better replaced by starting the new replica first: there is no other
-    /// to answer in its place. It must not be in the way: not on a port that both would want, and not
-    /// by what it does without being called.
+    /// Returns true if the replacement should start before the old replica stops: a single replica
+    /// that serves, with no fixed port that both would need. Workloads without a port may act on
+    /// treplacement own, so two of them must not run at once.
     fn can_overlap(&self, deployed: &Deployed) -> bool {
         let Deployed {
             workload, replicas, ..
@@ -242,29 +242,29 @@ impl Supervisor {
         replicas.len() == 1 && workload.port.is_some() && has_port_of_its_own
     }
 
-    /// Replaces the only replica of `name` by one that is ready before it ends.
-    async fn succeed(&mut self, name: &str) -> Result<()> {
+    /// Replaces the single replica of `name`: the replacement is ready before the old one stops.
+    async fn replace_single(&mut self, name: &str) -> Result<()> {
         let Some(deployed) = self.workloads.get(name) else {
             return Ok(());
         };
         let (workload, index) = (deployed.workload.clone(), deployed.free_index());
-        let heir = self.launch(name, &workload, index)?;
-        let pod = heir.plan.pod.clone();
+        let replacement = self.launch(name, &workload, index)?;
+        let pod = replacement.plan.pod.clone();
         let ready = timeout(REPLACEMENT, self.context.board.ready_pod(name, &pod));
         let is_ready = tokio::select! {
             ready = ready => ready.is_ok(),
-            () = heir.keeps_ending() => false,
+            () = replacement.keeps_ending() => false,
         };
         if !is_ready {
             let tail = self.context.logs.tail(&pod).join("; ");
-            self.release(&heir);
-            heir.stop(Pace::ALL, &self.context).await;
-            bail!("{pod} does not become ready, its predecessor was left alone: {tail}");
+            self.release(&replacement);
+            replacement.stop(Pace::ALL, &self.context).await;
+            bail!("{pod} did not become ready; the old replica keeps running: {tail}");
         }
         if let Some(deployed) = self.workloads.get_mut(name) {
-            let gone: Vec<_> = deployed.replicas.drain(..).collect();
-            deployed.replicas.push(heir);
-            for old in gone {
+            let old: Vec<_> = deployed.replicas.drain(..).collect();
+            deployed.replicas.push(replacement);
+            for old in old {
                 self.release(&old);
                 old.stop(Pace::CAREFUL, &self.context).await;
             }

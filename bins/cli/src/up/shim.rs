@@ -21,9 +21,9 @@ use std::{
     time::Duration,
 };
 
-/// How long what a program left behind may take to end after it did.
+/// Grace period of child processes that outlive their program.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
-/// How often a group is asked whether anybody is left in it.
+/// Interval for checking whether a process group is empty.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The command line, when `args` are those of a shim.

@@ -24,9 +24,9 @@ use mesh_controller::StateDir;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 
-/// How long the controller may take to serve.
+/// Limit for the controller to become ready.
 const CONTROLLER: Duration = Duration::from_secs(20);
-/// What the gateway and the controller get to finish when everything ends.
+/// Grace period of the gateway and the controller when the mesh stops.
 pub(super) const LAST: Duration = Duration::from_millis(800);
 
 /// Everything that runs.
@@ -43,7 +43,7 @@ pub(crate) struct Supervisor {
     /// Which services have no port on the host, and why.
     notes: Vec<String>,
     controller: Kept,
-    /// What replicas are wired with, if each has a network of its own.
+    /// Network of the replicas; `None` unless each has a network namespace.
     pub(super) network: Option<Network>,
 }
 
@@ -235,7 +235,7 @@ impl Supervisor {
         super::adhoc::start(self, request)
     }
 
-    /// What tells that every process that was started is of use.
+    /// Returns true if every started process is ready.
     pub(crate) fn is_ready(&self) -> bool {
         let controller = self.controller.status().borrow().is_ready();
         let gateway = self.gateway.as_ref();
@@ -244,7 +244,7 @@ impl Supervisor {
         controller && gateway && names.all(|name| self.context.board.is_ready(name))
     }
 
-    /// What waits for a change of [`is_ready`](Self::is_ready).
+    /// Returns a receiver that notifies of changes of [`is_ready`](Self::is_ready).
     ///
     /// A change from now on: what was asked before on this thread, without an await in between,
     /// has seen all others. (The receivers are clones of ones that never look, and would call

@@ -16,7 +16,7 @@ use std::{
     path::PathBuf,
 };
 
-/// What a pod is, to a plan.
+/// The network namespace and address of a planned pod.
 #[derive(Clone, Debug)]
 struct Place {
     network: PathBuf,
@@ -68,7 +68,7 @@ fn plan_in(
             .map(|port| plan::authority(&workload.service, &around.namespace, port)),
         ports: ReplicaPorts::default(),
         app: app_addr,
-        told: Sidecar {
+        entry: Sidecar {
             // The firewall leads from there to the sidecar.
             inbound: app_addr,
             admin: SocketAddr::new(place.address, ADMIN),
@@ -100,7 +100,7 @@ fn plan_in(
     }
 }
 
-/// What the mesh tells a program: nothing of a proxy, even if `mesh up` has one.
+/// The environment of a program in transparent mode: without any proxy variable, even inherited.
 fn environment(workload: &Workload, app: Option<u16>) -> BTreeMap<String, String> {
     let proxies = ["http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"];
     let mut env: BTreeMap<_, _> = proxies
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(env["BOOKS"], "http://books:7002");
         assert_eq!(env["VOTING"], "voting:8080");
         assert_eq!(within.as_ref().unwrap().user, None);
-        assert_eq!(plan.told.inbound, Some(([10, 200, 1, 0], 8080).into()));
+        assert_eq!(plan.entry.inbound, Some(([10, 200, 1, 0], 8080).into()));
         assert_eq!(
             plan.service.unwrap(),
             "web.shop.svc.cluster.local:80",
@@ -212,6 +212,6 @@ mod tests {
             assert!(args.contains(part), "{part} in {args}");
         }
         assert_eq!(within.as_ref().unwrap().user, Some(PROXY_UID));
-        assert!(plan.told.opaque);
+        assert!(plan.entry.opaque);
     }
 }

@@ -34,14 +34,14 @@ pub struct Load {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What came of it.
+/// Results of the requests.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Requests.
     pub sent: usize,
     /// Connections that had to be opened.
     pub connections: usize,
-    /// What was not a 200: the request, and what was said instead.
+    /// Failures: each request whose status was not 200, and its response.
     pub failures: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Load {
         }
     }
 
-    /// What there is so far.
+    /// Results so far.
     pub fn tally(&self) -> Tally {
         self.tally.lock().expect("nobody panics").clone()
     }

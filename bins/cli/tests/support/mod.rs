@@ -130,7 +130,7 @@ impl Mesh {
         self.folder.path()
     }
 
-    /// What `mesh up` has printed.
+    /// Output of `mesh up`.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder().join("up.log")).unwrap_or_default()
     }

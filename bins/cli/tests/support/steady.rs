@@ -26,13 +26,13 @@ use tokio::{
 
 /// Of so many requests, one is a POST.
 const POST_EVERY: u64 = 5;
-/// What is posted, after the request's number.
+/// Body of each request, after the request's number.
 const BODY: &str = "a book, a review of it, and the address to send it to";
 /// No answer takes this long, unless it is lost.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Until programs that were just built have started.
 const STARTING: Duration = Duration::from_secs(60);
-/// Whoever waits for so many answers does not hold its rate any more.
+/// With more requests in flight than this, the generator cannot hold its rate.
 const MOST_IN_FLIGHT: usize = 4096;
 /// Causes that are remembered.
 const MOST_CAUSES: usize = 100;
@@ -62,7 +62,7 @@ pub struct Steady {
     thread: JoinHandle<()>,
 }
 
-/// What came of it.
+/// Results of the requests.
 #[derive(Clone, Default)]
 pub struct Tally {
     /// Requests.
@@ -74,7 +74,7 @@ pub struct Tally {
     pub connections: u64,
     /// Requests that were not, by what was said instead.
     pub failures: BTreeMap<String, u64>,
-    /// How many took how many milliseconds, from when they were to be sent.
+    /// Number of requests by latency in ms, from the time each was due.
     took: BTreeMap<u64, u64>,
     /// Between the first request and now, or the last.
     pub span: Duration,
@@ -91,7 +91,7 @@ impl Tally {
         self.sent as f64 / self.span.as_secs_f64()
     }
 
-    /// What this share of all answers took at most, in milliseconds.
+    /// Latency at this quantile, in ms.
     pub fn took(&self, share: f64) -> u64 {
         let all: u64 = self.took.values().sum();
         let mut rest = (all as f64 * share).ceil() as u64;
@@ -153,7 +153,7 @@ impl Steady {
         }
     }
 
-    /// What there is so far.
+    /// Results so far.
     pub fn tally(&self) -> Tally {
         self.tally.lock().expect("nobody panics").clone()
     }

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-/// How soon a change of mode is noticed.
+/// Interval for checking the mode.
 const TICK: Duration = Duration::from_millis(20);
-/// What [`Mode::Slow`] holds everything up for.
+/// Delay of [`Mode::Slow`].
 const SLOW: Duration = Duration::from_millis(400);
 
-/// What becomes of what is sent.
+/// Treatment of the bytes that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// It arrives there. Connections that went elsewhere are cut.

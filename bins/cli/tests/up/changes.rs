@@ -1,4 +1,4 @@
-//! What a changed file does to a mesh that runs.
+//! Tests of changes of `mesh.yaml` while a mesh runs.
 
 use super::*;
 

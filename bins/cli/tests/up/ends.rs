@@ -1,4 +1,4 @@
-//! How a mesh ends, and what it leaves behind.
+//! Tests of the end of a mesh and of its leftovers.
 
 use super::*;
 

@@ -263,7 +263,7 @@ fn pids(mesh: &Mesh) -> serde_json::Map<String, Value> {
         .collect()
 }
 
-/// Whether a process runs; a zombie does not.
+/// Returns true if a process runs; a zombie does not.
 fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().map(str::trim_start);

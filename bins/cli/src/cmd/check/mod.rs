@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mesh check\n  mesh check --wait 30 -o short")]
 pub(crate) struct Args {
-    /// How to print it; `short` leaves out what is well
+    /// Output format; `short` omits successful checks
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Look again while something is not well, for so long

@@ -34,13 +34,13 @@ pub(crate) struct Args {
     /// A header of it; Host names the destination if the URL does not
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// Who sends it, as in deploy/webapp
+    /// Client that sends the request, as in deploy/webapp
     #[arg(long, value_name = "RESOURCE")]
     from: Option<String>,
     /// The ServiceProfile to ask, instead of the running mesh; - is standard input
     #[arg(short = 'f', long, value_name = "FILE")]
     filename: Option<PathBuf>,
-    /// How to print it
+    /// Output format
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
@@ -51,16 +51,16 @@ enum Format {
     Json,
 }
 
-/// The whole answer; an interface.
+/// The whole explanation; an interface.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Explanation {
     method: String,
     path: String,
     authority: Option<String>,
     from: Option<String>,
     /// Null if the mesh does not know it: passed through, by DNS.
     destination: Option<String>,
-    /// What may have been meant, if the mesh does not know the destination.
+    /// Suggestion for an unknown destination.
     hint: Option<String>,
     /// Where the routes are declared.
     profile: Option<String>,
@@ -93,11 +93,11 @@ struct Share {
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let Target { path, .. } = &args.url;
     let authority = args.url.authority(&args.headers)?;
-    let answer = if let Some(file) = &args.filename {
+    let explanation = if let Some(file) = &args.filename {
         let (name, profile) = offline::profile(file, authority.as_deref())?;
-        let mut answer = explain(&args.method, path, &profile);
-        answer.profile = Some(name);
-        answer
+        let mut explanation = explain(&args.method, path, &profile);
+        explanation.profile = Some(name);
+        explanation
     } else {
         let Some(authority) = &authority else {
             bail!(
@@ -112,14 +112,14 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         };
         live(&client, &request, &args.method, path).await?
     };
-    let answer = Answer {
+    let explanation = Explanation {
         authority,
         from: args.from,
-        ..answer
+        ..explanation
     };
     let text = match args.output {
-        Format::Json => serde_json::to_string_pretty(&answer)? + "\n",
-        Format::Table => text::table(&answer),
+        Format::Json => serde_json::to_string_pretty(&explanation)? + "\n",
+        Format::Table => text::table(&explanation),
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -139,17 +139,17 @@ async fn live(
     request: &DestinationRequest,
     method: &Method,
     path: &str,
-) -> Result<Answer> {
+) -> Result<Explanation> {
     let destination: Destination<ProfileSpec> = client.ask(request).await?;
     let (profile, _) = Profile::compile_lenient(destination.profile);
-    let mut answer = explain(method, path, &profile);
-    answer.destination = destination.name;
-    answer.hint = destination.hint;
-    answer.profile = destination
+    let mut explanation = explain(method, path, &profile);
+    explanation.destination = destination.name;
+    explanation.hint = destination.hint;
+    explanation.profile = destination
         .resource
         .map(|resource| format!("{}/{}", resource.namespace, resource.name));
-    if answer.profile.is_none() {
-        answer.reason = "there is no profile".to_owned();
+    if explanation.profile.is_none() {
+        explanation.reason = "there is no profile".to_owned();
     }
     let total: u64 = destination
         .leaves
@@ -168,15 +168,15 @@ async fn live(
             .collect(),
         authority: leaf.authority,
     });
-    answer.split = shares.collect();
-    Ok(answer)
+    explanation.split = shares.collect();
+    Ok(explanation)
 }
 
-fn explain(method: &Method, path: &str, profile: &Profile) -> Answer {
+fn explain(method: &Method, path: &str, profile: &Profile) -> Explanation {
     let route = profile.route_for(method, path);
     let explanation = profile.explain(method, path);
     let budget = profile.budget();
-    Answer {
+    Explanation {
         method: method.to_string(),
         path: path.to_owned(),
         authority: None,

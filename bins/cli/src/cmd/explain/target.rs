@@ -3,7 +3,7 @@ use anyhow::Result;
 use http::{Method, Uri};
 use std::str::FromStr;
 
-/// What a request names: as in a URL, with or without its scheme, or a path alone.
+/// Target of a request: a URL with or without its scheme, or a path alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     authority: Option<String>,

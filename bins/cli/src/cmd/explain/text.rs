@@ -1,59 +1,62 @@
-use super::{Answer, Share};
+use super::{Explanation, Share};
 use mesh_profile::{PassedOver, Route};
 use std::{fmt::Write as _, time::Duration};
 
-/// How many of the routes passed over are shown. The last ones: profiles are sorted by path as a
-/// rule, so those are the most like the chosen one.
+/// Maximum number of skipped routes that are shown: the last ones. Profiles are usually sorted by
+/// path, so those are most similar to the chosen one.
 const MAX_PASSED_OVER: usize = 20;
 
-pub(super) fn table(answer: &Answer) -> String {
+pub(super) fn table(explanation: &Explanation) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{name:<13} {value}");
     };
-    let target = answer.authority.as_deref().unwrap_or_default();
+    let target = explanation.authority.as_deref().unwrap_or_default();
     line(
         "REQUEST",
-        &format!("{} {target}{}", answer.method, answer.path),
+        &format!("{} {target}{}", explanation.method, explanation.path),
     );
-    if let Some(from) = &answer.from {
+    if let Some(from) = &explanation.from {
         line("FROM", from);
     }
-    match (&answer.destination, &answer.authority) {
+    match (&explanation.destination, &explanation.authority) {
         (Some(destination), _) => line("DESTINATION", destination),
         // Offline there is nobody to ask.
-        (None, _) if answer.split.is_empty() && answer.profile.is_some() => {}
+        (None, _) if explanation.split.is_empty() && explanation.profile.is_some() => {}
         (None, Some(authority)) => line(
             "DESTINATION",
             &format!("{authority}, which is not in the mesh: found by DNS and passed through"),
         ),
         (None, None) => {}
     }
-    if let Some(hint) = &answer.hint {
+    if let Some(hint) = &explanation.hint {
         line("  hint", hint);
     }
-    line("PROFILE", answer.profile.as_deref().unwrap_or("-"));
-    line("ROUTE", &answer.route);
-    line("  because", &answer.reason);
-    let hidden = answer.passed_over.len().saturating_sub(MAX_PASSED_OVER);
+    line("PROFILE", explanation.profile.as_deref().unwrap_or("-"));
+    line("ROUTE", &explanation.route);
+    line("  because", &explanation.reason);
+    let hidden = explanation
+        .passed_over
+        .len()
+        .saturating_sub(MAX_PASSED_OVER);
     if hidden > 0 {
         let message = format!("{hidden} routes before the following; -o json says why");
         line("  not", &message);
     }
-    for PassedOver { route, reason } in &answer.passed_over[hidden..] {
+    for PassedOver { route, reason } in &explanation.passed_over[hidden..] {
         line("  not", &format!("{route}: {reason}"));
     }
-    let timeout = answer.timeout_ms.and_then(|it| u64::try_from(it).ok());
+    let timeout = explanation.timeout_ms.and_then(|it| u64::try_from(it).ok());
     let timeout = timeout.map(|ms| format!("{:?}, retries included", Duration::from_millis(ms)));
     line("TIMEOUT", timeout.as_deref().unwrap_or("-"));
-    line("RETRY", &retry(answer));
-    match answer.split.as_slice() {
-        [one] if Some(&one.authority) == answer.destination.as_ref() => {
+    line("RETRY", &retry(explanation));
+    match explanation.split.as_slice() {
+        [one] if Some(&one.authority) == explanation.destination.as_ref() => {
             line("ENDPOINTS", &endpoints(one));
         }
         shares => {
-            // A leaf that cannot answer is skipped, unless none can.
+            // A leaf that has no endpoint is skipped, unless none has one.
             let any = shares
                 .iter()
                 .any(|it| it.weight > 0 && !it.endpoints.is_empty());
@@ -71,15 +74,18 @@ pub(super) fn table(answer: &Answer) -> String {
     text
 }
 
-fn retry(answer: &Answer) -> String {
-    let budget = &answer.retry_budget;
+fn retry(explanation: &Explanation) -> String {
+    let budget = &explanation.retry_budget;
     let budget = format!(
         "{}% of requests and {} a second, over {:?}",
         budget.retry_ratio * 100.0,
         budget.min_retries_per_second,
         Duration::from_millis(u64::try_from(budget.ttl_ms).unwrap_or(u64::MAX)),
     );
-    match (answer.retryable, answer.route == Route::DEFAULT_NAME) {
+    match (
+        explanation.retryable,
+        explanation.route == Route::DEFAULT_NAME,
+    ) {
         (true, _) => format!("failures, within the budget: {budget}"),
         (false, true) => "never: no route says that it may be".to_owned(),
         (false, false) => "never: the route is not `isRetryable`".to_owned(),
@@ -113,11 +119,11 @@ mod tests {
 
     #[test]
     fn the_answer_says_why_and_why_not() {
-        let mut answer = explain(&Method::GET, "/books/1", &profile());
-        answer.authority = Some("books:7002".into());
-        answer.destination = Some("books.shop.svc.cluster.local:7002".into());
-        answer.profile = Some("shop/books.shop.svc.cluster.local".into());
-        answer.split = vec![Share {
+        let mut explanation = explain(&Method::GET, "/books/1", &profile());
+        explanation.authority = Some("books:7002".into());
+        explanation.destination = Some("books.shop.svc.cluster.local:7002".into());
+        explanation.profile = Some("shop/books.shop.svc.cluster.local".into());
+        explanation.split = vec![Share {
             authority: "books.shop.svc.cluster.local:7002".into(),
             weight: 1,
             share: 1.0,
@@ -125,7 +131,7 @@ mod tests {
             exists: true,
         }];
         assert_eq!(
-            table(&answer),
+            table(&explanation),
             "REQUEST       GET books:7002/books/1\n\
              DESTINATION   books.shop.svc.cluster.local:7002\n\
              PROFILE       shop/books.shop.svc.cluster.local\n\
@@ -136,7 +142,7 @@ mod tests {
              RETRY         failures, within the budget: 20% of requests and 10 a second, over 10s\n\
              ENDPOINTS     127.0.0.1:1\n"
         );
-        answer.split = ["a:1", "b:1"]
+        explanation.split = ["a:1", "b:1"]
             .map(|authority| Share {
                 authority: authority.into(),
                 weight: 1,
@@ -145,12 +151,12 @@ mod tests {
                 exists: authority == "a:1",
             })
             .into();
-        let text = table(&answer);
+        let text = table(&explanation);
         let none = "SPLIT         50.0% to a:1 (no endpoint is ready)\n\
                     SPLIT         50.0% to b:1 (there is no such service)\n";
         assert!(text.ends_with(none), "{text}");
-        answer.split[0].endpoints.push("127.0.0.1:1".into());
-        let text = table(&answer);
+        explanation.split[0].endpoints.push("127.0.0.1:1".into());
+        let text = table(&explanation);
         let one = "SPLIT         50.0% to a:1 (127.0.0.1:1)\nSPLIT         50.0% to b:1 \
                    (there is no such service, so its share goes to the others)\n";
         assert!(text.ends_with(one), "{text}");
@@ -158,11 +164,11 @@ mod tests {
 
     #[test]
     fn a_request_of_no_route_is_not_retried() {
-        let answer = explain(&Method::PUT, "/x", &profile());
-        assert_eq!(answer.route, "[DEFAULT]");
-        assert!(!answer.retryable);
-        assert_eq!(answer.passed_over.len(), 2);
-        assert!(table(&answer).contains("RETRY         never: no route says"));
+        let explanation = explain(&Method::PUT, "/x", &profile());
+        assert_eq!(explanation.route, "[DEFAULT]");
+        assert!(!explanation.retryable);
+        assert_eq!(explanation.passed_over.len(), 2);
+        assert!(table(&explanation).contains("RETRY         never: no route says"));
     }
 
     #[test]

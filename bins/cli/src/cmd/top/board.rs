@@ -14,12 +14,12 @@ const MAX_PENDING: usize = 12_000;
 /// The most rows; beyond it the rarest goes. Far more than fit on a screen.
 const MAX_ROWS: usize = 1_000;
 
-/// What requests have in common that are counted in one row.
+/// Key of a row: requests with equal keys are counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
-    /// Who sent them; empty if sources are not told apart.
+    /// Source of the requests; empty if sources are merged.
     pub(super) source: String,
-    /// Who got them.
+    /// Destination of the requests.
     pub(super) destination: String,
     /// Their method; empty if routes are shown.
     pub(super) method: String,
@@ -27,7 +27,7 @@ pub(super) struct Subject {
     pub(super) path: String,
 }
 
-/// How many there were and how they went.
+/// Counts and latencies of a row.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) subject: Subject,

@@ -15,13 +15,13 @@ use std::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-/// How often the screen is drawn.
+/// Interval for drawing the screen.
 const REFRESH: Duration = Duration::from_millis(100);
 
-/// How long to watch before the one table that goes to a pipe or a file.
+/// Seconds to watch before a table is written to a pipe or a file.
 const ONCE: f64 = 5.0;
 
-/// How many columns an arrow key moves the table.
+/// Number of columns that an arrow key scrolls.
 const SCROLL: usize = 5;
 
 /// Show the busiest requests, live

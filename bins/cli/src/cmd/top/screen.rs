@@ -26,7 +26,7 @@ const HELP: [&str; 2] = [
 /// The row of the table's heading.
 const HEADING: u16 = 3;
 
-/// What a key means.
+/// Action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Left,

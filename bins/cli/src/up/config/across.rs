@@ -1,4 +1,4 @@
-//! What workloads may not ask for together: names, ports, circles.
+//! Conflicts between workloads: duplicate names, duplicate ports, dependency cycles.
 
 use super::{check::Checker, did_you_mean};
 use crate::up::{

@@ -17,7 +17,7 @@ pub(super) const MAX_REPLICAS: u32 = 100;
 pub(super) struct Checker<'a> {
     pub(super) source: &'a str,
     pub(super) file: &'a Path,
-    /// How many lines of the file come before the document.
+    /// Number of lines of the file before the document.
     pub(super) before: u64,
 }
 

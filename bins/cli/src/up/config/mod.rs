@@ -16,7 +16,7 @@ use std::{
 /// The name of the file, when a folder is given.
 const FILE_NAME: &str = "mesh.yaml";
 
-/// What `mesh up` is to keep running.
+/// The validated configuration of `mesh up`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     /// The file it was read from, absolute.
@@ -29,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) workloads: BTreeMap<String, Workload>,
     /// Files and folders of resources, absolute.
     pub(crate) manifests: Vec<PathBuf>,
-    /// Whether each replica has a network of its own; the command line says so.
+    /// True if each replica has a network namespace (`--transparent`).
     pub(crate) transparent: bool,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Workload {
     pub(crate) command: Vec<String>,
     /// Where it runs, absolute.
     pub(crate) dir: PathBuf,
-    /// What the file adds to the environment.
+    /// Environment variables that the file adds.
     pub(crate) env: BTreeMap<String, String>,
     /// The name of its service, if it has a `port`.
     pub(crate) service: String,
@@ -50,7 +50,7 @@ pub(crate) struct Workload {
     pub(crate) listen: Option<u16>,
     /// Its port on the host.
     pub(crate) host_port: HostPort,
-    /// Whether it does not speak HTTP.
+    /// True if it does not speak HTTP.
     pub(crate) opaque: bool,
     pub(crate) replicas: u32,
     /// The path of its readiness check.
@@ -88,7 +88,7 @@ impl Workload {
     }
 }
 
-/// What a workload wants of the host's ports.
+/// The listen address that a workload requests on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostPort {
     /// This one if it is free.
@@ -150,7 +150,7 @@ impl Config {
     }
 }
 
-/// Whether `text` is `host` or `host:port`.
+/// Returns true if `text` is `host` or `host:port`.
 pub(crate) fn is_authority(text: &str) -> bool {
     text.parse::<http::uri::Authority>().is_ok_and(|authority| {
         !authority.host().is_empty()

@@ -22,11 +22,11 @@ use std::{
 
 /// From SIGTERM to SIGKILL when `mesh up` itself is gone.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
-/// How long a sidecar may finish what is in flight.
+/// Drain limit of a sidecar.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
-/// What programs reach without the mesh: themselves and their neighbours on this machine.
+/// Hosts that programs reach without the mesh: this machine.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
-/// What the gateway is called where workloads are, as in `mesh edges`.
+/// Name of the gateway in lists of workloads, as in `mesh edges`.
 const GATEWAY: &str = mesh_controller::GATEWAY;
 /// Every name in the mesh ends so, fully qualified.
 const DOMAIN: &str = "svc.cluster.local";
@@ -45,15 +45,15 @@ pub(crate) struct ReplicaPlan {
     pub(crate) ports: ReplicaPorts,
     /// Where its program listens, if it does.
     pub(crate) app: Option<SocketAddr>,
-    /// What the controller is told.
-    pub(crate) told: Sidecar,
+    /// Entry of the replica in `workloads.json`.
+    pub(crate) entry: Sidecar,
     pub(crate) program: Spec,
     pub(crate) program_probe: Probe,
     pub(crate) sidecar: Spec,
     pub(crate) sidecar_probe: Probe,
 }
 
-/// What is the same for every replica of a mesh.
+/// Settings that all replicas of a mesh share.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     pub(crate) namespace: String,
@@ -96,7 +96,7 @@ pub(crate) fn replica(
         sidecar: ours::sidecar(around, name, &pod, workload, &ports),
         sidecar_probe: ready(loopback(ports.admin)),
         app: ports.app.map(loopback),
-        told: Sidecar {
+        entry: Sidecar {
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
             opaque: workload.opaque,
@@ -107,12 +107,12 @@ pub(crate) fn replica(
     }
 }
 
-/// Whether the sidecar with the admin listener `admin` is ready.
+/// Returns the readiness probe of the sidecar with the admin listener `admin`.
 pub(crate) fn ready(admin: SocketAddr) -> Probe {
     Probe::Http(admin, "/ready".to_owned())
 }
 
-/// What the mesh tells a program.
+/// Builds the environment of a program.
 pub(crate) fn environment(
     around: &Surroundings,
     upstreams: &BTreeMap<String, Upstream>,
@@ -148,7 +148,7 @@ pub(crate) fn authority(name: &str, namespace: &str, port: u16) -> String {
     format!("{name}.{namespace}.{DOMAIN}:{port}")
 }
 
-/// Whether running replicas of `old` must be replaced to be those of `new`.
+/// Returns true if the change from `old` to `new` requires a restart of running replicas.
 pub(crate) fn must_restart(old: &Workload, new: &Workload) -> bool {
     // What a running replica does not notice.
     let essence = |workload: &Workload| Workload {

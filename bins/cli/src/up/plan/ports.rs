@@ -53,9 +53,9 @@ impl ReplicaPorts {
 /// The host ports of a mesh.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct HostPorts {
-    /// What each serves.
+    /// Authority that each port serves.
     pub(crate) services: BTreeMap<u16, String>,
-    /// What to tell about those that were left out.
+    /// Messages about services without a port.
     pub(crate) notes: Vec<String>,
     /// Why the mesh cannot start: explicit ports that are taken.
     pub(crate) errors: Vec<String>,
