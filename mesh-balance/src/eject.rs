@@ -5,12 +5,12 @@ use std::time::Duration;
 
 /// Counts failures in a row and remembers whether the endpoint is left out.
 ///
-/// Serving, until as many failures as it takes; then ejected, for a time; then one request, the
+/// Ejects an endpoint after consecutive failures. After the ejection time one request, the
 /// probe, decides whether it serves again or is ejected for twice as long. It has recovered, and
-/// the next ejection would be short again, after as many successes, in a row or not.
+/// the next ejection is short again, after equally many successes, in a row or not.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    state: State,
+    state: EjectionState,
     /// Failures since the last success.
     failures: u32,
     /// Successes since the last ejection.
@@ -20,7 +20,7 @@ pub(crate) struct Breaker {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum EjectionState {
     Serving,
     Ejected { until: Nanos },
     Probing,
@@ -30,7 +30,7 @@ enum State {
 impl Breaker {
     pub(crate) fn new() -> Self {
         Self {
-            state: State::Serving,
+            state: EjectionState::Serving,
             failures: 0,
             successes: 0,
             ejections: 0,
@@ -39,18 +39,21 @@ impl Breaker {
 
     /// Returns true if there is no failure on record, so that a success changes nothing.
     pub(crate) fn is_clear(&self) -> bool {
-        self.state == State::Serving && self.failures == 0 && self.ejections == 0
+        self.state == EjectionState::Serving && self.failures == 0 && self.ejections == 0
     }
 
     /// Returns true if requests avoid the endpoint.
     pub(crate) fn is_ejected(&self) -> bool {
-        matches!(self.state, State::Ejected { .. } | State::Probing)
+        matches!(
+            self.state,
+            EjectionState::Ejected { .. } | EjectionState::Probing
+        )
     }
 
-    /// When a probe is due, if it is waiting for one.
+    /// The time of the next probe; `None` unless ejected.
     pub(crate) fn due(&self) -> Option<Nanos> {
         match self.state {
-            State::Ejected { until } => Some(until),
+            EjectionState::Ejected { until } => Some(until),
             _ => None,
         }
     }
@@ -59,7 +62,7 @@ impl Breaker {
     pub(crate) fn probe(&mut self, now: Nanos) -> bool {
         let due = self.due().is_some_and(|until| until <= now);
         if due {
-            self.state = State::Probing;
+            self.state = EjectionState::Probing;
         }
         due
     }
@@ -67,12 +70,12 @@ impl Breaker {
     /// Notes a success; true if that ended an ejection.
     pub(crate) fn success(&mut self, ejection: &Ejection, probe: bool) -> bool {
         match self.state {
-            State::Probing if probe => {
-                self.state = State::Serving;
+            EjectionState::Probing if probe => {
+                self.state = EjectionState::Serving;
                 self.successes = 1;
                 true
             }
-            State::Serving => {
+            EjectionState::Serving => {
                 self.failures = 0;
                 self.successes = self.successes.saturating_add(1);
                 if self.successes >= ejection.failures {
@@ -96,8 +99,8 @@ impl Breaker {
         may_eject: impl FnOnce() -> bool,
     ) -> Option<Nanos> {
         match self.state {
-            State::Probing if probe => {}
-            State::Serving => {
+            EjectionState::Probing if probe => {}
+            EjectionState::Serving => {
                 self.failures = self.failures.saturating_add(1);
                 if self.failures < ejection.failures || !may_eject() {
                     return None;
@@ -109,24 +112,24 @@ impl Breaker {
         self.ejections = self.ejections.saturating_add(1);
         self.failures = 0;
         self.successes = 0;
-        self.state = State::Ejected { until };
+        self.state = EjectionState::Ejected { until };
         Some(until)
     }
 
     /// The probe came to nothing: its caller left. Another is due after the shortest pause.
     pub(crate) fn abandon(&mut self, now: Nanos, ejection: &Ejection) -> Option<Nanos> {
-        if self.state != State::Probing {
+        if self.state != EjectionState::Probing {
             return None;
         }
         let until = now + backoff(ejection, 0, 0.0);
-        self.state = State::Ejected { until };
+        self.state = EjectionState::Ejected { until };
         Some(until)
     }
 
     /// Ends it; true if it was left out. Whatever is in flight changes nothing any more.
     pub(crate) fn remove(&mut self) -> bool {
         let ejected = self.is_ejected();
-        self.state = State::Removed;
+        self.state = EjectionState::Removed;
         ejected
     }
 }

@@ -1,5 +1,5 @@
 use crate::{
-    Answer, Broken, Law, StrictBody,
+    Broken, Law, MockReply, StrictBody,
     drive::Frames,
     law::{BoxError, violated},
     permit::{Permit, Token},
@@ -31,7 +31,7 @@ impl RequestId {
 /// A request that a [`Mock`](crate::Mock) received.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// Its method.
     pub method: Method,
     /// Its target.
@@ -54,8 +54,8 @@ pub struct Seen {
     pub broken: bool,
 }
 
-pub(crate) fn seen_head<B: Body>(head: &request::Parts, body: &B) -> Seen {
-    Seen {
+pub(crate) fn received_head<B: Body>(head: &request::Parts, body: &B) -> ReceivedRequest {
+    ReceivedRequest {
         method: head.method.clone(),
         uri: head.uri.clone(),
         version: head.version,
@@ -87,10 +87,10 @@ pub struct MockFuture<B> {
     permit: Option<Permit>,
     token: Option<Token>,
     id: Option<u64>,
-    seen: Option<Seen>,
+    seen: Option<ReceivedRequest>,
     body: Option<Pin<Box<B>>>,
     frames: Frames,
-    answer: Option<Answer>,
+    answer: Option<MockReply>,
     asked: bool,
 }
 
@@ -99,9 +99,9 @@ impl<B> MockFuture<B> {
         permit: Permit,
         token: Token,
         id: Option<u64>,
-        seen: Seen,
+        seen: ReceivedRequest,
         body: B,
-        answer: Answer,
+        answer: MockReply,
     ) -> Self {
         Self {
             permit: Some(permit),
@@ -159,13 +159,13 @@ where
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let answer = this.answer.take().unwrap_or(Answer::Error);
-        let succeeded = matches!(answer, Answer::Response(status, _) if status < 500);
+        let answer = this.answer.take().unwrap_or(MockReply::Error);
+        let succeeded = matches!(answer, MockReply::Response(status, _) if status < 500);
         let permit = this.finish(succeeded);
         let token = this.token.take();
         Poll::Ready(match answer {
-            Answer::Error => Err(Broken("a call")),
-            Answer::Response(status, shape) => {
+            MockReply::Error => Err(Broken("a call")),
+            MockReply::Response(status, shape) => {
                 let body = StrictBody::with(&shape, "the response body", permit, token);
                 let mut rsp = Response::new(body);
                 *rsp.status_mut() = status.try_into().unwrap_or_default();

@@ -13,7 +13,7 @@ mod permit;
 pub use self::{
     body::{Shape, StrictBody},
     conformance::Conformance,
-    exchange::{MockFuture, Seen},
+    exchange::{MockFuture, ReceivedRequest},
     law::{Broken, Law},
-    mock::{Answer, Mock},
+    mock::{Mock, MockReply},
 };

@@ -1,6 +1,6 @@
 use crate::{
-    Broken, Law, MockFuture, Seen, Shape,
-    exchange::{RequestId, seen_head},
+    Broken, Law, MockFuture, ReceivedRequest, Shape,
+    exchange::{RequestId, received_head},
     law::violated,
     permit::{Permit, Token},
 };
@@ -14,10 +14,10 @@ use std::{
 };
 use tower_service::Service;
 
-/// A [`Mock`]'s reaction to a call.
+/// The reply of a [`Mock`] to one call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Answer {
+pub enum MockReply {
     /// A response of this status and body.
     Response(u16, Shape),
     /// An error instead of a response.
@@ -26,10 +26,10 @@ pub enum Answer {
 
 /// A strict inner service that checks its callers.
 ///
-/// It has so many permits. `poll_ready` takes one, for that clone only, and never at the first
-/// time of asking; the call has it until its future is dropped or fails, and then the response
-/// body until it ends. A call without a permit panics, and so do whatever else the laws forbid
-/// that can be seen from here. Clones share everything but the permit.
+/// It has a limited number of permits. `poll_ready` takes one for its clone, never on the first
+/// poll. The call keeps it until its future is dropped or fails, and then the response
+/// body until it ends. The mock panics on a call without a permit and on every other visible
+/// violation of the laws. Clones share everything except the permit.
 pub struct Mock {
     shared: Arc<Shared>,
     permit: Option<Permit>,
@@ -39,22 +39,22 @@ pub struct Mock {
 pub(crate) struct Shared {
     total: usize,
     sends_again: bool,
-    state: Mutex<State>,
-    /// One clone for each thing that is alive still.
+    state: Mutex<MockState>,
+    /// One clone for each live future and body.
     tokens: Arc<()>,
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct MockState {
     available: usize,
     waiting: Vec<Waker>,
-    /// Permits that clones have won and not used yet.
+    /// Permits that clones hold for their next call.
     won: usize,
-    answers: VecDeque<Answer>,
-    /// After how many calls readiness breaks.
+    answers: VecDeque<MockReply>,
+    /// Number of calls after which readiness fails.
     breaks_after: Option<usize>,
     pub(crate) sent: HashMap<u64, Sent>,
-    pub(crate) seen: Vec<Seen>,
+    pub(crate) seen: Vec<ReceivedRequest>,
     calls: usize,
     pub(crate) running: usize,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Sent {
 }
 
 impl Mock {
-    /// A service that serves `permits` calls at a time, each with a short good answer.
+    /// Creates a service with `permits` concurrent calls that replies with a short 200 response.
     pub fn new(permits: usize) -> Self {
         Self::build(permits, false)
     }
@@ -79,9 +79,9 @@ impl Mock {
     }
 
     pub(crate) fn build(permits: usize, sends_again: bool) -> Self {
-        let state = State {
+        let state = MockState {
             available: permits,
-            ..State::default()
+            ..MockState::default()
         };
         Self {
             shared: Arc::new(Shared {
@@ -95,12 +95,12 @@ impl Mock {
         }
     }
 
-    /// Sets the answers of the next calls, in order. Later calls succeed.
-    pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+    /// Sets the replies to the next calls, in order. Later calls succeed.
+    pub fn answer(&self, answers: impl IntoIterator<Item = MockReply>) {
         self.lock().answers.extend(answers);
     }
 
-    /// Forgets what the next calls were to be answered with: they are answered well.
+    /// Clears the configured replies: the next calls succeed.
     pub(crate) fn answer_well(&self) {
         self.lock().answers.clear();
     }
@@ -131,7 +131,7 @@ impl Mock {
     }
 
     /// Returns the calls whose request was read to its end, in order.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<ReceivedRequest> {
         self.lock().seen.clone()
     }
 
@@ -168,12 +168,12 @@ impl Mock {
         Token(self.shared.tokens.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MockState> {
         self.shared.lock()
     }
 }
 
-impl State {
+impl MockState {
     /// One more permit is free; what it may be used for is to be woken without the lock.
     #[must_use]
     pub(crate) fn give_back(&mut self) -> Vec<Waker> {
@@ -184,7 +184,7 @@ impl State {
 
 impl Shared {
     // A violation panics under this lock, and the destructors that follow need it.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, MockState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -239,7 +239,7 @@ where
         state.calls += 1;
         state.running += 1;
         let answer = state.answers.pop_front();
-        let answer = answer.unwrap_or_else(|| Answer::Response(200, Shape::of(["fine"])));
+        let answer = answer.unwrap_or_else(|| MockReply::Response(200, Shape::of(["fine"])));
         let id = RequestId::of(&req);
         if let Some(id) = id {
             let sent = state.sent.entry(id).or_default();
@@ -264,7 +264,7 @@ where
             permit,
             self.token(),
             id,
-            seen_head(&head, &body),
+            received_head(&head, &body),
             body,
             answer,
         )

@@ -3,7 +3,7 @@
 mod support;
 
 use http::{Request, Response};
-use mesh_conformance::{Answer, Broken, Conformance, Law, Mock, Shape, StrictBody};
+use mesh_conformance::{Broken, Conformance, Law, Mock, MockReply, Shape, StrictBody};
 use std::{
     future::{Future, poll_fn},
     mem,
@@ -315,7 +315,7 @@ fn a_service_that_reserves_what_it_will_not_call_is_caught() {
 #[test]
 fn the_mock_answers_as_it_is_told() {
     let mock = Mock::sent_again(1);
-    mock.answer([Answer::Error, Answer::Response(204, Shape::empty())]);
+    mock.answer([MockReply::Error, MockReply::Response(204, Shape::empty())]);
     let mut task = Context::from_waker(Waker::noop());
     for expected in [None, Some(204), Some(200)] {
         let req = Request::new(StrictBody::new(&Shape::empty()));

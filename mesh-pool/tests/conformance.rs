@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{Method, Request, Version};
 use http_body_util::{BodyExt as _, Full};
-use mesh_conformance::{Answer, Mock, Shape, StrictBody};
+use mesh_conformance::{Mock, MockReply, Shape, StrictBody};
 use mesh_pool::{Body, Pool, Protocol, Returned, SendError, Settings, Target};
 use mesh_serve::{Draining, Limits, Protocol as Detected, RequestBody, Server, detect, drain};
 use mesh_transport::Io;
@@ -81,7 +81,7 @@ async fn text(body: Body<Full<Bytes>>) -> Bytes {
 async fn a_request_arrives_once_and_whole_and_its_answer_comes_back_whole() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let mock = Mock::new(1);
-        mock.answer([Answer::Response(503, Shape::of(["one", "two"]))]);
+        mock.answer([MockReply::Response(503, Shape::of(["one", "two"]))]);
         let (pool, settings) = pool(endpoint(mock.clone()).await);
         let rsp = pool.oneshot(request(version, "hello")).await.unwrap();
         assert_eq!(rsp.status(), 503);

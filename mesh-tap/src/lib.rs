@@ -4,12 +4,12 @@
 mod body;
 mod event;
 mod events;
+mod exchange_state;
 mod filter;
 #[cfg(feature = "har")]
 pub mod har;
 mod layer;
 mod live;
-mod mark;
 mod redact;
 mod tap;
 

@@ -1,6 +1,6 @@
 use crate::{
-    Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, filter::Facts,
-    layer::Point, mark::Mark, redact::Redact, tap::Subscription,
+    Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit,
+    exchange_state::ExchangeState, filter::Facts, layer::Point, redact::Redact, tap::Subscription,
 };
 use bytes::Buf;
 use http::{HeaderMap, Request, Response, header::HOST};
@@ -18,7 +18,7 @@ pub(crate) struct Live {
     point: Arc<Point>,
     watchers: Vec<Watcher>,
     /// Shared with the tap above the retries or, there, with those of the attempts.
-    mark: Option<Mark>,
+    exchange_state: Option<ExchangeState>,
     attempt: Option<Attempt>,
     direction: Direction,
     source: Peer,
@@ -49,18 +49,18 @@ impl Live {
     #[cold]
     pub(crate) fn begin<B>(point: &Arc<Point>, req: &mut Request<B>) -> Option<Box<Self>> {
         let subscriptions = point.registry.subscriptions();
-        let mark = if point.exchange {
-            let mark = Mark::default();
-            req.extensions_mut().insert(mark.clone());
-            Some(mark)
+        let exchange_state = if point.exchange {
+            let exchange_state = ExchangeState::default();
+            req.extensions_mut().insert(exchange_state.clone());
+            Some(exchange_state)
         } else {
-            req.extensions().get::<Mark>().cloned()
+            req.extensions().get::<ExchangeState>().cloned()
         };
         let attempt = Attempt::of(req).cloned();
-        if let (Some(mark), false) = (&mark, point.exchange) {
-            mark.begin(number(attempt.as_ref()));
+        if let (Some(exchange_state), false) = (&exchange_state, point.exchange) {
+            exchange_state.begin(number(attempt.as_ref()));
         }
-        let mut live = Self::new(point, req, mark, attempt);
+        let mut live = Self::new(point, req, exchange_state, attempt);
         let facts = live.facts(None);
         let undecided = subscriptions
             .iter()
@@ -71,7 +71,7 @@ impl Live {
             })
             .collect();
         live.watchers = undecided;
-        if live.watchers.is_empty() && live.mark.is_none() {
+        if live.watchers.is_empty() && live.exchange_state.is_none() {
             return None;
         }
         if live.wants_headers() {
@@ -88,7 +88,7 @@ impl Live {
     fn new<B>(
         point: &Arc<Point>,
         req: &Request<B>,
-        mark: Option<Mark>,
+        exchange_state: Option<ExchangeState>,
         attempt: Option<Attempt>,
     ) -> Self {
         let conn = req.extensions().get::<Conn>();
@@ -99,7 +99,7 @@ impl Live {
             point: point.clone(),
             watchers: Vec::new(),
             route: route_labels(route, number(attempt.as_ref())),
-            mark,
+            exchange_state,
             attempt,
             direction,
             source: source(point, conn),
@@ -118,8 +118,8 @@ impl Live {
 
     /// Shows the response's head; returns true if a watcher wants further events.
     pub(crate) fn respond<B>(&mut self, response: &Response<B>) -> bool {
-        if let (Some(mark), true) = (&self.mark, self.point.exchange) {
-            mark.answer(response.extensions().get().copied());
+        if let (Some(exchange_state), true) = (&self.exchange_state, self.point.exchange) {
+            exchange_state.answer(response.extensions().get().copied());
         }
         if self.is_shown_below() {
             self.over = true;
@@ -150,13 +150,13 @@ impl Live {
             reason: Some(Cow::Borrowed(fault.as_str())),
             ..ResponseEnd::default()
         });
-        // The end is shown when the decision about a retry is known. The mark it waits in is
+        // The end is shown when the decision about a retry is known. The exchange_state it waits in is
         // removed, as the two would keep each other alive.
         if self.pending.is_some()
             && !self.point.exchange
-            && let Some(mark) = self.mark.take()
+            && let Some(exchange_state) = self.exchange_state.take()
         {
-            mark.fail(self);
+            exchange_state.fail(self);
         }
     }
 
@@ -218,14 +218,17 @@ impl Live {
 
     /// Returns true if the end waits for the response or error of the exchange above.
     pub(crate) fn is_pending(&self) -> bool {
-        let above = self.mark.as_ref().filter(|_| !self.point.exchange);
-        self.pending.is_some() && above.is_some_and(|mark| !mark.is_answered())
+        let above = self
+            .exchange_state
+            .as_ref()
+            .filter(|_| !self.point.exchange);
+        self.pending.is_some() && above.is_some_and(|exchange_state| !exchange_state.is_answered())
     }
 
     fn tell_end(&mut self) {
         if let Some(mut end) = self.pending.take() {
-            let skipped = match &self.mark {
-                Some(mark) => mark.skipped(),
+            let skipped = match &self.exchange_state {
+                Some(exchange_state) => exchange_state.skipped(),
                 None => self.attempt.as_ref().and_then(Attempt::skipped),
             };
             end.not_retried = skipped.map(|reason| Cow::Borrowed(reason.as_str()));
@@ -296,8 +299,10 @@ impl Live {
 
     fn facts<'a>(&'a self, end: Option<&'a ResponseEnd>) -> Facts<'a> {
         let response = self.response.as_ref();
-        let retried = match &self.mark {
-            Some(mark) if self.point.exchange => end.map(|_| mark.attempts() > 1),
+        let retried = match &self.exchange_state {
+            Some(exchange_state) if self.point.exchange => {
+                end.map(|_| exchange_state.attempts() > 1)
+            }
             _ => Some(number(self.attempt.as_ref()) > 1),
         };
         Facts {
@@ -327,13 +332,17 @@ impl Live {
 
     /// Returns true for a whole exchange that one of its attempts has shown already.
     fn is_shown_below(&self) -> bool {
-        self.point.exchange && self.mark.as_ref().is_some_and(Mark::is_shown)
+        self.point.exchange
+            && self
+                .exchange_state
+                .as_ref()
+                .is_some_and(ExchangeState::is_shown)
     }
 
     /// Marks the exchange as complete, on behalf of an attempt.
     fn complete(&self) {
-        if let (Some(mark), false) = (&self.mark, self.point.exchange) {
-            mark.show();
+        if let (Some(exchange_state), false) = (&self.exchange_state, self.point.exchange) {
+            exchange_state.show();
         }
     }
 
@@ -345,7 +354,10 @@ impl Live {
             && self
                 .limit
                 .is_some_and(|limit| waited + Duration::from_millis(1) >= limit);
-        let attempts = self.mark.as_ref().map_or(0, Mark::attempts);
+        let attempts = self
+            .exchange_state
+            .as_ref()
+            .map_or(0, ExchangeState::attempts);
         if self.is_shown_below() || (self.point.exchange && !elapsed && attempts > 0) {
             // An attempt told of it; we know no better.
             return;
@@ -363,8 +375,8 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if let (Some(mark), true) = (&self.mark, self.point.exchange) {
-            mark.decided();
+        if let (Some(exchange_state), true) = (&self.exchange_state, self.point.exchange) {
+            exchange_state.decided();
         }
         if !self.over {
             self.cancelled();

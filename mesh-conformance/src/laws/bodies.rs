@@ -1,5 +1,5 @@
 use crate::{
-    Answer, Conformance, Law, Mock, Shape, StrictBody,
+    Conformance, Law, Mock, MockReply, Shape, StrictBody,
     conformance::{Subject, exchange, succeed},
     exchange::bounds,
     law::{expect_broken, violated},
@@ -52,7 +52,7 @@ where
 {
     let (mock, mut service) = conformance.bench(1);
     let expected = Expected::of(&StrictBody::new(shape));
-    mock.answer([Answer::Response(200, shape.clone())]);
+    mock.answer([MockReply::Response(200, shape.clone())]);
     let req = conformance.request(&mock, &Shape::empty());
     let rsp = match exchange(&mut service, req) {
         Ok(rsp) => rsp,

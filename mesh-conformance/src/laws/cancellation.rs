@@ -1,5 +1,5 @@
 use crate::{
-    Answer, Conformance, Law, Mock, Shape, StrictBody,
+    Conformance, Law, Mock, MockReply, Shape, StrictBody,
     conformance::{Subject, finish, ready, succeed},
     drive::{Stopped, Task},
     law::violated,
@@ -16,13 +16,13 @@ where
     F: Fn(Mock) -> S,
     S: Subject,
 {
-    let failed = || Answer::Response(503, Shape::of(["failed, ", "alas"]));
+    let failed = || MockReply::Response(503, Shape::of(["failed, ", "alas"]));
     let good = Shape::of(["a ", "long ", "answer"]).with_trailer("at last");
-    let stories: [&[Answer]; 4] = [
-        &[Answer::Response(200, good.clone())],
-        &[failed(), Answer::Response(200, good)],
-        &[Answer::Error, failed()],
-        &[Answer::Response(200, Shape::of(["half"]).breaking())],
+    let stories: [&[MockReply]; 4] = [
+        &[MockReply::Response(200, good.clone())],
+        &[failed(), MockReply::Response(200, good)],
+        &[MockReply::Error, failed()],
+        &[MockReply::Response(200, Shape::of(["half"]).breaking())],
     ];
     for story in stories {
         // An exchange can be dropped after each poll that left it pending.
@@ -34,7 +34,7 @@ where
 }
 
 /// Drops the exchange after `steps` polls; returns true if it was still pending.
-fn dropped_after<F, S>(conformance: &Conformance<F>, story: &[Answer], steps: usize) -> bool
+fn dropped_after<F, S>(conformance: &Conformance<F>, story: &[MockReply], steps: usize) -> bool
 where
     F: Fn(Mock) -> S,
     S: Subject,

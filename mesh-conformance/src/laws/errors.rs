@@ -1,5 +1,5 @@
 use crate::{
-    Answer, Conformance, Law, Mock, Shape,
+    Conformance, Law, Mock, MockReply, Shape,
     conformance::{Subject, exchange, finish, ready, succeed},
     drive::Task,
     law::{expect_broken, violated},
@@ -52,7 +52,7 @@ where
 {
     let (mock, mut service) = conformance.bench(1);
     // Enough answers for middleware that retries.
-    mock.answer((0..64).map(|_| Answer::Error));
+    mock.answer((0..64).map(|_| MockReply::Error));
     let req = conformance.request(&mock, &Shape::of(["request"]));
     match exchange(&mut service, req) {
         Err(error) => expect_broken(error, "a call"),
@@ -64,7 +64,7 @@ where
     mock.assert_idle("after an error");
 
     let (mock, mut service) = conformance.bench(1);
-    mock.answer([Answer::Error]);
+    mock.answer([MockReply::Error]);
     let _ = exchange(&mut service, conformance.request(&mock, &Shape::empty()));
     succeed(
         &mut service,
@@ -81,7 +81,7 @@ where
     S: Subject,
 {
     let (mock, mut service) = conformance.bench(1);
-    mock.answer([Answer::Response(503, Shape::of(["failed"]))]);
+    mock.answer([MockReply::Response(503, Shape::of(["failed"]))]);
     mock.break_after(1);
     let req = conformance.request(&mock, &Shape::of(["request"]));
     match exchange(&mut service, req) {

@@ -8,7 +8,7 @@ use std::sync::{
 /// State that the tap of a whole exchange shares with the taps of its attempts below.
 /// It travels in the extensions of the request, only while there is a subscription.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Mark(Arc<Inner>);
+pub(crate) struct ExchangeState(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -20,7 +20,7 @@ struct Inner {
     failed: Mutex<Option<Box<Live>>>,
 }
 
-impl Mark {
+impl ExchangeState {
     /// An attempt began, so those before it are over.
     pub(crate) fn begin(&self, number: u32) {
         self.decided();
