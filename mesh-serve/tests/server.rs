@@ -7,17 +7,13 @@ use mesh_serve::{Drain, Limits, RequestBody, Server, drain};
 use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    task::{Context, Poll},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::Notify,
 };
 use tower::Service;
 
@@ -48,58 +44,6 @@ async fn exchange(addr: SocketAddr, bytes: &str) -> String {
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-
-/// A service that is ready only with a permit, and panics if it is called without one.
-struct Counted {
-    room: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-    calls: Arc<AtomicUsize>,
-}
-
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        Self {
-            room: self.room.clone(),
-            permit: None,
-            calls: self.calls.clone(),
-        }
-    }
-}
-
-impl Service<Request<RequestBody>> for Counted {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.permit = self.room.clone().try_acquire_owned().ok();
-        assert!(self.permit.is_some(), "more than one at a time");
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
-        let permit = self.permit.take();
-        assert!(permit.is_some(), "called without having been ready");
-        self.calls.fetch_add(1, SeqCst);
-        std::future::ready(Ok(Response::new(Full::default())))
-    }
-}
-
-#[tokio::test]
-async fn the_clone_that_was_ready_is_the_one_that_is_called() {
-    let calls = Arc::<AtomicUsize>::default();
-    let service = Counted {
-        room: Arc::new(Semaphore::new(1)),
-        permit: None,
-        calls: calls.clone(),
-    };
-    let (addr, _drain) = start(&Limits::default(), service);
-    for _ in 0..3 {
-        let answer = exchange(addr, GET).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-    assert_eq!(calls.load(SeqCst), 3);
-}
 
 #[tokio::test]
 async fn what_is_ambiguous_or_too_large_does_not_reach_the_service() {
