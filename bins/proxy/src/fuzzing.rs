@@ -44,13 +44,13 @@ pub fn first(bytes: &[u8]) -> First {
 /// The status that an admin port gives to a stranger, and to a neighbour on the same machine; none
 /// for the tap.
 pub fn admin(method: &Method, uri: &Uri) -> [Option<u16>; 2] {
-    let (ask, _shutdown) = Shutdown::channel();
+    let (stop, _shutdown) = Shutdown::channel();
     let limits = Limits::default();
     let admin = Admin {
         registry: Arc::new(Registry::new(&[], &limits)),
         tap: Tap::new(),
         discover: None,
-        ask,
+        stop,
         stopping: Arc::default(),
         limits,
     };

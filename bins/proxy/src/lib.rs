@@ -47,7 +47,7 @@ pub use self::{
     config::{Args, Config, Fixed, Label, Limits, Listener, Role, Standalone},
     discover::Discover,
     proxy::{Proxy, run},
-    signals::{Ask, Shutdown},
+    signals::{Shutdown, ShutdownHandle},
 };
 
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use crate::{
     http::outbound::shared_state::SharedStates,
     listener::{accept, open_files},
     registry::{Counter, Registry},
-    signals::{self, Ask, Shutdown},
+    signals::{self, Shutdown, ShutdownHandle},
     worker::{self, Common},
 };
 use anyhow::Context as _;
@@ -41,11 +41,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     open_files::raise(config.limits.connections);
     let lifeline = config.lifeline;
     let proxy = Proxy::bind(config)?;
-    let (ask, shutdown) = Shutdown::channel();
-    proxy.run_with(ask, shutdown, |ask| {
-        signals::forward_signals(ask)?;
+    let (stop, shutdown) = Shutdown::channel();
+    proxy.run_with(stop, shutdown, |stop| {
+        signals::forward_signals(stop)?;
         if lifeline {
-            signals::forward_lifeline(ask.clone())?;
+            signals::forward_lifeline(stop.clone())?;
         }
         Ok(())
     })
@@ -107,20 +107,20 @@ impl Proxy {
         self.admin.local_addr().unwrap_or(self.config.admin)
     }
 
-    /// Serves until `shutdown` is asked for, by `ask` or by `POST /shutdown`.
+    /// Serves until `stop` or `POST /shutdown` requests a shutdown.
     ///
     /// # Errors
     ///
     /// The configuration cannot be put into force.
-    pub fn run(self, ask: Ask, shutdown: Shutdown) -> anyhow::Result<()> {
-        self.run_with(ask, shutdown, |_| Ok(()))
+    pub fn run(self, stop: ShutdownHandle, shutdown: Shutdown) -> anyhow::Result<()> {
+        self.run_with(stop, shutdown, |_| Ok(()))
     }
 
     fn run_with(
         self,
-        ask: Ask,
+        stop: ShutdownHandle,
         shutdown: Shutdown,
-        prepare: impl FnOnce(&Ask) -> std::io::Result<()>,
+        prepare: impl FnOnce(&ShutdownHandle) -> std::io::Result<()>,
     ) -> anyhow::Result<()> {
         // The control thread is this one.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -129,8 +129,8 @@ impl Proxy {
             .thread_stack_size(128 * 1024)
             .build()?;
         let served = runtime.block_on(async {
-            prepare(&ask)?;
-            self.serve(ask, shutdown).await
+            prepare(&stop)?;
+            self.serve(stop, shutdown).await
         });
         runtime.shutdown_background();
         served
@@ -184,9 +184,9 @@ impl Proxy {
         })
     }
 
-    /// Serves with one worker on the current runtime, with nobody to ask it to end and without
-    /// its admin port, until what this returns is dropped: for benchmarks, which count what one
-    /// thread does.
+    /// Serves with one worker on the current runtime, without a shutdown handle or an
+    /// admin port, until the returned value is dropped: for benchmarks, which count what one thread
+    /// does.
     ///
     /// # Errors
     ///
@@ -201,7 +201,7 @@ impl Proxy {
         Ok(drain)
     }
 
-    async fn serve(mut self, ask: Ask, mut shutdown: Shutdown) -> anyhow::Result<()> {
+    async fn serve(mut self, stop: ShutdownHandle, mut shutdown: Shutdown) -> anyhow::Result<()> {
         let common = self.common().await?;
         let (drain, draining) = drain::channel();
         let mut running = Vec::new();
@@ -220,7 +220,7 @@ impl Proxy {
             registry: common.registry.clone(),
             tap: common.tap.clone(),
             discover: common.discover.clone(),
-            ask,
+            stop,
             stopping: stopping.clone(),
             limits: common.limits,
         };
@@ -228,7 +228,7 @@ impl Proxy {
         tracing::info!(listening = ?common.own, "ready");
         drop(common);
 
-        shutdown.asked().await;
+        shutdown.requested().await;
         tracing::info!("draining");
         stopping.store(true, Relaxed);
         drain.start();
@@ -238,7 +238,7 @@ impl Proxy {
                     tracing::warn!("requests in flight are broken off (--drain-limit)");
                 }
             }
-            () = shutdown.asked() => tracing::warn!("ending with requests in flight"),
+            () = shutdown.requested() => tracing::warn!("ending with requests in flight"),
         }
         admin.abort();
         running.into_iter().for_each(worker::Running::stop);

@@ -8,51 +8,51 @@ use tokio::{
 /// Requests to stop a proxy: the first one drains it, the second one ends it at once.
 #[derive(Debug)]
 pub struct Shutdown {
-    asked: mpsc::Receiver<()>,
+    requests: mpsc::Receiver<()>,
 }
 
-/// The asking end of a [`Shutdown`].
+/// The sending end of a [`Shutdown`].
 #[derive(Clone, Debug)]
-pub struct Ask(mpsc::Sender<()>);
+pub struct ShutdownHandle(mpsc::Sender<()>);
 
 impl Shutdown {
-    /// Asked for by whoever has the other end.
-    pub fn channel() -> (Ask, Self) {
+    /// Creates both ends.
+    pub fn channel() -> (ShutdownHandle, Self) {
         // Two are all that have a meaning.
-        let (sender, asked) = mpsc::channel(2);
-        (Ask(sender), Self { asked })
+        let (sender, requests) = mpsc::channel(2);
+        (ShutdownHandle(sender), Self { requests })
     }
 
-    /// Resolves each time somebody asks, and never when nobody can any more.
-    pub(crate) async fn asked(&mut self) {
-        if self.asked.recv().await.is_none() {
+    /// Resolves at each request, and never once all senders are gone.
+    pub(crate) async fn requested(&mut self) {
+        if self.requests.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-impl Ask {
-    /// Asks.
-    pub fn ask(&self) {
+impl ShutdownHandle {
+    /// Requests a shutdown.
+    pub fn request(&self) {
         let _ = self.0.try_send(());
     }
 }
 
 /// Passes SIGTERM and SIGINT on. Needs a runtime, and lives as long as that.
-pub(crate) fn forward_signals(ask: &Ask) -> io::Result<()> {
+pub(crate) fn forward_signals(stop: &ShutdownHandle) -> io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        tokio::spawn(forward(signal(kind)?, ask.clone()));
+        tokio::spawn(forward(signal(kind)?, stop.clone()));
     }
     Ok(())
 }
 
-async fn forward(mut signal: Signal, ask: Ask) {
+async fn forward(mut signal: Signal, stop: ShutdownHandle) {
     while signal.recv().await.is_some() {
-        ask.ask();
+        stop.request();
     }
 }
 
-/// Asks when standard input reaches its end: whoever started the proxy is gone.
-pub(crate) fn forward_lifeline(ask: Ask) -> io::Result<()> {
-    lifeline::watch(io::stdin(), move || ask.ask())
+/// Requests a shutdown when standard input ends: the parent process is gone.
+pub(crate) fn forward_lifeline(stop: ShutdownHandle) -> io::Result<()> {
+    lifeline::watch(io::stdin(), move || stop.request())
 }

@@ -7,7 +7,7 @@ use crate::{
     discover::Discover,
     http::respond::{self, Broken, ResponseBody},
     registry::Registry,
-    signals::Ask,
+    signals::ShutdownHandle,
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
@@ -37,7 +37,7 @@ pub(crate) struct Admin {
     pub(crate) registry: Arc<Registry>,
     pub(crate) tap: Tap,
     pub(crate) discover: Option<Arc<dyn Discover>>,
-    pub(crate) ask: Ask,
+    pub(crate) stop: ShutdownHandle,
     /// Set when the drain has begun.
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) limits: Limits,
@@ -126,7 +126,7 @@ impl Admin {
                 "Requests are only permitted from localhost.\n",
             ),
             "/shutdown" if *method == Method::POST => {
-                self.ask.ask();
+                self.stop.request();
                 answer(StatusCode::OK, "shutdown\n")
             }
             "/metrics" | "/live" | "/ready" | "/env.json" | "/shutdown" => {

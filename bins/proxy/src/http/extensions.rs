@@ -1,4 +1,4 @@
-//! Extensions of requests that are over, for the next ones: what holds them takes two allocations.
+//! Reuse of the extensions of finished requests, which saves two allocations per request.
 
 use http::{Extensions, Request};
 use std::cell::RefCell;
@@ -10,8 +10,8 @@ thread_local! {
     static EMPTIED: RefCell<Vec<Extensions>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Gives `req`, if it has no extensions yet, what was emptied.
-pub(crate) fn furnish<B>(req: &mut Request<B>) {
+/// Gives `req` an emptied allocation for extensions, if it has none yet.
+pub(crate) fn insert_reused<B>(req: &mut Request<B>) {
     if req.extensions().is_empty() {
         let emptied = EMPTIED.try_with(|all| all.borrow_mut().pop());
         *req.extensions_mut() = emptied.ok().flatten().unwrap_or_default();
@@ -41,11 +41,11 @@ mod tests {
         used.insert(7_u8);
         reuse(used);
         let mut req = Request::new(());
-        furnish(&mut req);
+        insert_reused(&mut req);
         assert!(req.extensions().is_empty());
         req.extensions_mut().insert(8_u8);
         reuse(Extensions::new());
-        furnish(&mut req);
+        insert_reused(&mut req);
         assert_eq!(req.extensions().get(), Some(&8_u8));
     }
 

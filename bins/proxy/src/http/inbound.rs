@@ -5,7 +5,7 @@ use crate::{
         cache::{Cache, Entry},
         deadline, extensions,
         headers::{self, CANONICAL},
-        respond::{self, Asked, Broken, ResponseBody},
+        respond::{self, Broken, RequestKind, ResponseBody},
     },
     identity,
     registry::{Held, Registry},
@@ -111,7 +111,7 @@ impl Inbound {
     ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
     + Send
     + use<> {
-        let asked = Asked::of(&req);
+        let asked = RequestKind::of(&req);
         match self.admit(conn, &mut req) {
             Ok(entry) => {
                 Either::Left(
@@ -136,7 +136,7 @@ impl Inbound {
         admit::size(req, &self.context.admitted)?;
         admit::coding(req)?;
         let named = admit::authority(req)?;
-        extensions::furnish(req);
+        extensions::insert_reused(req);
         let canonical = req.headers_mut().remove(CANONICAL);
         if headers::strip_request(req.headers_mut(), false) {
             deadline::note(req);

@@ -7,7 +7,7 @@ use super::{
     server_first::First,
 };
 use crate::{
-    http::respond::{self, Asked, ResponseBody},
+    http::respond::{self, RequestKind, ResponseBody},
     identity,
     tcp::carried::Carried,
     worker::Worker,
@@ -37,7 +37,7 @@ impl Worker {
         mut draining: Draining,
     ) -> io::Result<()> {
         // In a box, which is gone while requests come and go.
-        let met = Box::pin(self.meet(&accepted, socket, peer, &mut draining)).await?;
+        let met = Box::pin(self.detect_http(&accepted, socket, peer, &mut draining)).await?;
         let Some((io, conn, protocol)) = met else {
             return Ok(());
         };
@@ -47,9 +47,9 @@ impl Worker {
                 let handle = move |req| inbound.handle(&conn, req);
                 self.server.serve_fn(io, protocol, handle, draining).await;
             }
-            Requests::Services(outward) => {
+            Requests::Services(policy) => {
                 let outbound = self.outbound.clone();
-                let handle = move |req| outbound.handle(&conn, &outward, req);
+                let handle = move |req| outbound.handle(&conn, &policy, req);
                 self.server.serve_fn(io, protocol, handle, draining).await;
             }
         }
@@ -57,7 +57,7 @@ impl Worker {
     }
 
     /// Detects the version of HTTP; carries a connection without HTTP as bytes to its end.
-    async fn meet(
+    async fn detect_http(
         &self,
         accepted: &Accepted,
         socket: TcpStream,
@@ -123,7 +123,7 @@ impl Worker {
             {
                 let error = BoxError::from(TooManyConnections(self.connections.full()));
                 let handle = |req: http::Request<_>| {
-                    let answer = respond::error(&error, Asked::of(&req));
+                    let answer = respond::error(&error, RequestKind::of(&req));
                     ready(answer as http::Response<ResponseBody<Empty<Bytes>>>)
                 };
                 self.server.serve_fn(io, protocol, handle, draining).await;

@@ -33,14 +33,14 @@ pub(crate) enum Plan {
 
 /// The way to other services.
 pub(crate) struct Services {
-    pub(crate) requests: Arc<Outward>,
+    pub(crate) requests: Arc<OutboundPolicy>,
     pub(crate) bytes: BytesTo,
     /// The server may be the one to speak first.
     pub(crate) server_may_begin: bool,
 }
 
 /// Rules for requests to other services.
-pub(crate) struct Outward {
+pub(crate) struct OutboundPolicy {
     pub(crate) naming: Naming,
     /// CONNECT opens a tunnel.
     pub(crate) tunnels: bool,
@@ -77,7 +77,7 @@ pub(crate) enum BytesTo {
 impl From<&Role> for Plan {
     fn from(role: &Role) -> Self {
         let services = |naming, bytes| Services {
-            requests: Arc::new(Outward {
+            requests: Arc::new(OutboundPolicy {
                 tunnels: matches!(role, Role::Outbound),
                 is_outside: matches!(naming, Naming::Fixed(_) | Naming::Standalone),
                 naming,

@@ -2,7 +2,7 @@
 
 use super::{
     capture::{self, RejectReason},
-    role::{BytesTo, Outward, Plan, Role},
+    role::{BytesTo, OutboundPolicy, Plan, Role},
 };
 use crate::http::inbound::{Inbound, StackContext};
 use mesh_core::Direction;
@@ -42,7 +42,7 @@ pub(crate) struct Accepted {
 /// Where the requests of a connection go.
 pub(crate) enum Requests {
     Application(Arc<Inbound>),
-    Services(Arc<Outward>),
+    Services(Arc<OutboundPolicy>),
 }
 
 impl Requests {

@@ -26,11 +26,11 @@ pub(crate) struct Registry {
     /// Time after which an unused series disappears from the output, as in Linkerd.
     retain_idle: Duration,
     started: SystemTime,
-    known: Mutex<Known>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Entries {
     series: HashMap<Key, Series>,
     /// TLS connections by direction and name of the server.
     names: Meters,
@@ -108,7 +108,7 @@ impl Registry {
             retain_idle: limits.series_idle,
             common: Labels::new().with_prefixed("", labels.iter().map(|(key, value)| (key, value))),
             started: SystemTime::now(),
-            known: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
@@ -144,24 +144,24 @@ impl Registry {
     ) -> Arc<Meter> {
         let labels = self.labels(Direction::Outbound).with("peer", "dst");
         let labels_of = |authority| labels.clone().with("authority", authority);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoint = of_endpoint(labels_of(authority), endpoint, dst);
-        self.meter_of(&mut known.bytes, endpoint, || labels_of(Stats::OTHER))
+        self.meter_of(&mut entries.bytes, endpoint, || labels_of(Stats::OTHER))
     }
 
     fn hold(&self, worker: usize, kind: Kind, labels: Labels) -> Held {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = Key {
             worker,
             kind,
             labels: labels.to_string(),
         };
         let mut labels = labels;
-        if known.series.len() >= self.max_series && !known.series.contains_key(&key) {
+        if entries.series.len() >= self.max_series && !entries.series.contains_key(&key) {
             labels = self.common.clone().with("authority", Stats::OTHER);
             key.labels = labels.to_string();
         }
-        let series = known.series.entry(key).or_insert_with(|| Series {
+        let series = entries.series.entry(key).or_insert_with(|| Series {
             labels,
             stats: Stats::new(),
             held: Weak::new(),
@@ -185,17 +185,17 @@ impl Registry {
         };
         let labels = self.labels(direction).with("peer", peer);
         let labels = identity::with_labels(labels, identity::status_of_all());
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.meters.push((labels, meter.clone()));
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.meters.push((labels, meter.clone()));
         meter
     }
 
     /// A meter for TLS connections to the server called `name`; empty if the client does not say.
     pub(crate) fn tls(&self, direction: Direction, name: &str) -> Arc<Meter> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         // Clients choose these names.
         let labels = |name| self.labels(direction).with("sni", name);
-        self.meter_of(&mut known.names, labels(name), || labels(Stats::OTHER))
+        self.meter_of(&mut entries.names, labels(name), || labels(Stats::OTHER))
     }
 
     /// The meter of what has these `labels`; that of all `others` when there are too many.
@@ -220,28 +220,30 @@ impl Registry {
 
     /// Adds a counter of one worker's; those of the same name add up.
     pub(crate) fn counter(&self, counter: Counter) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.counters.push(counter);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.counters.push(counter);
     }
 
     /// Adds a number that also falls, of the proxy as a whole.
     pub(crate) fn gauge(&self, gauge: Counter) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.gauges.push(gauge);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.gauges.push(gauge);
     }
 
     /// Shows which endpoints of the leaf `authority` are left out, as long as `read` is held.
     pub(crate) fn leaf(&self, authority: &Arc<str>, read: &Arc<Statuses>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.leaves.retain(|(_, read)| read.strong_count() > 0);
-        known.leaves.push((authority.clone(), Arc::downgrade(read)));
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.leaves.retain(|(_, read)| read.strong_count() > 0);
+        entries
+            .leaves
+            .push((authority.clone(), Arc::downgrade(read)));
     }
 
     /// Number of series.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.series.len()
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.series.len()
     }
 
     /// The workload's labels, as a scrape would add them, and the direction.

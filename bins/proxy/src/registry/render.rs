@@ -15,11 +15,11 @@ impl Registry {
     pub(crate) fn render(&self, now: Instant) -> String {
         let mut out = Exposition::new();
         self.process(&mut out);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries
             .series
             .retain(|_, series| series.is_fresh(now, self.retain_idle));
-        for (key, series) in &known.series {
+        for (key, series) in &entries.series {
             let labels = &series.labels;
             let snapshot = series.stats.snapshot();
             match key.kind {
@@ -27,20 +27,20 @@ impl Registry {
                 Kind::Endpoint => out.endpoint(snapshot.endpoint(), labels),
             }
         }
-        for (labels, meter) in &known.meters {
+        for (labels, meter) in &entries.meters {
             connections(&mut out, TCP, labels, meter.read());
         }
-        let known = &mut *known;
-        for (meters, families) in [(&mut known.bytes, TCP), (&mut known.names, TLS)] {
+        let entries = &mut *entries;
+        for (meters, families) in [(&mut entries.bytes, TCP), (&mut entries.names, TLS)] {
             meters.retain(|_, metered| metered.is_fresh(now, self.retain_idle));
             for Metered { labels, meter, .. } in meters.values() {
                 connections(&mut out, families, labels, meter.read());
             }
         }
-        for counter in &known.counters {
+        for counter in &entries.counters {
             out.counter(counter.name, counter.help, &self.common, (counter.read)());
         }
-        for ((authority, endpoint), workers) in ejected(&known.leaves) {
+        for ((authority, endpoint), workers) in ejected(&entries.leaves) {
             let labels = self.labels(Direction::Outbound);
             let labels = labels.with("authority", authority);
             out.gauge(
@@ -50,7 +50,7 @@ impl Registry {
                 f64::from(workers),
             );
         }
-        for gauge in &known.gauges {
+        for gauge in &entries.gauges {
             let value = (gauge.read)() as f64;
             out.gauge(gauge.name, gauge.help, &self.common, value);
         }

@@ -81,6 +81,6 @@ fn past_the_bound_everything_counts_together() {
     for n in 0..registry.max_series + 10 {
         registry.routes(0, Direction::Inbound, &n.to_string());
     }
-    let known = registry.known.lock().unwrap();
-    assert!(known.series.len() <= registry.max_series + 1);
+    let entries = registry.entries.lock().unwrap();
+    assert!(entries.series.len() <= registry.max_series + 1);
 }

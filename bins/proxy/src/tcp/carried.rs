@@ -75,12 +75,17 @@ impl Carried {
         if context.tap.subscriptions() == 0 {
             return opaque::copy(caller, to.stream).await;
         }
-        self.shown(caller, to, context).await
+        self.carry_tapped(caller, to, context).await
     }
 
     /// The same, as an exchange that a tap shows: `CONNECT` to the name, and the endpoint's bytes
     /// as the response.
-    async fn shown<C>(&self, caller: C, to: Dialled, context: &StackContext) -> io::Result<()>
+    async fn carry_tapped<C>(
+        &self,
+        caller: C,
+        to: Dialled,
+        context: &StackContext,
+    ) -> io::Result<()>
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {

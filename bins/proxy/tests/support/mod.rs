@@ -18,7 +18,7 @@ pub use self::{
     upstream::{Body, Upstream, answer, grpc},
 };
 
-use mesh_proxy::{Ask, Config, Limits, Listener, Proxy, Role, Shutdown, Standalone};
+use mesh_proxy::{Config, Limits, Listener, Proxy, Role, Shutdown, ShutdownHandle, Standalone};
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
 /// Port 0: the system chooses.
@@ -68,7 +68,7 @@ pub fn standalone(upstreams: &[&Upstream]) -> Config {
 pub struct Running {
     addrs: Vec<SocketAddr>,
     admin: SocketAddr,
-    ask: Ask,
+    stop: ShutdownHandle,
     thread: Option<thread::JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -84,13 +84,13 @@ impl Running {
 
     pub fn run(proxy: Proxy) -> Self {
         let (addrs, admin) = (proxy.addrs(), proxy.admin_addr());
-        let (ask, shutdown) = Shutdown::channel();
-        let own = ask.clone();
+        let (stop, shutdown) = Shutdown::channel();
+        let own = stop.clone();
         let thread = thread::spawn(move || proxy.run(own, shutdown));
         Self {
             addrs,
             admin,
-            ask,
+            stop,
             thread: Some(thread),
         }
     }
@@ -106,7 +106,7 @@ impl Running {
 
     /// Begins the drain.
     pub fn shut_down(&self) {
-        self.ask.ask();
+        self.stop.request();
     }
 
     /// Waits until it has ended by itself.
@@ -126,8 +126,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.ask.ask();
-            self.ask.ask();
+            self.stop.request();
+            self.stop.request();
             let _ = thread.join();
         }
     }

@@ -18,9 +18,9 @@ use crate::{
             shared_state::SharedStates,
             stack::{Stack, StackContext},
         },
-        respond::{self, Asked, Broken, ResponseBody},
+        respond::{self, Broken, RequestKind, ResponseBody},
     },
-    listener::role::{Naming, Outward},
+    listener::role::{Naming, OutboundPolicy},
     tcp::{carried::Carried, dial::Dial},
 };
 use bytes::Bytes;
@@ -71,13 +71,13 @@ impl Outbound {
     pub(crate) fn handle(
         self: &Arc<Self>,
         conn: &Conn,
-        outward: &Outward,
+        policy: &OutboundPolicy,
         mut req: Request<RequestBody>,
     ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
     + Send
     + use<> {
-        let asked = Asked::of(&req);
-        if req.method() == Method::CONNECT && outward.tunnels {
+        let asked = RequestKind::of(&req);
+        if req.method() == Method::CONNECT && policy.tunnels {
             let (outbound, conn) = (self.clone(), conn.clone());
             let answer = async move {
                 match outbound.tunnel(conn, req).await {
@@ -88,7 +88,7 @@ impl Outbound {
             return Either::Left(answer.boxed());
         }
         // Errors from below become 502, 503 and 504.
-        match self.admit(conn, outward, &mut req) {
+        match self.admit(conn, policy, &mut req) {
             Ok(entry) => {
                 Either::Right(
                     entry
@@ -107,20 +107,20 @@ impl Outbound {
     fn admit(
         self: &Arc<Self>,
         conn: &Conn,
-        outward: &Outward,
+        policy: &OutboundPolicy,
         req: &mut Request<RequestBody>,
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         admit::size(req, &self.admitted)?;
         admit::coding(req)?;
-        extensions::furnish(req);
-        if headers::strip_request(req.headers_mut(), outward.is_outside) {
+        extensions::insert_reused(req);
+        if headers::strip_request(req.headers_mut(), policy.is_outside) {
             deadline::note(req);
         }
         if self.context.tap.subscriptions() > 0 {
             // Only a tap asks where a request came from.
             req.extensions_mut().insert(conn.clone());
         }
-        self.find(conn, outward, req)
+        self.find(conn, policy, req)
     }
 
     /// Connects to what a CONNECT names; bytes are copied once the caller has its answer.
@@ -157,7 +157,7 @@ impl Outbound {
     fn find(
         self: &Arc<Self>,
         conn: &Conn,
-        outward: &Outward,
+        policy: &OutboundPolicy,
         req: &mut Request<RequestBody>,
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         if req.method() == Method::CONNECT {
@@ -168,7 +168,7 @@ impl Outbound {
             .into());
         }
         let named = admit::authority(req)?;
-        let entry = match &outward.naming {
+        let entry = match &policy.naming {
             Naming::Standalone => self.cache.get(STANDALONE, |entry| {
                 let watch = self.standalone.clone();
                 tokio::spawn(self.clone().follow(STANDALONE.into(), watch, entry))
@@ -225,7 +225,7 @@ impl Outbound {
 }
 
 /// An endpoint's response as the caller gets it.
-fn answered<B>(mut rsp: Response<B>, asked: Asked) -> Response<ResponseBody<B>> {
+fn answered<B>(mut rsp: Response<B>, asked: RequestKind) -> Response<ResponseBody<B>> {
     headers::strip_hop_by_hop(rsp.headers_mut());
     if respond::strip(rsp.headers_mut()) && asked.http1 {
         let close = HeaderValue::from_static("close");

@@ -1,6 +1,6 @@
 //! Bodies of responses.
 
-use super::{Asked, percent_encoded, row};
+use super::{RequestKind, percent_encoded, row};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A response whose body goes on as it comes.
-pub(crate) fn stream<B>(rsp: Response<B>, asked: Asked) -> Response<ResponseBody<B>> {
+pub(crate) fn stream<B>(rsp: Response<B>, asked: RequestKind) -> Response<ResponseBody<B>> {
     let is_grpc = |rsp: &Response<B>| {
         let kind = rsp.headers().get(CONTENT_TYPE);
         kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))

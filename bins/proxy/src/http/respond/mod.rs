@@ -55,14 +55,14 @@ fn row(fault: Fault) -> Row {
 
 /// Properties of a request that shape its error response.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestKind {
     /// True for a gRPC call.
     pub(crate) grpc: bool,
     /// True if its connection speaks HTTP/1.
     pub(crate) http1: bool,
 }
 
-impl Asked {
+impl RequestKind {
     pub(crate) fn of<B>(req: &Request<B>) -> Self {
         Self {
             grpc: Head::is_grpc(req),
@@ -100,7 +100,7 @@ pub(crate) fn unreadable(status: &str, text: &str) -> Vec<u8> {
 }
 
 /// The response that stands for `error`.
-pub(crate) fn error<B>(error: &BoxError, asked: Asked) -> Response<ResponseBody<B>> {
+pub(crate) fn error<B>(error: &BoxError, asked: RequestKind) -> Response<ResponseBody<B>> {
     if let Some(refusal) = refusal_of(error) {
         let row = Row {
             status: refusal.status(),
@@ -166,7 +166,7 @@ fn synthesize<B>(
     row: &Row,
     reason: &'static str,
     text: &str,
-    asked: Asked,
+    asked: RequestKind,
 ) -> Response<ResponseBody<B>> {
     let mut rsp = Response::new(ResponseBody::Empty);
     let headers = rsp.headers_mut();
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn respond(fault: Fault, grpc: bool) -> Response<ResponseBody<String>> {
-        let asked = Asked { grpc, http1: !grpc };
+        let asked = RequestKind { grpc, http1: !grpc };
         error(&BoxError::from(fault), asked)
     }
 
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_unknown_error_does_not_tell_its_inside() {
-        let asked = Asked {
+        let asked = RequestKind {
             grpc: false,
             http1: true,
         };
