@@ -58,7 +58,7 @@ fn a_replica_whose_successor_does_not_become_ready_goes_on() {
     let no = mesh.run(&["restart", "web"]);
     assert_eq!(no.status.code(), Some(1));
     let said = String::from_utf8_lossy(&no.stderr);
-    assert!(said.contains("web-1 does not become ready"), "{said}");
+    assert!(said.contains("web-1 did not become ready"), "{said}");
     assert_eq!(replicas(&mesh, "web"), ["web-0"]);
 
     fs::remove_file(mesh.folder().join("broken")).expect("it was there");
