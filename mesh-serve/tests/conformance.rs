@@ -1,7 +1,7 @@
 //! The contract of `Service`, for the service that a server calls. A strict mock checks it over real
 //! sockets: the ready clone is called, once, with the whole request, and nothing is left of a call.
 
-use mesh_conformance::{Answer, Mock, Shape};
+use mesh_conformance::{Mock, MockReply, Shape};
 use mesh_serve::{Drain, Limits, Server, drain};
 use std::{
     net::{SocketAddr, TcpListener},
@@ -42,7 +42,7 @@ async fn is_idle(mock: &Mock, drain: &Drain) {
 #[tokio::test]
 async fn the_clone_that_was_ready_is_called_once_with_the_whole_request() {
     let mock = Mock::new(1);
-    let two = || Answer::Response(503, Shape::of(["one, ", "two"]));
+    let two = || MockReply::Response(503, Shape::of(["one, ", "two"]));
     mock.answer([two(), two(), two()]);
     let (addr, drain) = start(&mock);
     for call in 1..=3 {
@@ -80,7 +80,7 @@ async fn requests_wait_for_readiness_and_are_all_answered() {
 #[tokio::test]
 async fn an_error_of_readiness_or_of_a_call_ends_the_connection() {
     let mock = Mock::new(1);
-    mock.answer([Answer::Error]);
+    mock.answer([MockReply::Error]);
     let (addr, drain) = start(&mock);
     assert_eq!(post(addr).await, "");
     mock.break_after(0);
@@ -92,7 +92,7 @@ async fn an_error_of_readiness_or_of_a_call_ends_the_connection() {
 #[tokio::test]
 async fn a_body_that_breaks_is_not_passed_off_as_whole() {
     let mock = Mock::new(1);
-    mock.answer([Answer::Response(200, Shape::of(["half"]).breaking())]);
+    mock.answer([MockReply::Response(200, Shape::of(["half"]).breaking())]);
     let (addr, drain) = start(&mock);
     let answer = post(addr).await;
     assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
