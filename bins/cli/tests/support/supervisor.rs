@@ -14,7 +14,7 @@ pub fn serve(state_dir: &Path, rows: Value) {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A client that leaves early is none of this thread's business.
-            let _ = answer(stream, &rows);
+            let _ = answer(&stream, &rows);
         }
     });
 }
@@ -25,8 +25,8 @@ pub fn ready(name: &str, workload: &str, admin: &str) -> Value {
         "app": null, "inbound": null, "admin": admin, "why": null})
 }
 
-fn answer(stream: UnixStream, rows: &Value) -> std::io::Result<()> {
-    let mut lines = BufReader::new(&stream).lines();
+fn answer(mut stream: &UnixStream, rows: &Value) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     for line in lines {
         if line?.is_empty() {
@@ -39,7 +39,7 @@ fn answer(stream: UnixStream, rows: &Value) -> std::io::Result<()> {
     }
     .to_string();
     write!(
-        &stream,
+        stream,
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     )
