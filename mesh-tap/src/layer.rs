@@ -73,7 +73,7 @@ impl TapLayer {
 
     /// Asks `inspect` what an error means, both of the service and of its response bodies.
     ///
-    /// By default a [`Fault`] is found in a [`BoxError`] or is the error itself; any other error
+    /// By default a [`Fault`] is found in a [`BoxError`](mesh_core::BoxError) or is the error itself; any other error
     /// is shown as `unexpected`, and one that breaks a body as `reset`.
     #[must_use]
     pub fn inspect(self, inspect: fn(&dyn Any) -> Option<Fault>) -> Self {

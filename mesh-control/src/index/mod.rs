@@ -1,6 +1,6 @@
 //! Everything the control plane knows, and the answers that clients follow.
 //!
-//! Sources feed the index through a [`Sink`](crate::source::Sink). Sidecars ask it what an
+//! Sources feed the index through a [`Sink`]. Sidecars ask it what an
 //! authority is, and follow the answer with a [`Subscription`]. For each object the index keeps
 //! the questions that depend on it, so a change costs what it touches: the questions that nothing
 //! changed for are neither looked at nor locked. Answers are computed outside the lock.
