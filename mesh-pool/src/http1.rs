@@ -6,7 +6,7 @@ use crate::{
     wakeup::Wakeup,
 };
 use bytes::Bytes;
-use futures_util::TryFutureExt as _;
+use futures_util::{TryFutureExt as _, future::join};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{HOST, UPGRADE},
@@ -135,7 +135,7 @@ where
         if rsp.status() == StatusCode::SWITCHING_PROTOCOLS {
             let endpoint = hyper::upgrade::on(&mut rsp);
             tokio::spawn(async move {
-                if let (Ok(caller), Ok(endpoint)) = tokio::join!(caller, endpoint) {
+                if let (Ok(caller), Ok(endpoint)) = join(caller, endpoint).await {
                     let mut caller = TokioIo::new(caller);
                     let mut endpoint = TokioIo::new(endpoint);
                     let _ = tokio::io::copy_bidirectional(&mut caller, &mut endpoint).await;
