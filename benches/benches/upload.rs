@@ -1,13 +1,13 @@
-//! Memory of a long upload whose first try fails half way.
+//! Memory of a long upload whose first attempt fails half way.
 
 use allocation_counter::{AllocationInfo, measure};
-use mesh_benches::upload::{FIRST_TRY, LENGTH, bare, retried};
+use mesh_benches::upload::{FIRST_ATTEMPT, LENGTH, bare, retried};
 
 fn main() {
     let gib = LENGTH >> 30;
     println!(
-        "upload of {gib} GiB, the first try fails after {} KiB",
-        FIRST_TRY >> 10
+        "upload of {gib} GiB, the first attempt fails after {} KiB",
+        FIRST_ATTEMPT >> 10
     );
     let report = |name, upload: fn() -> usize| {
         let mut taken = 0;

@@ -1,4 +1,4 @@
-//! A long upload whose first try fails while it is under way.
+//! A long upload whose first attempt fails while it is under way.
 
 use crate::{NoBody, now};
 use bytes::Bytes;
@@ -18,12 +18,12 @@ use tower_service::Service;
 /// Length of the upload, 1 GiB.
 pub const LENGTH: usize = 1 << 30;
 
-/// Bytes that the first try reads before it fails.
-pub const FIRST_TRY: usize = 32 << 10;
+/// Bytes that the first attempt reads before it fails.
+pub const FIRST_ATTEMPT: usize = 32 << 10;
 
 const FRAME: usize = 16 << 10;
 
-/// Uploads past a retry layer; how many bytes the last try took.
+/// Uploads past a retry layer; how many bytes the last attempt took.
 pub fn retried() -> usize {
     let mut service = RetryLayer::per_route(Budget::default()).layer(Sink);
     send(&mut service)
@@ -70,12 +70,12 @@ impl Body for Upload {
     }
 }
 
-/// Number of bytes that a try read, in its response's extensions.
+/// Number of bytes that an attempt read, in its response's extensions.
 #[derive(Clone, Copy, Debug)]
 struct Taken(usize);
 
 /// Reads what is uploaded and answers 200 at its end. A first attempt at a request that may be
-/// retried gets a 503 after [`FIRST_TRY`] bytes.
+/// retried gets a 503 after [`FIRST_ATTEMPT`] bytes.
 #[derive(Clone, Debug)]
 struct Sink;
 
@@ -96,7 +96,7 @@ where
         Taking {
             body: req.into_body(),
             taken: 0,
-            fail_at: if is_first { FIRST_TRY } else { usize::MAX },
+            fail_at: if is_first { FIRST_ATTEMPT } else { usize::MAX },
         }
     }
 }

@@ -87,7 +87,7 @@ fn a_client_stack_asks_for_memory_seven_times_if_it_may_have_to_retry() {
 }
 
 #[test]
-fn a_long_upload_is_not_kept_for_a_second_try() {
+fn a_long_upload_is_not_kept_for_a_second_attempt() {
     let (mut retried, mut bare) = (0, 0);
     let above = measure(|| retried = upload::retried()).bytes_max;
     let above = above - measure(|| bare = upload::bare()).bytes_max;

@@ -139,7 +139,7 @@ pub struct Hook {
     pub url: String,
     /// The time that it may take; default 10 s.
     pub timeout: Duration,
-    /// Further tries after a connection error or a 5xx.
+    /// The most further attempts after a connection error or a 5xx.
     pub retries: u32,
     /// Passed on in the payload.
     pub metadata: Vec<(String, String)>,

@@ -129,7 +129,7 @@ fn a_permit_that_an_error_keeps_is_caught() {
                 Box::pin(async move {
                     let result = call.await;
                     if result.is_err() {
-                        // Made ready for another try that never comes.
+                        // Made ready for another attempt that never comes.
                         let _ = ServiceExt::<Req>::ready(&mut again).await;
                         kept.lock().unwrap().push(again);
                     }

@@ -32,7 +32,7 @@ pub struct Timeouts {
     /// The longest gap between two frames of either body.
     pub idle: Option<Duration>,
     /// Until the response head of one attempt is here.
-    pub per_try: Option<Duration>,
+    pub attempt: Option<Duration>,
 }
 
 /// Retry policy of a route. Each retry also needs the budget's consent.

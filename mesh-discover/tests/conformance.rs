@@ -82,7 +82,7 @@ fn the_whole_stack_of_a_program_keeps_the_contract() {
             let web = outbound(&runtime, &inner, &[1, 2]);
             let profile = ProfileLayer::watch(web.profile().clone());
             let (effective, actual) = (web.stats().effective(), web.stats().actual());
-            let retry = RetryLayer::per_route(web.budget().clone()).max_tries(2);
+            let retry = RetryLayer::per_route(web.budget().clone()).max_attempts(2);
             profile.layer(effective.layer(retry.layer(actual.layer(web))))
         })
         .prepare(prepare)

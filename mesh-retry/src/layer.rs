@@ -38,16 +38,16 @@ impl RetryLayer {
     /// keeps, which is 1,024 bodies of full size.
     pub const MAX_MEMORY: usize = 64 * 1024 * 1024;
 
-    /// Default of [`max_tries`](Self::max_tries) of [`per_route`](Self::per_route): 10.
+    /// Default of [`max_attempts`](Self::max_attempts) of [`per_route`](Self::per_route): 10.
     ///
     /// A request that fails half of the time succeeds within them in 99.9 % of the cases, and none
     /// takes more than 9 of the 100 retries that the budget of an idle service has.
-    pub const MAX_TRIES: u32 = 10;
+    pub const MAX_ATTEMPTS: u32 = 10;
 
     /// Default of [`max_pause`](Self::max_pause): 5 s.
     pub const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-    /// Retries idempotent methods and retryable routes: at most three tries, with pauses of 25 to
+    /// Retries idempotent methods and retryable routes: at most three attempts, with pauses of 25 to
     /// 250 ms from the second retry on.
     pub fn new(budget: Budget) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl RetryLayer {
     }
 
     /// Retries only requests with a retryable [`Route`], as often as budget, deadline and route
-    /// allow: at most [`MAX_TRIES`](Self::MAX_TRIES) tries unless the route has a limit. There is
+    /// allow: at most [`MAX_ATTEMPTS`](Self::MAX_ATTEMPTS) attempts unless the route has a limit. There is
     /// no pause unless the route has one.
     pub fn per_route(budget: Budget) -> Self {
         Self {
@@ -91,10 +91,10 @@ impl<I> RetryLayer<I> {
         self
     }
 
-    /// Sets the largest number of tries, the first included. A limit of the route wins.
+    /// Sets the largest number of attempts, the first included. A limit of the route wins.
     #[must_use]
-    pub fn max_tries(mut self, tries: u32) -> Self {
-        self.config.max_retries = Some(tries.saturating_sub(1));
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.config.max_retries = Some(attempts.saturating_sub(1));
         self
     }
 
@@ -137,7 +137,7 @@ impl Config {
         Self {
             budget,
             retries_idempotent: false,
-            max_retries: Some(RetryLayer::MAX_TRIES - 1),
+            max_retries: Some(RetryLayer::MAX_ATTEMPTS - 1),
             backoff: None,
             max_pause: RetryLayer::MAX_PAUSE,
             max_body: RetryLayer::MAX_BODY,

@@ -50,7 +50,7 @@ async fn a_request_that_is_retried_keeps_the_contract() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idempotent_request_keeps_the_contract() {
-    let layer = RetryLayer::new(plenty()).max_tries(2);
+    let layer = RetryLayer::new(plenty()).max_attempts(2);
     Conformance::new(|inner| layer.layer(inner))
         .sends_failures_again()
         .check();

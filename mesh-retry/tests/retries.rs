@@ -91,7 +91,7 @@ async fn a_route_is_retried_as_often_as_its_own_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_route_without_a_limit_is_retried_while_the_budget_lasts() {
-    let layer = RetryLayer::per_route(budget(0.0, 5)).max_tries(100);
+    let layer = RetryLayer::per_route(budget(0.0, 5)).max_attempts(100);
     let (mut svc, mut handle) = spawn(layer);
     assert_ready_ok!(svc.poll_ready());
     let mut call = task::spawn(svc.call(retryable(empty())));
@@ -110,7 +110,7 @@ async fn one_request_cannot_take_the_whole_budget_of_its_service() {
     let (mut svc, mut handle) = spawn(RetryLayer::per_route(budget(0.0, 5)));
     assert_ready_ok!(svc.poll_ready());
     let mut call = task::spawn(svc.call(retryable(empty())));
-    for _ in 1..RetryLayer::MAX_TRIES {
+    for _ in 1..RetryLayer::MAX_ATTEMPTS {
         next(&mut handle).await.1.send_response(status(500));
         assert_pending!(call.poll());
     }
@@ -221,11 +221,11 @@ async fn an_error_is_retried_if_its_fault_is_and_kept_if_not() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_whose_retries_are_exhausted_says_so_and_reads_as_before() {
-    for (budget, tries, reason) in [
+    for (budget, attempts, reason) in [
         (budget(0.001, 0), 3, RetrySkipped::NoBudget),
         (budget(0.0, 10), 1, RetrySkipped::Limit),
     ] {
-        let (mut svc, mut handle) = spawn(RetryLayer::new(budget).max_tries(tries));
+        let (mut svc, mut handle) = spawn(RetryLayer::new(budget).max_attempts(attempts));
         assert_ready_ok!(svc.poll_ready());
         let mut call = task::spawn(svc.call(request(Method::GET)));
         let (req, reply) = next(&mut handle).await;
@@ -284,7 +284,7 @@ async fn the_hook_hears_of_every_failure_that_could_be_retried() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_always_fails_at_once_leaves_others_their_turn() {
     let svc = tower::service_fn(async |_: Req| Ok::<_, BoxError>(status(500)));
-    let layer = RetryLayer::per_route(budget(0.0, 1_000_000)).max_tries(u32::MAX);
+    let layer = RetryLayer::per_route(budget(0.0, 1_000_000)).max_attempts(u32::MAX);
     let svc = tower::Layer::layer(&layer, svc);
     let call = tower::ServiceExt::oneshot(svc, retryable(empty()));
     let mut call = task::spawn(call);

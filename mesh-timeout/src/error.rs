@@ -65,7 +65,7 @@ impl Elapsed {
         self.limit
     }
 
-    /// Returns true if the limit was for all tries of a request with a retryable route.
+    /// Returns true if the limit was for all attempts of a request with a retryable route.
     ///
     /// A service that makes a response of it says `mesh-no-retry: limit` there, so that its
     /// callers do not go on where it had to stop.

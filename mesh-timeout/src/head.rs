@@ -42,8 +42,8 @@ impl TimeoutLayer {
     }
 
     /// Obeys only the route's limit for each attempt
-    /// ([`Timeouts::per_try`](crate::Timeouts::per_try)); place it below a retry layer.
-    pub fn per_try() -> Self {
+    /// ([`Timeouts::attempt`](crate::Timeouts::attempt)); place it below a retry layer.
+    pub fn per_attempt() -> Self {
         Self {
             phase: Phase::Attempt,
             ..Self::per_route()
@@ -78,7 +78,7 @@ impl TimeoutLayer {
         let route = Route::of(req);
         let own = route
             .and_then(|route| match phase {
-                Phase::Attempt => route.timeouts().per_try,
+                Phase::Attempt => route.timeouts().attempt,
                 _ => route.timeouts().head,
             })
             .or(default);
@@ -205,7 +205,7 @@ impl Limit {
         self.elapsed.phase() == Phase::Deadline && self.elapsed.limit().is_zero()
     }
 
-    /// Notes whether it limits all tries of a request that has more than one.
+    /// Notes whether it limits all attempts of a request that has more than one.
     pub(crate) fn ending_retries(mut self, ends_retries: bool) -> Self {
         self.elapsed = self.elapsed.ending_retries(ends_retries);
         self

@@ -18,7 +18,7 @@ fn route_with_limits(head: &mut Parts) {
     limits.head = Some(LIMIT);
     limits.exchange = Some(LIMIT);
     limits.idle = Some(LIMIT);
-    limits.per_try = Some(LIMIT);
+    limits.attempt = Some(LIMIT);
     let route = Route::new("limited").with_timeouts(limits);
     head.extensions.insert(route);
 }
@@ -38,7 +38,7 @@ fn deadline(head: &mut Parts) {
 async fn a_limit_on_the_head_keeps_the_contract() {
     for layer in [
         TimeoutLayer::per_route(),
-        TimeoutLayer::per_try(),
+        TimeoutLayer::per_attempt(),
         TimeoutLayer::new(LIMIT),
         TimeoutLayer::new(LIMIT).announce(),
     ] {

@@ -14,9 +14,9 @@ type Req = Request<()>;
 
 const MS: Duration = Duration::from_millis(1);
 
-fn with_route(head: Option<Duration>, per_try: Option<Duration>) -> Req {
+fn with_route(head: Option<Duration>, attempt: Option<Duration>) -> Req {
     let mut timeouts = Timeouts::default();
-    (timeouts.head, timeouts.per_try) = (head, per_try);
+    (timeouts.head, timeouts.attempt) = (head, attempt);
     let mut req = Request::new(());
     req.extensions_mut()
         .insert(Route::new("r").with_timeouts(timeouts));
@@ -58,7 +58,7 @@ async fn the_default_applies_where_the_route_says_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_has_a_limit_of_its_own() {
     let req = with_route(Some(200 * MS), Some(20 * MS));
-    let (_, error) = never_answered(TimeoutLayer::per_try(), req).await;
+    let (_, error) = never_answered(TimeoutLayer::per_attempt(), req).await;
     assert_eq!(phase_and_limit(&error), (Phase::Attempt, 20 * MS));
 }
 
@@ -76,9 +76,9 @@ async fn the_time_for_all_tries_of_a_retryable_route_ends_its_retries() {
     assert!(!ends_retries(TimeoutLayer::per_route(), route()).await);
 
     let mut limits = Timeouts::default();
-    limits.per_try = Some(50 * MS);
+    limits.attempt = Some(50 * MS);
     let route = Route::new("r").with_timeouts(limits).with_retries();
-    assert!(!ends_retries(TimeoutLayer::per_try(), route).await);
+    assert!(!ends_retries(TimeoutLayer::per_attempt(), route).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,7 +234,7 @@ async fn server_sent_events_outlive_the_limit_on_the_head() {
     let mut body = Some(body);
     let mut svc = tower::ServiceBuilder::new()
         .layer(TimeoutLayer::new(100 * MS))
-        .layer(TimeoutLayer::per_try().with_default(100 * MS))
+        .layer(TimeoutLayer::per_attempt().with_default(100 * MS))
         .service(tower::service_fn(|_: Req| {
             let body = body.take().expect("one request");
             async { Ok::<_, BoxError>(http::Response::new(body)) }

@@ -163,7 +163,7 @@ pub struct WebhookSpec {
     pub url: String,
     /// The time it may take; default `10s`.
     pub timeout: Option<String>,
-    /// Further tries.
+    /// The most attempts after the first.
     pub retries: Option<u32>,
     /// Passed on in the payload.
     pub metadata: BTreeMap<String, String>,

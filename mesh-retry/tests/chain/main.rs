@@ -15,7 +15,7 @@ use http_body_util::Empty;
 use leaf::Failing;
 use mesh_retry::Backoff;
 use run::{Outcome, Plan, run};
-use service::{Passes, Policy, Tries};
+use service::{Attempts, Passes, Policy};
 use std::{
     sync::{
         Mutex,
@@ -49,7 +49,7 @@ impl Bare for Response<Body> {
 const TTL: Duration = Duration::from_secs(10);
 
 const PLAN: Plan = Plan {
-    tries: Tries::Budgeted(Passes::BOTH),
+    attempts: Attempts::Budgeted(Passes::BOTH),
     policy: Policy::Layer,
     ttl: TTL,
     evenly: false,
@@ -171,7 +171,7 @@ fn law(title: &str, seeds: u64, plan: Plan) {
 #[test]
 fn three_tries_at_each_hop_bring_it_down_and_keep_it_down() {
     let plan = Plan {
-        tries: Tries::Naive,
+        attempts: Attempts::Naive,
         outage: (1_000, 1_000),
         ..PLAN
     };
@@ -195,7 +195,7 @@ fn three_tries_at_each_hop_bring_it_down_and_keep_it_down() {
             );
         }
         println!(
-            "three tries, {failing:?}: load times {worst:.1} in a second; well after {took:.2} outages"
+            "three attempts, {failing:?}: load times {worst:.1} in a second; well after {took:.2} outages"
         );
     });
     assert!(load.get() > 75.0, "load times {}", load.get());
@@ -224,7 +224,7 @@ fn what_services_do_not_pass_on_is_paid_for_by_the_leaf() {
         ("neither header", Passes::NOTHING, 1.9..2.2),
     ] {
         let plan = Plan {
-            tries: Tries::Budgeted(passes),
+            attempts: Attempts::Budgeted(passes),
             ..PLAN
         };
         let load = Most::default();

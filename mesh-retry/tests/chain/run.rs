@@ -3,7 +3,7 @@
 use crate::{
     Body,
     leaf::{Failing, Leaf, Serving},
-    service::{Client, Passes, Policy, Server, Tries},
+    service::{Attempts, Client, Passes, Policy, Server},
 };
 use fastrand::Rng;
 use http::Request;
@@ -27,7 +27,7 @@ const TAIL: Duration = Duration::from_millis(400);
 /// Settings that all seeds of a test share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    pub(crate) tries: Tries,
+    pub(crate) attempts: Attempts,
     pub(crate) policy: Policy,
     /// The `ttl` of the budgets, which are the default in all else.
     pub(crate) ttl: Duration,
@@ -108,11 +108,11 @@ async fn simulate(seed: u64, plan: Plan) -> Outcome {
         tokio::time::advance(at - start).await;
     }
 
-    let passes = match plan.tries {
-        Tries::Budgeted(passes) => passes,
-        Tries::Naive => Passes::NOTHING,
+    let passes = match plan.attempts {
+        Attempts::Budgeted(passes) => passes,
+        Attempts::Naive => Passes::NOTHING,
     };
-    // Each try has the time for three of those below it.
+    // Each attempt has the time for three of those below it.
     let client = |hop: usize, each| (&budgets[hop], Duration::from_millis(each));
     macro_rules! hop {
         ($hop:expr, $each:expr, $next:expr) => {{

@@ -37,7 +37,7 @@ impl Passes {
 
 /// A client's retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tries {
+pub(crate) enum Attempts {
     /// The layer of this crate, with its default budget.
     Budgeted(Passes),
     /// Three, whatever happens elsewhere.
@@ -115,9 +115,9 @@ fn respond(error: &BoxError, passes: Passes) -> Response<Body> {
 /// Source of a client's policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
-    /// The layer: three tries of what is idempotent, each with its time.
+    /// The layer: three attempts of what is idempotent, each with its time.
     Layer,
-    /// A route, as in the mesh: tries while budget and time last, and one time for all of them.
+    /// A route, as in the mesh: attempts while budget and time last, and one time for all of them.
     Route,
 }
 
@@ -136,7 +136,7 @@ enum Stack<S> {
 
 impl<S: Clone> Client<S> {
     pub(crate) fn new(plan: &Plan, budget: &Budget, limit: Duration, next: S) -> Self {
-        let each = TimeoutLayer::per_try();
+        let each = TimeoutLayer::per_attempt();
         let (each, retry, route) = match plan.policy {
             Policy::Layer => {
                 let retry = RetryLayer::new(budget.clone());
@@ -153,9 +153,9 @@ impl<S: Clone> Client<S> {
             retry.backoff(NO_PAUSE)
         };
         let next = each.layer(next);
-        let stack = match plan.tries {
-            Tries::Naive => Stack::Naive(next),
-            Tries::Budgeted(_) => {
+        let stack = match plan.attempts {
+            Attempts::Naive => Stack::Naive(next),
+            Attempts::Budgeted(_) => {
                 Stack::Budgeted(TimeoutLayer::per_route().layer(retry.layer(next)))
             }
         };
@@ -193,14 +193,14 @@ where
             Stack::Naive(timed) => {
                 let timed = timed.clone();
                 Box::pin(async move {
-                    let mut tries = 0;
+                    let mut attempts = 0;
                     loop {
-                        tries += 1;
+                        attempts += 1;
                         let result = timed.clone().oneshot(Request::new(Body::new())).await;
                         let failed = result
                             .as_ref()
                             .map_or(true, |rsp| rsp.status().is_server_error());
-                        if !failed || tries == 3 {
+                        if !failed || attempts == 3 {
                             return result;
                         }
                     }

@@ -117,10 +117,10 @@ pub struct Limits {
           default_value = "67108864", value_parser = count)]
     pub retry_memory_bytes: usize,
 
-    /// Tries of one request of a retryable route, unless the route has a limit
-    #[arg(long = "max-tries", value_name = "N", env = "MESH_PROXY_MAX_TRIES",
+    /// Attempts of one request of a retryable route, unless the route has a limit
+    #[arg(long = "max-attempts", value_name = "N", env = "MESH_PROXY_MAX_ATTEMPTS",
           default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
-    pub tries: u32,
+    pub attempts: u32,
 
     /// Longest pause before a retry that a server may ask for
     #[arg(long = "max-retry-pause", value_name = "DURATION", env = "MESH_PROXY_MAX_RETRY_PAUSE",
@@ -227,7 +227,7 @@ impl Default for Limits {
             retry_body_bytes: 64 * 1024,
             retry_memory_bytes: 64 * 1024 * 1024,
             // One request takes no more than a tenth of an idle service's retry budget.
-            tries: 10,
+            attempts: 10,
             retry_pause: Duration::from_secs(5),
             // Its word that it was closing crosses the request in no more than a round trip.
             resend: Duration::from_millis(100),

@@ -32,7 +32,7 @@ use std::{
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 /// Endpoints of a backend that are tried for one connection.
-const MAX_TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The stack of one destination for connections.
 pub(crate) type Dial = Rules<ToBackend>;
@@ -190,8 +190,8 @@ impl Service<Request<()>> for ToBackend {
         let attempt = Attempt::first();
         // The balancer avoids what was tried.
         req.extensions_mut().insert(attempt.clone());
-        let tries = async move {
-            for _ in 1..MAX_TRIES {
+        let attempts = async move {
+            for _ in 1..MAX_ATTEMPTS {
                 let answer = balance.call(req.clone()).await;
                 let unreachable = answer.as_ref().err().and_then(|error| Fault::of(&**error));
                 let is_unreachable =
@@ -204,7 +204,7 @@ impl Service<Request<()>> for ToBackend {
             }
             balance.call(req).await
         };
-        tries.boxed()
+        attempts.boxed()
     }
 }
 

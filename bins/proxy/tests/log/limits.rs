@@ -36,7 +36,7 @@ const QUIET: [&str; 22] = [
     "max-retry-body-bytes",
     "max-retry-memory-bytes",
     // The failure is returned: the reason `limit`.
-    "max-tries",
+    "max-attempts",
     // An endpoint is left out for a while, or never known.
     "max-failures",
     "max-addresses",

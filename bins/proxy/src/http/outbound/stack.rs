@@ -49,10 +49,10 @@ type Attempt = ReplayBody<ProgressBody<RequestBody>>;
 type ToEndpoint = OverrideAuthority<PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>>;
 
 /// All attempts of a request, which share one time limit.
-type Tries = Tapped<Retry<Counted<Rules<Again<ToEndpoint>>>>>;
+type Attempts = Tapped<Retry<Counted<Rules<Again<ToEndpoint>>>>>;
 
 /// The whole line below `find`, for one authority.
-pub(crate) type Stack = Profiled<Counted<BodyTimeout<Tries>>>;
+pub(crate) type Stack = Profiled<Counted<BodyTimeout<Attempts>>>;
 
 /// The handles of a running stack.
 pub(crate) struct Handles {
@@ -108,7 +108,7 @@ fn stack(
         // Again, if the route may be and the budget allows.
         .layer(
             RetryLayer::per_route(shared.budget.clone())
-                .max_tries(context.limits.tries)
+                .max_attempts(context.limits.attempts)
                 .max_body(context.limits.retry_body_bytes)
                 .max_memory(context.limits.retry_memory_bytes)
                 .max_pause(context.limits.retry_pause)
