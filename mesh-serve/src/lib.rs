@@ -17,5 +17,5 @@ pub use self::{
     detect::Protocol,
     drain::{Drain, Draining},
     limits::{LimitNames, Limits},
-    server::Server,
+    server::{Server, reclaim},
 };

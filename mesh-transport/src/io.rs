@@ -106,7 +106,7 @@ impl Io {
     /// The connection broke.
     pub async fn has_spoken(&self) -> io::Result<bool> {
         // Of readiness there are false alarms.
-        Ok(self.socket().peek(&mut [0]).await? > 0)
+        Ok(!self.prefix.is_empty() || self.socket().peek(&mut [0]).await? > 0)
     }
 
     /// Returns true if there may be something to read; costs less than a read.

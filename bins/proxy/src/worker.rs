@@ -148,6 +148,7 @@ impl Worker {
             });
             settings
         };
+        let server = Server::new(&limits.server()).with_refusals(respond::unreadable);
         let outbound = Outbound {
             cache: Cache::new(limits.destinations, limits.destination_idle),
             dials: Cache::new(limits.destinations, limits.destination_idle),
@@ -166,6 +167,7 @@ impl Worker {
             first_answer: limits.fail_fast,
             limits: *limits,
             admitted: limits.server(),
+            server: server.clone(),
             own: common.own.clone(),
             hints: Mutex::default(),
         };
@@ -185,7 +187,7 @@ impl Worker {
             outer: [Direction::Inbound, Direction::Outbound]
                 .map(|direction| registry.meter(direction, Peer::Source)),
             connections: common.connections.clone(),
-            server: Server::new(&limits.server()).with_refusals(respond::unreadable),
+            server,
             flusher: flusher.clone(),
             opaque_ports: common.opaque_ports.clone(),
             limits: *limits,

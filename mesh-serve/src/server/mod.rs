@@ -5,9 +5,12 @@ mod cancels;
 mod frames;
 mod linger;
 mod pulse;
+mod reclaim;
 mod refusal;
 mod socket;
 mod watchdog;
+
+pub use self::reclaim::reclaim;
 
 use self::{
     body::Open,

@@ -39,6 +39,11 @@ impl Socket {
         }
     }
 
+    /// The client's socket, which this has no more to say on.
+    pub(super) fn into_io(mut self) -> Io {
+        self.io.take().expect("is only taken when dropped")
+    }
+
     fn io(&mut self) -> Pin<&mut Io> {
         Pin::new(self.io.as_mut().expect("is only taken when dropped"))
     }

@@ -49,7 +49,8 @@ impl Worker {
             }
             Requests::Services(policy) => {
                 let outbound = self.outbound.clone();
-                let handle = move |req| outbound.handle(&conn, &policy, req);
+                let ending = draining.clone();
+                let handle = move |req| outbound.handle(&conn, &policy, req, &ending);
                 self.server.serve_fn(io, protocol, handle, draining).await;
             }
         }

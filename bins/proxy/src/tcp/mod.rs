@@ -4,3 +4,4 @@ pub(crate) mod carried;
 pub(crate) mod carry;
 pub(crate) mod dial;
 pub(crate) mod opaque;
+mod tunnel;

@@ -24,9 +24,12 @@ where
 impl Outbound {
     /// Returns true if the mesh says that `authority` does not speak HTTP.
     pub(crate) async fn is_opaque(&self, authority: &str) -> bool {
-        let Some(discover) = &self.discover else {
-            return false;
-        };
+        self.declared(authority).await == Some(Protocol::Opaque)
+    }
+
+    /// The protocol of `authority`, if the mesh knows it.
+    pub(super) async fn declared(&self, authority: &str) -> Option<Protocol> {
+        let discover = self.discover.as_ref()?;
         let mut watch = {
             let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
             match hints.get(authority) {
@@ -41,7 +44,7 @@ impl Outbound {
                 }
             }
         };
-        let known = tokio::time::timeout(HINT, watch.ready()).await;
-        matches!(known, Ok(Some(known)) if known.protocol() == Protocol::Opaque)
+        let known = tokio::time::timeout(HINT, watch.ready()).await.ok()??;
+        known.is_known().then(|| known.protocol())
     }
 }

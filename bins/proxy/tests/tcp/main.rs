@@ -7,3 +7,4 @@ mod balanced;
 mod server_first;
 mod shown;
 mod tls;
+mod tunnels;

@@ -21,16 +21,15 @@ use crate::{
         respond::{self, Broken, RequestKind, ResponseBody},
     },
     listener::role::{Naming, OutboundPolicy},
-    tcp::{carried::Carried, dial::Dial},
+    tcp::dial::Dial,
 };
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
-use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Conn};
 use mesh_discover::{Destination, Watch};
-use mesh_serve::{Refusal, RequestBody, admit};
+use mesh_serve::{Draining, Refusal, RequestBody, Server, admit};
 use std::{
     collections::HashMap,
     future::ready,
@@ -55,6 +54,8 @@ pub(crate) struct Outbound {
     pub(crate) limits: Limits,
     /// Limits of requests.
     pub(crate) admitted: mesh_serve::Limits,
+    /// Serves what is inside of tunnels.
+    pub(crate) server: Server,
     /// This proxy's own addresses: sending there would go round in circles.
     pub(crate) own: Arc<[SocketAddr]>,
     /// Destinations of connections by address, known before anything is read from them.
@@ -73,14 +74,15 @@ impl Outbound {
         conn: &Conn,
         policy: &OutboundPolicy,
         mut req: Request<RequestBody>,
+        draining: &Draining,
     ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
     + Send
     + use<> {
         let asked = RequestKind::of(&req);
         if req.method() == Method::CONNECT && policy.tunnels {
-            let (outbound, conn) = (self.clone(), conn.clone());
+            let (outbound, conn, draining) = (self.clone(), conn.clone(), draining.clone());
             let answer = async move {
-                match outbound.tunnel(conn, req).await {
+                match outbound.tunnel(conn, req, draining).await {
                     Ok(()) => Response::new(ResponseBody::Empty),
                     Err(error) => respond::error(&error, asked),
                 }
@@ -121,36 +123,6 @@ impl Outbound {
             req.extensions_mut().insert(conn.clone());
         }
         self.find(conn, policy, req)
-    }
-
-    /// Connects to what a CONNECT names; bytes are copied once the caller has its answer.
-    async fn tunnel(
-        self: &Arc<Self>,
-        conn: Conn,
-        mut req: Request<RequestBody>,
-    ) -> Result<(), BoxError> {
-        let authority = req
-            .uri()
-            .authority()
-            .filter(|authority| authority.port().is_some());
-        let authority = authority
-            .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT"))?;
-        let authority = authority.as_str().to_ascii_lowercase();
-        let endpoint = self.dial(Some(&authority), &conn).await?;
-        let carried = Carried {
-            conn: Arc::new(conn),
-            authority: authority.into(),
-            server_name: None,
-        };
-        let caller = hyper::upgrade::on(&mut req);
-        let outbound = self.clone();
-        tokio::spawn(async move {
-            if let Ok(caller) = caller.await {
-                let caller = TokioIo::new(caller);
-                let _ = carried.carry(caller, endpoint, &outbound.context).await;
-            }
-        });
-        Ok(())
     }
 
     /// The destination of a request, whose Host says where it is going from now on.
