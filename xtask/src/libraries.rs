@@ -61,6 +61,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // A socket is a runtime's own: it is made of one, and read and written as one.
     ("mesh-transport/src/io.rs", "tokio"),
     ("mesh-pool/src/connect.rs", "tokio"),
+    // Takes the socket back out of an upgraded connection, which is a type of hyper's.
+    (
+        "mesh-serve/src/server/reclaim.rs",
+        "hyper::upgrade::Upgraded",
+    ),
     // `wire` is for those who write controllers: messages, and a service for tonic's server.
     ("mesh-discover/src/wire/", "linkerd2_proxy_api"),
     ("mesh-discover/src/wire/mesh_v1/", "prost"),
