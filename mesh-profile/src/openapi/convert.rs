@@ -26,10 +26,8 @@ pub(super) fn convert<'t>(
         );
         return ProfileSpec::default();
     };
-    paths.0.sort_by(|(a, _), (b, _)| {
-        let [a, b] = [a, b].map(|key| path::split_query(&key.text).0);
-        a.cmp(b)
-    });
+    let path_of = |(key, _): &(Key<'_>, _)| path::split_query(&key.text).0.to_owned();
+    paths.0.sort_by_cached_key(path_of);
 
     let mut routes = Routes::default();
     for (key, item) in &paths.0 {

@@ -14,7 +14,8 @@ pub(super) fn join(base: &str, path: &str) -> String {
 /// query; a question mark within a parameter (`{id?}`) belongs to the path.
 pub(super) fn split_query(key: &str) -> (&str, &str) {
     let mut from = 0;
-    while let Some(found) = key[from..].find(['?', '#', '{']) {
+    let is_special = |byte: &u8| matches!(byte, b'?' | b'#' | b'{');
+    while let Some(found) = key.as_bytes()[from..].iter().position(is_special) {
         let at = from + found;
         let after = &key[at + 1..];
         if !key[at..].starts_with('{') || after.starts_with(['?', '#', '&']) {
@@ -35,7 +36,7 @@ pub(super) fn regex(path: &str) -> String {
         match part {
             None => regex.push_str("[^/]*"),
             Some(c) => {
-                if r"\.+*?()|[]{}^$".contains(c) {
+                if is_meta(c) {
                     regex.push('\\');
                 }
                 regex.push(c);
@@ -45,9 +46,16 @@ pub(super) fn regex(path: &str) -> String {
     regex
 }
 
+fn is_meta(c: char) -> bool {
+    matches!(
+        c,
+        '\\' | '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$'
+    )
+}
+
 /// Returns the first literal character of a templated path that clients percent-encode.
 pub(super) fn first_encoded(path: &str) -> Option<char> {
-    let is_encoded = |c: &char| !c.is_ascii_graphic() || "\"<>`".contains(*c);
+    let is_encoded = |c: &char| !c.is_ascii_graphic() || matches!(c, '"' | '<' | '>' | '`');
     parts(path).flatten().find(is_encoded)
 }
 
