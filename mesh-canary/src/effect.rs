@@ -37,7 +37,7 @@ pub enum Effect {
     },
     /// Publish an event about the Canary: in its event list, in the log, to its `event` webhooks.
     Publish {
-        /// How bad it is.
+        /// Severity of the event.
         severity: Severity,
         /// Text for people.
         message: String,

@@ -7,15 +7,18 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mesh_proxy::{Role, Standalone};
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::{Instant, timeout},
 };
 
 const STALLED: usize = 100;
 /// More than any window.
 const LARGE: usize = 4 << 20;
+/// A request that is held up never ends; one that is not takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An endpoint with room for every stream: `/large` answers much, `/unread` reads nothing, and
 /// others say how much they read.
@@ -76,20 +79,39 @@ fn request(path: &str, length: usize) -> Request<Full<Bytes>> {
     req.body(Full::new(vec![0; length].into())).unwrap()
 }
 
+/// The median time of a unary request.
+async fn median(client: &mut Client) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        let start = Instant::now();
+        let reply = timeout(PATIENCE, client.get("books:80", "/small")).await;
+        let reply = reply.expect("the request is held up").unwrap();
+        assert_eq!(reply.text(), "0");
+        times.push(start.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
 #[tokio::test]
 async fn responses_that_nobody_reads_hold_up_no_other_response() {
     let proxy = in_front_of(roomy().await);
+    let mut other = Client::http2(proxy.addr()).await;
+    let alone = median(&mut other).await;
     let sender = client(proxy.addr()).await;
     let mut unread = Vec::new();
     for _ in 0..STALLED {
-        let rsp = sender.clone().send_request(request("/large", 0)).await;
+        let rsp = sender.clone().send_request(request("/large", 0));
+        let rsp = timeout(PATIENCE, rsp).await.expect("the head is held up");
         unread.push(rsp.unwrap());
     }
-    let mut other = Client::http2(proxy.addr()).await;
-    for _ in 0..20 {
-        let reply = other.get("books:80", "/small").await.unwrap();
-        assert_eq!(reply.text(), "0");
-    }
+    let beside = median(&mut other).await;
+    println!("a request takes {alone:?} alone, {beside:?} beside {STALLED} stalled responses");
+    // Room for a busy machine; a request that waits for a window waits for ever.
+    assert!(
+        beside <= alone * 5 + Duration::from_millis(20),
+        "{alone:?}, {beside:?}"
+    );
     assert_eq!(unread.len(), STALLED);
 }
 
@@ -105,8 +127,8 @@ async fn request_bodies_that_nobody_reads_hold_up_no_other_request() {
     // On the same connection: its response is a byte, so that no window matters.
     let mut sender = sender.clone();
     for length in [1, 7, 70_000] {
-        let rsp = sender.send_request(request("/small", length));
-        let rsp = rsp.await.unwrap();
+        let rsp = timeout(PATIENCE, sender.send_request(request("/small", length)));
+        let rsp = rsp.await.expect("the request is held up").unwrap();
         assert_eq!(rsp.status(), 200);
     }
     assert!(unread.try_join_next().is_none(), "nobody answers them");

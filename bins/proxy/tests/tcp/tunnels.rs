@@ -1,4 +1,4 @@
-//! What passes inside of a `CONNECT`.
+//! Traffic inside a `CONNECT` tunnel: HTTP with routes, TLS and bytes.
 
 use crate::support::*;
 use bytes::Bytes;
