@@ -13,25 +13,29 @@ use std::collections::BTreeMap;
 
 /// Converts each path and method to a route, in the order of the paths' bytes.
 pub(super) fn convert<'t>(
-    document: Document<'t>,
+    document: &Document<'t>,
     options: &Options,
     diagnostics: &Diagnostics<'t>,
 ) -> ProfileSpec {
-    check_version(&document, diagnostics);
-    let base = Base::of(&document, options, diagnostics);
-    let Some(mut paths) = document.paths else {
+    check_version(document, diagnostics);
+    let base = Base::of(document, options, diagnostics);
+    let Some(paths) = &document.paths else {
         diagnostics.warn(
             Some(0),
             "the document has no `paths`, so the profile has no routes",
         );
         return ProfileSpec::default();
     };
-    let path_of = |(key, _): &(Key<'_>, _)| path::split_query(&key.text).0.to_owned();
-    paths.0.sort_by_cached_key(path_of);
+    let split = |entry| {
+        let (key, _): &'_ (Key<'t>, PathItem<'t>) = entry;
+        (path::split_query(&key.text), entry)
+    };
+    let mut paths: Vec<_> = paths.0.iter().map(split).collect();
+    paths.sort_by_key(|((path, _), _)| *path);
 
     let mut routes = Routes::default();
-    for (key, item) in &paths.0 {
-        check_path(key, diagnostics);
+    for ((path, query), (key, item)) in paths {
+        check_path(key, path, query, diagnostics);
         if let (None, Some(server)) = (&base.forced, &item.server) {
             of_server(server, diagnostics);
         }
@@ -42,22 +46,22 @@ pub(super) fn convert<'t>(
             let converter = Converter {
                 method,
                 path: path::join(&base.before(item, operation), &key.text),
+                query: query.len(),
                 place: key.place,
                 failures: &document.failures,
                 diagnostics,
             };
-            routes.add(converter.route(item, operation), key.place, diagnostics);
+            routes.add(converter.route(item, operation), key.place);
         }
     }
     ProfileSpec {
-        routes: routes.into_specs(),
+        routes: routes.into_specs(diagnostics),
         ..ProfileSpec::default()
     }
 }
 
 /// Reports the parts of a key that requests do not have in their paths.
-fn check_path(key: &Key<'_>, diagnostics: &Diagnostics<'_>) {
-    let (path, query) = path::split_query(&key.text);
+fn check_path(key: &Key<'_>, path: &str, query: &str, diagnostics: &Diagnostics<'_>) {
     if !query.is_empty() {
         let message = format!(
             "routes match a path, so {query:?} has no effect in {:?}",
@@ -165,6 +169,8 @@ fn of_server(server: &Server<'_>, diagnostics: &Diagnostics<'_>) -> String {
 struct Converter<'r, 't> {
     method: String,
     path: String,
+    /// Length of the query at the end of `path`.
+    query: usize,
     place: Place,
     failures: &'r Failures<'t>,
     diagnostics: &'r Diagnostics<'t>,
@@ -185,7 +191,7 @@ impl Converter<'_, '_> {
         RouteSpec {
             condition: RequestMatchSpec {
                 method: Some(self.method.clone()),
-                path_regex: Some(path::regex(path::split_query(&self.path).0)),
+                path_regex: Some(path::regex(&self.path[..self.path.len() - self.query])),
                 ..RequestMatchSpec::default()
             },
             response_classes: self.response_classes(&name, operation),

@@ -110,7 +110,7 @@ pub fn import(text: &str, source: &str, options: &Options) -> Result<Import, Err
         diagnostics.find_duplicates();
     }
     let spec =
-        read(text, &diagnostics).map(|document| convert::convert(document, options, &diagnostics));
+        read(text, &diagnostics).map(|document| convert::convert(&document, options, &diagnostics));
     diagnostics.finish(spec, options.strict)
 }
 

@@ -38,7 +38,7 @@ impl From<&OpenAPI> for ProfileSpec {
             failures: Failures(failures.collect()),
             ..Document::default()
         };
-        convert(document, &Options::default(), &Diagnostics::new("", ""))
+        convert(&document, &Options::default(), &Diagnostics::new("", ""))
     }
 }
 

@@ -55,7 +55,12 @@ fn is_meta(c: char) -> bool {
 
 /// Returns the first literal character of a templated path that clients percent-encode.
 pub(super) fn first_encoded(path: &str) -> Option<char> {
-    let is_encoded = |c: &char| !c.is_ascii_graphic() || matches!(c, '"' | '<' | '>' | '`');
+    let is_sent_as_is =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'`');
+    if path.bytes().all(is_sent_as_is) {
+        return None;
+    }
+    let is_encoded = |c: &char| !u8::try_from(*c).is_ok_and(is_sent_as_is);
     parts(path).flatten().find(is_encoded)
 }
 

@@ -1,34 +1,51 @@
 use super::diagnostic::{Diagnostics, Place};
 use crate::{RouteSpec, duration};
-use std::collections::{HashMap, hash_map::Entry};
 
 /// The routes of a profile, one for each method and path regex.
 #[derive(Debug, Default)]
-pub(super) struct Routes {
-    specs: Vec<RouteSpec>,
-    /// Indexes into `specs` by method and path regex.
-    by_match: HashMap<(Option<String>, Option<String>), usize>,
-}
+pub(super) struct Routes(Vec<(RouteSpec, Place)>);
 
 impl Routes {
-    /// Adds a route, or merges it into the one that matches the same requests.
-    pub(super) fn add(&mut self, route: RouteSpec, place: Place, diagnostics: &Diagnostics<'_>) {
-        let condition = &route.condition;
-        let key = (condition.method.clone(), condition.path_regex.clone());
-        match self.by_match.entry(key) {
-            Entry::Vacant(entry) => {
-                entry.insert(self.specs.len());
-                self.specs.push(route);
-            }
-            Entry::Occupied(entry) => {
-                let message = merge(&mut self.specs[*entry.get()], route);
-                diagnostics.warn(place, message);
-            }
-        }
+    /// Adds a route, in the order of the profile.
+    pub(super) fn add(&mut self, route: RouteSpec, place: Place) {
+        self.0.push((route, place));
     }
 
-    pub(super) fn into_specs(self) -> Vec<RouteSpec> {
-        self.specs
+    /// Merges the routes that match the same requests, each into the first of them.
+    pub(super) fn into_specs(self, diagnostics: &Diagnostics<'_>) -> Vec<RouteSpec> {
+        let firsts = self.firsts();
+        let mut specs: Vec<RouteSpec> = Vec::with_capacity(self.0.len());
+        let mut indexes = Vec::with_capacity(self.0.len());
+        for (number, (route, place)) in self.0.into_iter().enumerate() {
+            let first = firsts[number];
+            if first == number {
+                indexes.push(specs.len());
+                specs.push(route);
+            } else {
+                let index = indexes[first];
+                indexes.push(index);
+                diagnostics.warn(place, merge(&mut specs[index], route));
+            }
+        }
+        specs
+    }
+
+    /// Returns for each route the number of the first that matches the same requests.
+    fn firsts(&self) -> Vec<usize> {
+        let condition = |number: &usize| {
+            let condition = &self.0[*number].0.condition;
+            (&condition.path_regex, &condition.method)
+        };
+        // Sorting keeps the order of equals, and the routes are almost in this order.
+        let mut sorted: Vec<usize> = (0..self.0.len()).collect();
+        sorted.sort_by(|a, b| condition(a).cmp(&condition(b)));
+        let mut firsts = vec![0; sorted.len()];
+        for equals in sorted.chunk_by(|a, b| condition(a) == condition(b)) {
+            for number in equals {
+                firsts[*number] = equals[0];
+            }
+        }
+        firsts
     }
 }
 
