@@ -187,7 +187,20 @@ fn tell(document: impl Fn(&str) -> std::path::PathBuf) {
         tapped.is_some_and(|line| line.contains("src_deployment=webapp")),
         "no request with its route"
     );
+    // An archive is whole although its tap is ended by SIGTERM.
+    let har = mesh
+        .command(&["tap", "deploy/webapp", "-o", "har"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("mesh taps");
     let top = mesh.ok(&["top", "deploy/webapp", "--once", "3"]);
+    let pid = har.id().to_string();
+    let killed = std::process::Command::new("kill").arg(&pid).status();
+    assert!(killed.is_ok_and(|status| status.success()), "kill {pid}");
+    let har = har.wait_with_output().expect("it ends");
+    let har: serde_json::Value = serde_json::from_slice(&har.stdout).expect("an HTTP Archive");
+    let entries = har["log"]["entries"].as_array();
+    assert!(entries.is_some_and(|entries| !entries.is_empty()), "{har}");
     let counts: Vec<u64> = top.lines().filter_map(count).collect();
     assert!(
         !counts.is_empty() && counts.is_sorted_by(|a, b| a >= b),

@@ -16,6 +16,10 @@ use std::{
     process::ExitCode,
     time::SystemTime,
 };
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 /// Show requests as they happen
 #[derive(Debug, clap::Args)]
@@ -28,7 +32,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,
     /// Output format: wide, with every label; json, with headers; har, an HTTP Archive of up to
-    /// 10,000 exchanges, written at Ctrl-C. By default one line each.
+    /// 10,000 exchanges, written at Ctrl-C or SIGTERM. By default one line each.
     #[arg(
         short = 'o',
         long,
@@ -148,10 +152,13 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let mut lines = events(global, &request).await?;
     let mut out = io::stdout();
     let mut archive = Har::new(MAX_ARCHIVE);
+    // `timeout` and service managers send this one: the archive is written all the same.
+    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         let line = tokio::select! {
             line = lines.next() => line?,
-            _ = tokio::signal::ctrl_c() => None,
+            _ = ctrl_c() => None,
+            _ = terminate.recv() => None,
         };
         let Some(line) = line else {
             break;
