@@ -29,7 +29,7 @@ const AWHILE: Duration = Duration::from_secs(1);
 
 #[test]
 fn whatever_becomes_of_the_controller_no_request_fails_and_check_says_so() {
-    let stale = "caller-0 has not heard of it for";
+    let stale = "caller-0 has had no connection for";
     let mut mesh = Mesh::start();
     let load = Steady::start(RATE, &[mesh.target()]);
     mesh.is_well();
@@ -49,7 +49,7 @@ fn whatever_becomes_of_the_controller_no_request_fails_and_check_says_so() {
         (Mode::Slow, None),
         (
             Mode::To(loopback(grpc)),
-            Some("caller-0 was told that 1 of its destinations are gone"),
+            Some("caller-0 is about to drop 1 destinations that the controller no longer confirms"),
         ),
         (Mode::Silent, Some(stale)),
     ] {

@@ -194,7 +194,7 @@ impl Controller {
         tokio::select! {
             ended = &mut serve => return ended.map(drop),
             ended = source => return Err(source_ended(ended)),
-            () = scrape => return Err(anyhow!("nothing reads the sidecars any more")),
+            () = scrape => return Err(anyhow!("scraping the sidecars has ended")),
             () = shutdown => {}
         }
         tracing::info!("ending");
@@ -218,7 +218,7 @@ impl fmt::Debug for Controller {
 /// The error of a source that does not run any more.
 fn source_ended(ended: Result<(), BoxError>) -> anyhow::Error {
     match ended {
-        Ok(()) => anyhow!("nothing follows the state folder any more"),
+        Ok(()) => anyhow!("watching the state folder has ended"),
         Err(error) => anyhow!(error),
     }
 }

@@ -1,3 +1,5 @@
+//! One worker thread: its runtime, listeners, connection pools and stacks.
+
 use crate::{
     config::{Limits, Role},
     discover::Discover,
@@ -25,7 +27,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::oneshot};
 
-/// State that the workers have in common.
+/// State that all workers share.
 #[derive(Clone)]
 pub(crate) struct Common {
     pub(crate) limits: Limits,
@@ -36,22 +38,22 @@ pub(crate) struct Common {
     pub(crate) discover: Option<Arc<dyn Discover>>,
     pub(crate) standalone: Option<Watch<Destination>>,
     pub(crate) connections: Arc<Connections>,
-    /// The addresses that this proxy listens on.
+    /// Listen addresses of this proxy; a request to one of them would be a loop.
     pub(crate) own: Arc<[SocketAddr]>,
-    /// On these nobody speaks HTTP.
+    /// Ports whose connections are carried as bytes, without detection.
     pub(crate) opaque_ports: Arc<[u16]>,
 }
 
 /// One thread with a runtime of its own: listeners, connections, pools and balancer state. A
-/// request is born, routed and answered here.
+/// request never moves to another thread.
 pub(crate) struct Worker {
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) inbound: inbound::StackContext,
-    /// Accepted connections.
+    /// Byte counters of accepted connections: inbound, outbound.
     pub(crate) outer: [Arc<Meter>; 2],
     pub(crate) connections: Arc<Connections>,
     pub(crate) server: Server,
-    /// Writes responses and requests.
+    /// Gathers small writes of all connections.
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) opaque_ports: Arc<[u16]>,
     pub(crate) limits: Limits,
@@ -63,7 +65,7 @@ pub(crate) struct Running {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// A worker's deepest stack is that of one poll; measured, with room to spare.
+/// Stack size in bytes. The deepest stack is that of one poll; measured, with room to spare.
 const STACK: usize = 512 * 1024;
 
 /// Starts worker number `index`; it serves until the drain and ends when the handle is dropped.
@@ -75,7 +77,7 @@ pub(crate) fn start(
 ) -> io::Result<Running> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Only names are resolved there.
+        // Blocking threads only resolve names.
         .max_blocking_threads(4)
         .thread_stack_size(128 * 1024)
         .build()?;
@@ -90,7 +92,7 @@ pub(crate) fn start(
         .spawn(move || {
             runtime.block_on(async move {
                 serve(index, &common, listeners, &draining);
-                // What is draining is held by the tasks alone.
+                // Only the tasks of open connections delay the end of a drain.
                 drop(draining);
                 let _ = stopped.await;
             });
@@ -104,7 +106,7 @@ pub(crate) fn start(
 
 type Listeners = Vec<(Role, TcpListener)>;
 
-/// Makes the sockets those of the current runtime.
+/// Registers the sockets with the current runtime.
 pub(crate) fn listen(sockets: Vec<(Role, std::net::TcpListener)>) -> io::Result<Listeners> {
     let listener = |(role, socket)| Ok((role, TcpListener::from_std(socket)?));
     sockets.into_iter().map(listener).collect()

@@ -30,12 +30,12 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<Bytes> {
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
-        .map_err(|error| anyhow!(error).context("the answer of the mesh could not be read"))
+        .map_err(|error| anyhow!(error).context("cannot read the response of the mesh"))
 }
 
 pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T> {
     serde_json::from_slice(body)
-        .with_context(|| format!("the mesh's answer to {path} is not what this version expects"))
+        .with_context(|| format!("unexpected response to {path}; if `mesh version` shows two versions, restart the mesh with this program"))
 }
 
 /// Message of an error response: the `error` of a JSON object, else its text, else its status.

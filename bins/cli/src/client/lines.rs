@@ -38,7 +38,10 @@ impl Lines {
                 let rest = self.buffer.split();
                 return Ok((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
             };
-            if let Ok(data) = frame.context("the mesh broke the stream off")?.into_data() {
+            if let Ok(data) = frame
+                .context("the mesh closed the stream early")?
+                .into_data()
+            {
                 self.buffer.extend_from_slice(&data);
             }
         }

@@ -236,7 +236,9 @@ impl Client {
                 exchange(stream.with_context(|| unreachable_tcp(addr))?, request).await
             }
         };
-        let response = response.with_context(|| format!("the mesh at {self} broke off"))?;
+        let response = response.with_context(|| {
+            format!("the mesh at {self} closed the connection without a response")
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     for source in apply::read(&args.filename)? {
         let found = in_manifest(&source, &namespace)?;
         if found.is_empty() {
-            bail!("{}: there is no resource in it", source.name);
+            bail!("{}: there is no resource in this document", source.name);
         }
         keys.extend(found);
     }

@@ -13,13 +13,13 @@ use std::{
     process::ExitCode,
 };
 
-/// Show who talks to whom
+/// Show which workloads call each other, and whether the connections are secured
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh edges deploy
   mesh edges po -o wide")]
 pub(crate) struct Args {
-    /// Between what: deploy, po, ns or svc.
+    /// Type of the resources at both ends: deploy, po, ns or svc.
     #[arg(value_name = "TYPE")]
     kind: Vec<String>,
     /// Look at every namespace.
@@ -50,7 +50,7 @@ impl Args {
         }
         let resource = resource(&self.kind)?;
         if resource.name.is_some() {
-            let reason = "edges are of a whole type: leave the name out";
+            let reason = "`mesh edges` shows all resources of a type: leave the name out";
             return Err(reason.into());
         }
         let request = EdgesRequest {
@@ -95,7 +95,7 @@ fn render(edges: &[EdgeRow], format: Format) -> Result<String> {
     Ok(table.to_string())
 }
 
-/// A tick, or the reason in words: `not_http` as `Not HTTP`.
+/// Returns a tick, or the reason in words: `not_http` as `Not HTTP`.
 fn secured(no_tls_reason: &str) -> String {
     if no_tls_reason.is_empty() {
         return "√".to_owned();

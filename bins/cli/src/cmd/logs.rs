@@ -73,7 +73,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 fn open(dir: &Path, names: &[String]) -> Result<BTreeMap<PathBuf, Followed>> {
     let entries = fs::read_dir(dir).with_context(|| {
         format!(
-            "there are no logs in {}; was the mesh ever up?",
+            "there are no logs in {}; start the mesh with `mesh up`",
             dir.display()
         )
     })?;

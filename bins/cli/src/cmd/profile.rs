@@ -191,7 +191,7 @@ fn read(file: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         anyhow!(
-            "Error reading file: {} is no text: the byte at {offset} is not UTF-8",
+            "Error reading file: {} is not text: the byte at {offset} is not UTF-8",
             called(file)
         )
     })

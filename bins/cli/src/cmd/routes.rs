@@ -15,22 +15,22 @@ use std::{
     process::ExitCode,
 };
 
-/// Show how each route is doing
+/// Show success rate, requests per second and latency of each route
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh routes deploy/books
   mesh routes deploy/books --to svc/authors -o wide")]
 pub(crate) struct Args {
-    /// Whose routes: TYPE, TYPE NAME or TYPE/NAME.
+    /// Resource whose routes are shown: TYPE, TYPE NAME or TYPE/NAME.
     #[arg(value_name = "RESOURCE")]
     resource: Vec<String>,
-    /// Over how long.
+    /// Time window of the rates.
     #[arg(short = 't', long, value_name = "DURATION", default_value = "1m")]
     time_window: String,
-    /// The routes of this resource, as called by the other.
+    /// Show the routes of this resource as RESOURCE calls them.
     #[arg(long, value_name = "RESOURCE")]
     to: Option<String>,
-    /// The namespace of --to, if it is another.
+    /// Namespace of --to, if it differs.
     #[arg(long, value_name = "NAMESPACE")]
     to_namespace: Option<String>,
     /// Output format: table, wide (with --to) or json.
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 }
 
 impl Args {
-    /// The format and the question, or what is wrong with it.
+    /// Returns the output format and the request.
     fn check(&self, global: &Global) -> Result<(Format, RoutesRequest), Refusal> {
         let format = self.output.parse::<Format>()?;
         if format == Format::Wide && self.to.is_none() {
@@ -108,12 +108,12 @@ fn table(of: &RouteTable, format: Format) -> Table {
     table
 }
 
-/// The first label of the service's name.
+/// Returns the first label of the service's name.
 fn service(row: &RouteRow) -> &str {
     row.authority.split('.').next().unwrap_or_default()
 }
 
-/// An object with a list of routes for each resource.
+/// Renders an object with a list of routes for each resource.
 fn json_of(tables: &[RouteTable], is_to: bool) -> Result<String> {
     #[derive(Serialize)]
     #[serde(untagged)]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_refused() {
+    fn wrong_arguments_are_refused() {
         for (line, reason) in [
             ("", "No resource arguments provided"),
             (
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_passed_on() {
+    fn arguments_become_a_request() {
         let (_, request) = check("deploy/books --to svc/authors --to-namespace b").unwrap();
         assert_eq!(
             serde_urlencoded::to_string(&request).unwrap(),

@@ -66,7 +66,10 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     };
     let body = serde_json::to_vec(&request)?;
     let mut mesh = client.post_lines("/v1/run", body).await?;
-    let ticket = mesh.next().await?.context("the mesh broke off")?;
+    let ticket = mesh
+        .next()
+        .await?
+        .context("the mesh closed the connection")?;
     let ticket: RunTicket = serde_json::from_str(&ticket).context("reading the mesh's answer")?;
     wait_for_sidecar(&ticket).await?;
 
@@ -124,7 +127,7 @@ async fn wait_for_sidecar(ticket: &RunTicket) -> Result<()> {
     let addr = proxy.and_then(|proxy| proxy.strip_prefix("http://"));
     let addr: SocketAddr = addr
         .and_then(|addr| addr.parse().ok())
-        .context("the mesh gave no proxy")?;
+        .context("the supervisor's response names no proxy")?;
     let give_up = Instant::now() + SIDECAR;
     while TcpStream::connect(addr).await.is_err() {
         if Instant::now() > give_up {

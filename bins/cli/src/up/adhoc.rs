@@ -39,23 +39,23 @@ impl RunRequest {
         self.service.as_deref().unwrap_or(&self.name)
     }
 
-    /// Checks that this can be one more replica of what runs under its name with `service`: the
-    /// last one does not rename what the others are.
+    /// Checks that this can be one more replica of the workload of its name, which serves `service`:
+    /// all replicas of a workload serve the same.
     pub(crate) fn join(&self, service: Option<(&str, u16)>) -> Result<()> {
         let name = &self.name;
         let own = self.port.map(|port| (self.service(), port));
         if own == service {
             return Ok(());
         }
-        let told = |service: Option<(&str, u16)>| match service {
+        let flags = |service: Option<(&str, u16)>| match service {
             Some((service, port)) => format!("with --service {service} --port {port}"),
             None => "without --port".to_owned(),
         };
         bail!(
-            "`{name}` runs already, {}, and its replicas share that: this one, {}, needs another \
-             --name",
-            told(service),
-            told(own),
+            "`{name}` runs already, {}, and all of its replicas must be started the same way; this \
+             one is {}: give it another --name",
+            flags(service),
+            flags(own),
         );
     }
 }
@@ -63,14 +63,14 @@ impl RunRequest {
 /// Response to `mesh run`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunTicket {
-    /// The replica it is.
+    /// Name of the new replica.
     pub(crate) pod: String,
     pub(crate) workload: String,
     /// Environment variables of the program.
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// The programs of one name.
+/// Replicas of one name that `mesh run` started, by their number.
 #[derive(Debug, Default)]
 pub(crate) struct AdHoc(BTreeMap<u32, Replica>);
 
@@ -226,18 +226,18 @@ mod tests {
         for (asked, text) in [
             (
                 asked(Some("other"), Some(80)),
-                "`own` runs already, with --service own --port 80, and its replicas share that: \
-                 this one, with --service other --port 80, needs another --name",
+                "`own` runs already, with --service own --port 80, and all of its replicas must be started the same way; this \
+                 one is with --service other --port 80: give it another --name",
             ),
             (
                 asked(None, Some(81)),
-                "`own` runs already, with --service own --port 80, and its replicas share that: \
-                 this one, with --service own --port 81, needs another --name",
+                "`own` runs already, with --service own --port 80, and all of its replicas must be started the same way; this \
+                 one is with --service own --port 81: give it another --name",
             ),
             (
                 asked(None, None),
-                "`own` runs already, with --service own --port 80, and its replicas share that: \
-                 this one, without --port, needs another --name",
+                "`own` runs already, with --service own --port 80, and all of its replicas must be started the same way; this \
+                 one is without --port: give it another --name",
             ),
         ] {
             assert_eq!(asked.join(known).unwrap_err().to_string(), text);

@@ -192,7 +192,7 @@ async fn respond(
         (&Method::POST, "/v1/revision") => set_revision(request, &commands).await,
         (&Method::POST, "/v1/run") => run(request, commands).await,
         (method, path) => {
-            let error = anyhow::anyhow!("{method} {path} is nothing the supervisor knows");
+            let error = anyhow::anyhow!("the supervisor does not serve {method} {path}");
             return error_response(StatusCode::NOT_FOUND, &error);
         }
     };

@@ -1,8 +1,8 @@
-//! `mesh enter`: what a process does first that runs in a pod of its own.
+//! `mesh enter`: the first step of a process that runs in a pod of its own.
 //!
-//! It goes into the pod's network namespace, gets the names of the mesh in place of `/etc/hosts`,
-//! becomes another user, and then goes on as the `mesh` that the rest of its arguments say. It does
-//! not start another program: the user that it becomes might not be allowed to read this one.
+//! The process enters the pod's network namespace, mounts the names of the mesh over `/etc/hosts`,
+//! changes its user, and then runs the command in the rest of its arguments. It does not execute
+//! `mesh` again: the new user may not be allowed to read that file.
 
 use super::netns;
 use anyhow::{Context as _, Result};
@@ -15,22 +15,22 @@ use std::{ffi::OsString, fs::File, path::PathBuf};
 
 /// Placeholder of an absent argument.
 const NONE: &str = "-";
-/// The name of this command.
+/// Name of this hidden command.
 const COMMAND: &str = "enter";
 
-/// Where a process is to run.
+/// Namespace, names and user of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Within {
     /// The network namespace.
     pub(crate) network: PathBuf,
-    /// The file that takes the place of `/etc/hosts`.
+    /// File that is mounted over `/etc/hosts`.
     pub(crate) hosts: Option<PathBuf>,
-    /// The user and group that it becomes.
+    /// User and group id of the process.
     pub(crate) user: Option<u32>,
 }
 
 impl Within {
-    /// The arguments that make a `mesh` process go there first.
+    /// Returns the arguments that make a `mesh` process enter first.
     pub(crate) fn args(&self) -> [OsString; 4] {
         let hosts = self.hosts.as_ref();
         [
@@ -43,7 +43,7 @@ impl Within {
     }
 }
 
-/// Goes where the command line says, if it says so; returns the rest of the line.
+/// Enters if the command line begins with `enter`, and returns its remaining arguments.
 pub(crate) fn invoked() -> Result<Option<Vec<OsString>>> {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_none_or(|command| command != COMMAND) {
@@ -70,7 +70,7 @@ pub(crate) fn invoked() -> Result<Option<Vec<OsString>>> {
     Ok(Some(args.collect()))
 }
 
-/// There is no other thread yet that would stay who it was.
+/// Changes user and group of the calling thread. No other thread exists yet.
 fn become_user(id: u32) -> rustix::io::Result<()> {
     let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
     set_thread_groups(&[])?;

@@ -1,4 +1,5 @@
-//! The sidecar that serves the host ports, so that policy applies to `curl` on this machine too.
+//! The gateway: the sidecar that serves the host ports, so that `curl` on this machine passes through
+//! the mesh too.
 
 use super::{
     keep::Kept,
@@ -8,17 +9,18 @@ use super::{
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-/// It runs while a service has a port on the host.
+/// The running gateway; there is none while no service has a host port.
 #[derive(Debug)]
 pub(super) struct Gateway {
     pub(super) kept: Kept,
     admin: u16,
-    /// Authority that each port serves.
+    /// Authority of the service behind each port.
     pub(super) services: BTreeMap<u16, String>,
 }
 
 impl Supervisor {
-    /// Makes the gateway serve `services`; says whether that was a change.
+    /// Restarts the gateway with `services`. Returns false, and changes nothing, if it serves these
+    /// already.
     pub(super) async fn serve_host_ports(
         &mut self,
         services: BTreeMap<u16, String>,
@@ -50,7 +52,7 @@ impl Supervisor {
         Ok(true)
     }
 
-    /// A line for each service that has a port on the host.
+    /// Returns one line, `NAME: URL`, for each service that has a host port.
     pub(crate) fn urls(&self) -> Vec<String> {
         let services = self.gateway.iter().flat_map(|it| &it.services);
         services

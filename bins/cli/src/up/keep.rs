@@ -20,13 +20,13 @@ const SLOW: Duration = Duration::from_secs(15);
 /// Grace period of a process whose handle was dropped.
 const ABANDONED: Duration = Duration::from_secs(1);
 
-/// A process to keep running.
+/// Description of a process to keep running.
 pub(crate) struct Job {
-    /// Its name in logs and records.
+    /// Name in logs and records.
     pub(crate) name: String,
     pub(crate) spec: Spec,
     pub(crate) probe: Probe,
-    /// The first start waits for this future.
+    /// The first start waits for this future, as for dependencies.
     pub(crate) gate: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Listen port, to explain a failure if another process has taken it.
     pub(crate) port: Option<u16>,
@@ -39,7 +39,7 @@ pub(crate) struct Status {
     pub(crate) pid: Option<u32>,
     /// Number of restarts.
     pub(crate) restarts: u32,
-    /// The latest reason for not being ready.
+    /// Latest reason for not being ready.
     pub(crate) why: Option<String>,
 }
 
@@ -51,12 +51,12 @@ impl Status {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It waits for its dependencies.
+    /// Waits for its dependencies.
     #[default]
     Waiting,
     Starting,
     Ready,
-    /// It ended and restarts after a pause.
+    /// Has ended, and restarts after a pause.
     BackingOff,
     Stopped,
 }
@@ -73,7 +73,7 @@ impl Phase {
     }
 }
 
-/// A process that is kept running until this is stopped or dropped.
+/// Handle of a process that is restarted until the handle is stopped or dropped.
 #[derive(Debug)]
 pub(crate) struct Kept {
     stop: watch::Sender<Option<Duration>>,
@@ -85,11 +85,11 @@ impl Kept {
     pub(crate) fn start(job: Job, logs: &Logs, record: &Record) -> Self {
         logs.expect(&job.name);
         let (stop, stopped) = watch::channel(None);
-        let (tell, status) = watch::channel(Status::default());
+        let (updates, status) = watch::channel(Status::default());
         let keeper = Keeper {
             logs: logs.clone(),
             record: record.clone(),
-            tell,
+            updates,
         };
         let task = tokio::spawn(keeper.run(job, stopped));
         Self { stop, status, task }
@@ -100,7 +100,7 @@ impl Kept {
         self.status.clone()
     }
 
-    /// Asks it to end, kills it after `limit`, and waits for that.
+    /// Asks the process to end, kills it after `limit`, and waits for its end.
     pub(crate) async fn stop(mut self, limit: Duration) {
         let _ = self.stop.send(Some(limit));
         let _ = (&mut self.task).await;
@@ -110,7 +110,7 @@ impl Kept {
 struct Keeper {
     logs: Logs,
     record: Record,
-    tell: watch::Sender<Status>,
+    updates: watch::Sender<Status>,
 }
 
 impl Keeper {
@@ -148,7 +148,7 @@ impl Keeper {
                 "{name} {why}; starting it again in {} ms",
                 pause.as_millis()
             ));
-            self.tell.send_modify(|status| {
+            self.updates.send_modify(|status| {
                 status.phase = Phase::BackingOff;
                 status.pid = None;
                 status.restarts += 1;
@@ -172,14 +172,14 @@ impl Keeper {
             let reason = why.take().unwrap_or_default();
             self.logs
                 .say(&format!("{name} is not ready yet ({reason})"));
-            self.tell.send_modify(|status| status.why = Some(reason));
+            self.updates.send_modify(|status| status.why = Some(reason));
             tokio::select! {
                 ended = process.ended() => return ended,
                 () = probe.passes(|_| {}) => {}
             }
         }
         let pid = process.pid_once_known().await;
-        self.tell.send_modify(|status| {
+        self.updates.send_modify(|status| {
             status.phase = Phase::Ready;
             status.pid = pid;
             status.why = None;
@@ -188,7 +188,7 @@ impl Keeper {
     }
 
     fn phase(&self, phase: Phase) {
-        self.tell.send_modify(|status| {
+        self.updates.send_modify(|status| {
             status.phase = phase;
             if phase == Phase::Stopped {
                 status.pid = None;

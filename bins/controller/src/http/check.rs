@@ -60,7 +60,7 @@ fn data_plane(snapshot: &Snapshot) -> CheckCategory {
     let gateway = Some(WorkloadKind::Gateway);
     let mut workloads = snapshot.workloads.iter();
     let none = match workloads.all(|workload| Some(workload.name.kind) == gateway) {
-        true => vec!["the controller has not been told of any".into()],
+        true => vec!["the controller knows no workloads".into()],
         false => vec![],
     };
     let pods = |is_bad: fn(&Pod) -> bool| -> Vec<String> {
@@ -90,7 +90,7 @@ fn data_plane(snapshot: &Snapshot) -> CheckCategory {
                 "every replica is ready",
                 CheckResult::Error,
                 unready,
-                "see how they are with `mesh ps`, and why with `mesh logs`",
+                "see their state with `mesh ps` and the reason with `mesh logs NAME`",
             ),
         ],
     )
@@ -126,7 +126,7 @@ fn resources(index: &Index, snapshot: &Snapshot) -> CheckCategory {
                 "correct the file; until then the last good one is in force",
             ),
             finding(
-                "every ServiceProfile is of a service that exists",
+                "the service of every ServiceProfile exists",
                 CheckResult::Warning,
                 unmatched,
                 "compare the names with `mesh ps`, or delete them with `mesh delete sp/NAME`",

@@ -1,10 +1,10 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 /// Interval at which names are resolved again.
-pub(crate) const AGAIN: Duration = Duration::from_secs(30);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
 
 /// The same interval after a failure.
-pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The addresses of `authority`, `host[:port]`, by DNS and the hosts file; no more than `most`.
 pub(crate) async fn resolve(authority: &str, most: usize) -> io::Result<Vec<SocketAddr>> {

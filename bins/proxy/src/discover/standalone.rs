@@ -29,8 +29,8 @@ pub(crate) async fn watch(
     tokio::spawn(async move {
         while !publisher.is_closed() {
             let again = match endpoints.is_empty() {
-                true => resolve::AFTER_FAILURE,
-                false => resolve::AGAIN,
+                true => resolve::RETRY_INTERVAL,
+                false => resolve::INTERVAL,
             };
             tokio::select! {
                 Some(_) = routes.changed() => {}

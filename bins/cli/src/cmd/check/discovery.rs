@@ -7,10 +7,10 @@ use mesh_api::{Check, CheckResult, SidecarAddr};
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
 
-/// Limit for a sidecar's metrics. A sidecar that does not run fails another check.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for the metrics of one sidecar. One that does not run fails another check.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// State of the controller in the metrics of one sidecar.
+/// State of the connection to the controller, from the metrics of one sidecar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct ControlHealth {
     lost_seconds: u64,
@@ -20,57 +20,64 @@ struct ControlHealth {
 
 /// Reads the metrics of all `sidecars` and returns the checks.
 pub(super) async fn checks(sidecars: Vec<SidecarAddr>) -> Vec<Check> {
-    let mut asking = JoinSet::new();
+    let mut scrapes = JoinSet::new();
     for SidecarAddr { pod, admin } in sidecars {
-        asking.spawn(async move {
+        scrapes.spawn(async move {
             let client = Client::at(admin);
-            let text = timeout(PATIENCE, client.get_text("/metrics")).await;
+            let text = timeout(SCRAPE_TIMEOUT, client.get_text("/metrics")).await;
             Some((pod, ControlHealth::of(&text.ok()?.ok()?)))
         });
     }
-    let mut heard: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
-    heard.sort();
-    judge(&heard)
+    let mut pods: Vec<_> = scrapes.join_all().await.into_iter().flatten().collect();
+    pods.sort();
+    evaluate(&pods)
 }
 
-fn judge(heard: &[(String, ControlHealth)]) -> Vec<Check> {
-    let such = |say: fn(&ControlHealth) -> Option<String>| -> Vec<String> {
-        let all = heard.iter();
-        all.filter_map(|(name, hearing)| Some(format!("{name} {}", say(hearing)?)))
+/// Returns three checks, each with one line of details per pod that fails it.
+fn evaluate(pods: &[(String, ControlHealth)]) -> Vec<Check> {
+    let details = |problem: fn(&ControlHealth) -> Option<String>| -> Vec<String> {
+        let failed = pods.iter();
+        failed
+            .filter_map(|(pod, health)| Some(format!("{pod} {}", problem(health)?)))
             .collect()
     };
-    let lost = such(|it| {
-        let seconds = it.lost_seconds;
-        (seconds > 0)
-            .then(|| format!("has not heard of it for {seconds} s: its destinations are stale"))
+    let lost = details(|health| match health.lost_seconds {
+        0 => None,
+        seconds => Some(format!(
+            "has had no connection for {seconds} s: its destinations are stale"
+        )),
     });
-    let pending_removals = such(|it| {
-        let pending_removals = it.pending_removals;
-        (pending_removals > 0)
-            .then(|| format!("was told that {pending_removals} of its destinations are gone"))
+    let pending_removals = details(|health| match health.pending_removals {
+        0 => None,
+        1 => Some("is about to drop a destination that the controller no longer confirms".into()),
+        count => Some(format!(
+            "is about to drop {count} destinations that the controller no longer confirms"
+        )),
     });
-    let ignored = such(|it| {
-        let ignored = it.ignored;
-        (ignored > 0).then(|| format!("has ignored {ignored} of its messages since it started"))
+    let ignored = details(|health| match health.ignored {
+        0 => None,
+        count => Some(format!(
+            "has ignored {count} of the controller's messages since it started"
+        )),
     });
     [
         (
-            "every sidecar hears the controller",
+            "every sidecar has a connection to the controller",
             lost,
             CheckResult::Error,
-            "the last answers stay in force; see `mesh logs controller`",
+            "the last destinations stay in force; see `mesh logs controller`",
         ),
         (
-            "the controller knows what it knew",
+            "the controller confirms all destinations it has sent before",
             pending_removals,
             CheckResult::Warning,
-            "it has just started; unless it says otherwise, sidecars believe it in 5 s",
+            "the controller has just started; destinations that it does not confirm within 5 s are dropped",
         ),
         (
-            "the controller says nothing without meaning",
+            "every message of the controller is understood",
             ignored,
             CheckResult::Warning,
-            "the last answers stay in force; is it a controller of this mesh?",
+            "the last destinations stay in force; is it a controller of this mesh?",
         ),
     ]
     .into_iter()
@@ -111,27 +118,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sidecar_that_hears_nothing_is_named_and_one_without_a_controller_is_not() {
+    fn a_sidecar_without_its_connection_is_named_and_one_without_a_controller_is_not() {
         let stale = "# HELP control_lost_seconds ...\n\
             control_lost_seconds{pod=\"web-0\"} 12\ncontrol_pending_removals{pod=\"web-0\"} 1\n\
             control_ignored_total{pod=\"web-0\"} 3\n";
-        let heard = [
+        let pods = [
             (
                 "gateway".to_owned(),
                 ControlHealth::of("process_start_time_seconds 1\n"),
             ),
             ("web-0".to_owned(), ControlHealth::of(stale)),
         ];
-        let details: Vec<_> = judge(&heard).into_iter().map(|it| it.details).collect();
+        let details: Vec<_> = evaluate(&pods).into_iter().map(|it| it.details).collect();
         assert_eq!(
             details,
             [
-                ["web-0 has not heard of it for 12 s: its destinations are stale"],
-                ["web-0 was told that 1 of its destinations are gone"],
-                ["web-0 has ignored 3 of its messages since it started"],
+                ["web-0 has had no connection for 12 s: its destinations are stale"],
+                ["web-0 is about to drop a destination that the controller no longer confirms"],
+                ["web-0 has ignored 3 of the controller's messages since it started"],
             ]
         );
-        let fine = judge(&heard[..1]);
+        let fine = evaluate(&pods[..1]);
         assert!(fine.iter().all(|it| it.result == CheckResult::Success));
     }
 }

@@ -125,7 +125,7 @@ async fn supervisor(global: &Global) -> (Vec<Check>, Vec<SidecarAddr>) {
         failure(
             "everything is ready",
             waiting,
-            "see `mesh logs NAME` for what a workload says",
+            "see `mesh logs NAME` for a workload's output",
         )
     };
     (vec![success("the supervisor answers"), ready], sidecars)

@@ -28,10 +28,10 @@ fn choose<'a>(
 ) -> Result<&'a (String, ServiceProfileManifest)> {
     let host = authority.map(|it| it.split(':').next().unwrap_or(it).trim_end_matches('.'));
     match (all, host) {
-        ([], _) => bail!("there is no ServiceProfile in it"),
+        ([], _) => bail!("the document holds no ServiceProfile"),
         ([one], None) => Ok(one),
         (many, None) => bail!(
-            "there are {} ServiceProfiles in it; name the service, as in http://SERVICE:PORT/PATH",
+            "the document holds {} ServiceProfiles; name the service, as in http://SERVICE:PORT/PATH",
             many.len()
         ),
         (some, Some(host)) => some
@@ -43,7 +43,7 @@ fn choose<'a>(
             .with_context(|| {
                 let names: Vec<_> = some.iter().map(|it| it.1.metadata.name.as_str()).collect();
                 let names = names.join(", ");
-                format!("there is no ServiceProfile of {host} in it; there is {names}")
+                format!("the document holds no ServiceProfile of {host}, only of {names}")
             }),
     }
 }
@@ -80,7 +80,7 @@ mod tests {
         let error = choose(&two[..1], Some("authors:7001")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no ServiceProfile of authors in it; there is books.shop.svc.cluster.local"
+            "the document holds no ServiceProfile of authors, only of books.shop.svc.cluster.local"
         );
     }
 }

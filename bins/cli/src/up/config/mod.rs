@@ -1,4 +1,4 @@
-//! mesh.yaml, checked: past here nothing asks again whether it makes sense.
+//! The validated form of `mesh.yaml`. Code that gets a [`Config`] need not check it again.
 
 mod across;
 mod check;
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The name of the file, when a folder is given.
+/// File name that is looked for in a folder.
 const FILE_NAME: &str = "mesh.yaml";
 
 /// The validated configuration of `mesh up`.
@@ -23,9 +23,9 @@ pub(crate) struct Config {
     pub(crate) file: PathBuf,
     /// The namespace of every workload.
     pub(crate) namespace: String,
-    /// Run by the shell, in the file's folder, before anything starts.
+    /// Shell command that runs in the file's folder before any workload starts.
     pub(crate) build: Option<String>,
-    /// By name.
+    /// Workloads by name.
     pub(crate) workloads: BTreeMap<String, Workload>,
     /// Files and folders of resources, absolute.
     pub(crate) manifests: Vec<PathBuf>,
@@ -33,49 +33,49 @@ pub(crate) struct Config {
     pub(crate) transparent: bool,
 }
 
-/// One workload of it.
+/// One workload of `mesh.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Workload {
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
-    /// Where it runs, absolute.
+    /// Working directory, absolute.
     pub(crate) dir: PathBuf,
     /// Environment variables that the file adds.
     pub(crate) env: BTreeMap<String, String>,
-    /// The name of its service, if it has a `port`.
+    /// Name of its service; used only with a `port`.
     pub(crate) service: String,
     /// The service port.
     pub(crate) port: Option<u16>,
-    /// The port the program insists on.
+    /// Port that the program listens on, if it cannot be told one by `$PORT`.
     pub(crate) listen: Option<u16>,
-    /// Its port on the host.
+    /// Port on the host for use from outside of the mesh.
     pub(crate) host_port: HostPort,
-    /// True if it does not speak HTTP.
+    /// True if its connections are carried as bytes.
     pub(crate) opaque: bool,
     pub(crate) replicas: u32,
     /// The path of its readiness check.
     pub(crate) ready: Option<String>,
     pub(crate) depends_on: Vec<String>,
-    /// By the variable that tells the program.
+    /// Upstreams by the environment variable that holds their address.
     pub(crate) upstreams: BTreeMap<String, Upstream>,
-    /// Where its command is written, for messages: FILE:LINE.
+    /// Place of its command for messages: FILE:LINE.
     pub(crate) place: String,
 }
 
-/// The variable of a program's environment that names its revision. Endpoints carry it as a label.
+/// Environment variable that names the revision of a program; it becomes a label of its endpoints.
 pub(crate) const REVISION: &str = "MESH_REVISION";
 
 impl Workload {
-    /// The revision that its replicas run, if it has a name.
+    /// Returns the revision of its replicas, if it is named.
     pub(crate) fn revision(&self) -> Option<String> {
         self.env.get(REVISION).cloned()
     }
 
-    /// The same with this many replicas.
+    /// Returns the workload with this many replicas.
     ///
     /// # Errors
     ///
-    /// If they cannot run beside each other.
+    /// Fails if there are too many, or if all would listen on one port.
     pub(crate) fn scaled(mut self, name: &str, replicas: u32) -> Result<Self> {
         if replicas > MAX_REPLICAS {
             anyhow::bail!("workload `{name}`: at most {MAX_REPLICAS} replicas");
@@ -91,9 +91,9 @@ impl Workload {
 /// The listen address that a workload requests on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostPort {
-    /// This one if it is free.
+    /// This port if it is free, otherwise none.
     IfFree(u16),
-    /// This one.
+    /// This port, or an error if it is taken.
     Exactly(u16),
     None,
 }
@@ -101,7 +101,7 @@ pub(crate) enum HostPort {
 /// A service reached through a port of the sidecar's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
-    /// The service, as an authority.
+    /// Authority of the service.
     pub(crate) to: String,
     pub(crate) form: Form,
 }
@@ -122,7 +122,7 @@ impl Config {
         Self::parse(&text, &file.to_string_lossy(), &absolute)
     }
 
-    /// Checks `text`, called `source` in messages, as if it were at `file`.
+    /// Checks `text`; messages call it `source`, and relative paths start from the folder of `file`.
     pub(crate) fn parse(text: &str, source: &str, file: &Path) -> Result<Self> {
         let document: Document = yaml::from_str(text, source)?;
         // Places count from the document's marker, if it has one.
@@ -135,7 +135,7 @@ impl Config {
         .check(document)
     }
 
-    /// The same in another namespace, if one is given.
+    /// Replaces the namespace if one is given.
     #[must_use]
     pub(crate) fn in_namespace(mut self, namespace: Option<&str>) -> Self {
         if let Some(namespace) = namespace {
@@ -144,7 +144,7 @@ impl Config {
         self
     }
 
-    /// The folder that relative paths start from.
+    /// Returns the folder that relative paths start from.
     pub(crate) fn dir(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("/"))
     }
@@ -159,7 +159,7 @@ pub(crate) fn is_authority(text: &str) -> bool {
     })
 }
 
-/// A hint, if `name` is close to one of `candidates`.
+/// Returns a hint to append to a message if `name` is close to one of `candidates`.
 pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a String>,

@@ -6,9 +6,9 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use mesh_discover::{Backend, Destination, Endpoint, Watch};
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc};
 
-/// A stack that is kept as its destination says: one for requests, or one for connections.
+/// A stack that follows the changes of its destination: one for requests, or one for connections.
 pub(crate) trait Followed: Sized + Send + 'static {
-    /// The handles that change it while it runs.
+    /// Handles that change the running stack.
     type Handles: Send;
 
     /// Builds the stack of `destination`, and the handles that follow its changes.
@@ -18,23 +18,25 @@ pub(crate) trait Followed: Sized + Send + 'static {
         destination: &Destination,
     ) -> (Self, Self::Handles);
 
-    /// Makes the stack do what `destination` says.
+    /// Applies the current configuration of `destination` to the running stack.
     fn apply(handles: &mut Self::Handles, destination: &Destination);
 }
 
 impl Outbound {
-    /// Makes the stack of a destination, and keeps it as the mesh, or DNS, says.
+    /// Builds the stack of `authority` and updates it for ever, from `watch`, or from DNS while the
+    /// mesh does not know the name.
     pub(crate) async fn follow<S: Followed>(
         self: Arc<Self>,
         authority: Arc<str>,
         watch: Option<Watch<Destination>>,
         entry: Arc<Entry<S>>,
     ) {
-        let otherwise = || self.follow_dns(&authority, &entry).boxed();
-        self.follow_or(watch, &entry, otherwise).await;
+        let fallback = || self.follow_dns(&authority, &entry).boxed();
+        self.follow_or(watch, &entry, fallback).await;
     }
 
-    /// The same for a connection that was going to `original`, which is a name, too.
+    /// Follows the destination of a redirected connection: from `watch`, or, while that is unknown,
+    /// the destination of the address `original`.
     pub(super) async fn follow_captured<S: Followed>(
         self: Arc<Self>,
         watch: Option<Watch<Destination>>,
@@ -42,23 +44,23 @@ impl Outbound {
         entry: Arc<Entry<S>>,
     ) {
         let address: Arc<str> = original.to_string().into();
-        let otherwise = || {
+        let fallback = || {
             let watch = self.ask(&address);
             let followed = self.clone().follow(address.clone(), watch, entry.clone());
             followed.then(|()| pending()).boxed()
         };
-        self.follow_or(watch, &entry, otherwise).await;
+        self.follow_or(watch, &entry, fallback).await;
     }
 
-    /// Does what `watch` says, and `otherwise` while that is nothing.
+    /// Follows `watch` while its destination is known, and runs `fallback` while it is not.
     async fn follow_or<'a, S: Followed>(
         &self,
         watch: Option<Watch<Destination>>,
         entry: &Entry<S>,
-        otherwise: impl Fn() -> BoxFuture<'a, Infallible>,
+        fallback: impl Fn() -> BoxFuture<'a, Infallible>,
     ) {
         let Some(mut watch) = watch else {
-            otherwise().await;
+            fallback().await;
             return;
         };
         let mut current = tokio::time::timeout(self.first_answer, watch.ready())
@@ -71,14 +73,14 @@ impl Outbound {
                     Some(self.follow_known(&known, &mut watch, entry).await)
                 }
                 _ => tokio::select! {
-                    never = otherwise() => match never {},
+                    never = fallback() => match never {},
                     known = becomes_known(&mut watch) => Some(known),
                 },
             };
         }
     }
 
-    /// Returns when the destination goes by another name, or leaves the mesh.
+    /// Applies changes until the destination has another name or is unknown, and returns that one.
     async fn follow_known<S: Followed>(
         &self,
         destination: &Arc<Destination>,
@@ -95,17 +97,17 @@ impl Outbound {
                     S::apply(&mut handles, &next);
                 }
                 Some(next) => return next,
-                // The last answer stays.
+                // The watch has ended: the last state stays in force.
                 None => pending().await,
             }
         }
     }
 
-    /// Passes a name through that the mesh does not know.
+    /// Follows the addresses that DNS has for a name that the mesh does not know.
     async fn follow_dns<S: Followed>(&self, authority: &Arc<str>, entry: &Entry<S>) -> Infallible {
         let mut running: Option<S::Handles> = None;
         loop {
-            let again = match self.resolve(authority).await {
+            let pause = match self.resolve(authority).await {
                 Ok(endpoints) => {
                     let backend = Backend::new(authority.clone(), endpoints);
                     let destination = Destination::unknown(authority.clone()).with_backend(backend);
@@ -118,17 +120,17 @@ impl Outbound {
                             running = Some(handles);
                         }
                     }
-                    resolve::AGAIN
+                    resolve::INTERVAL
                 }
                 Err(reason) => {
                     // Addresses once known stay in use.
                     if running.is_none() {
                         entry.fail(reason);
                     }
-                    resolve::AFTER_FAILURE
+                    resolve::RETRY_INTERVAL
                 }
             };
-            tokio::time::sleep(again).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
