@@ -11,8 +11,8 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
+use tokio::time::Instant;
 
 /// Upper bounds of the buckets, in seconds.
 const BOUNDS: [f64; 11] = [

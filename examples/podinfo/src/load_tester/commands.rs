@@ -10,7 +10,7 @@ use tokio::{process::Command, time::timeout};
 
 /// Most commands that run in the background at once.
 const MAX_COMMANDS: usize = 64;
-/// Most characters of a command's output in an answer.
+/// Most bytes of a command's output in an answer.
 const MAX_OUTPUT: usize = 64 << 10;
 
 /// Runs commands with a time limit. Clones share what runs.
@@ -84,11 +84,12 @@ impl Commands {
             Ok(Err(error)) => return Err(failed("", error.to_string())),
             Ok(Ok(output)) => output,
         };
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.push_str(&String::from_utf8_lossy(&output.stderr));
-        text.truncate(text.floor_char_boundary(MAX_OUTPUT));
+        let mut bytes = output.stdout;
+        bytes.extend(output.stderr);
+        bytes.truncate(MAX_OUTPUT);
+        let text = String::from_utf8_lossy(&bytes);
         match output.status.success() {
-            true => Ok(text),
+            true => Ok(text.into_owned()),
             false => Err(failed(text.trim_end(), output.status.to_string())),
         }
     }
