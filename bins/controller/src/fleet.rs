@@ -13,6 +13,7 @@ use mesh_control::{
 use mesh_local::SocketPath;
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -87,6 +88,33 @@ impl Fleet for Supervisor {
             let name = deployment(&workload)?;
             let body = json!({"namespace": *namespace, "name": name, "revision": *revision});
             Ok(self.ask("/v1/revision", body).await?)
+        })
+    }
+
+    fn set_env(
+        &self,
+        namespace: Arc<str>,
+        workload: WorkloadName,
+        env: BTreeMap<String, Option<String>>,
+    ) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async move {
+            let name = deployment(&workload)?;
+            let body = json!({"namespace": *namespace, "name": name, "env": env});
+            Ok(self.ask("/v1/env", body).await?)
+        })
+    }
+
+    fn set_primary(
+        &self,
+        namespace: Arc<str>,
+        workload: WorkloadName,
+        template: Option<Arc<str>>,
+    ) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async move {
+            let name = deployment(&workload)?;
+            let body =
+                json!({"namespace": *namespace, "name": name, "template": template.as_deref()});
+            Ok(self.ask("/v1/primary", body).await?)
         })
     }
 }

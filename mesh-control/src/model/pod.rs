@@ -16,6 +16,8 @@ pub struct Pod {
     pub workload: Option<WorkloadName>,
     /// The revision of the workload that it runs.
     pub revision: Option<Arc<str>>,
+    /// Identity of what it runs, such as a hash of its template; `None` if unknown.
+    pub template: Option<Arc<str>>,
     /// Labels that services select by.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// Its address; without one it is no endpoint.
@@ -73,6 +75,7 @@ impl Pod {
             name: name.into(),
             workload: None,
             revision: None,
+            template: None,
             labels: BTreeMap::new(),
             address: None,
             ports: Vec::new(),

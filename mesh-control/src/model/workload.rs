@@ -13,6 +13,10 @@ pub struct Workload {
     pub name: WorkloadName,
     /// The revisions it has now, oldest first; empty if it keeps no count.
     pub revisions: Vec<Arc<str>>,
+    /// Identity of what its pods shall run, such as a hash of their template; `None` if unknown.
+    pub template: Option<Arc<str>>,
+    /// Number of pods that shall run; `None` if unknown.
+    pub desired: Option<u32>,
 }
 
 impl Workload {
@@ -22,6 +26,8 @@ impl Workload {
             namespace: namespace.into(),
             name,
             revisions: Vec::new(),
+            template: None,
+            desired: None,
         }
     }
 }

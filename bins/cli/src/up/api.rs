@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use mesh_local::socket;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     path::{Path, PathBuf},
     pin::Pin,
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Restart(String, Reply<()>),
     Scale(ScaleRequest, Reply<()>),
     SetRevision(RevisionRequest, Reply<()>),
+    SetEnv(EnvRequest, Reply<()>),
+    SetPrimary(PrimaryRequest, Reply<()>),
     Run(RunRequest, Reply<RunTicket>),
     EndRun(RunTicket),
 }
@@ -120,6 +123,26 @@ pub(crate) struct RevisionRequest {
     pub(crate) revision: String,
 }
 
+/// `POST /v1/env`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EnvRequest {
+    pub(crate) namespace: String,
+    /// The workload.
+    pub(crate) name: String,
+    /// Variables to set, or to remove if they have no value.
+    pub(crate) env: BTreeMap<String, Option<String>>,
+}
+
+/// `POST /v1/primary`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PrimaryRequest {
+    pub(crate) namespace: String,
+    /// The workload whose primary this is about.
+    pub(crate) name: String,
+    /// Template that the primary runs; none removes the primary.
+    pub(crate) template: Option<String>,
+}
+
 impl Shared {
     /// The status as of now.
     pub(crate) fn status(&self) -> Status {
@@ -190,6 +213,8 @@ async fn respond(
         (&Method::POST, "/v1/restart") => restart(request, &commands).await,
         (&Method::POST, "/v1/scale") => scale(request, &commands).await,
         (&Method::POST, "/v1/revision") => set_revision(request, &commands).await,
+        (&Method::POST, "/v1/env") => set_env(request, &commands).await,
+        (&Method::POST, "/v1/primary") => set_primary(request, &commands).await,
         (&Method::POST, "/v1/run") => run(request, commands).await,
         (method, path) => {
             let error = anyhow::anyhow!("the supervisor does not serve {method} {path}");
@@ -233,6 +258,24 @@ async fn set_revision(
 ) -> Result<ApiResponse> {
     let request = read(request).await?;
     ask(commands, |reply| Command::SetRevision(request, reply)).await?;
+    json(&())
+}
+
+async fn set_env(
+    request: Request<Incoming>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<ApiResponse> {
+    let request = read(request).await?;
+    ask(commands, |reply| Command::SetEnv(request, reply)).await?;
+    json(&())
+}
+
+async fn set_primary(
+    request: Request<Incoming>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<ApiResponse> {
+    let request = read(request).await?;
+    ask(commands, |reply| Command::SetPrimary(request, reply)).await?;
     json(&())
 }
 

@@ -124,6 +124,16 @@ impl Board {
         Some((workload.service()?.to_owned(), workload.service_port?))
     }
 
+    /// Sets the template that the replicas of a workload shall run, and their number.
+    pub(crate) fn set_template(&self, name: &str, template: String, desired: u32) {
+        self.edit(|state| {
+            if let Some(workload) = state.workload(name) {
+                workload.template = Some(template);
+                workload.desired = Some(desired);
+            }
+        });
+    }
+
     /// Gives the service of a workload addresses.
     pub(crate) fn address(&self, name: &str, addresses: Vec<IpAddr>) {
         self.edit(|state| {

@@ -18,6 +18,7 @@ mod order;
 mod plan;
 mod ports;
 mod preflight;
+mod primary;
 mod process;
 mod program;
 mod ready;
@@ -180,6 +181,12 @@ async fn obey(supervisor: &mut Supervisor, command: Command) {
         }
         Command::SetRevision(request, reply) => {
             let _ = reply.send(supervisor.set_revision(&request).await);
+        }
+        Command::SetEnv(request, reply) => {
+            let _ = reply.send(supervisor.set_env(&request).await);
+        }
+        Command::SetPrimary(request, reply) => {
+            let _ = reply.send(supervisor.set_primary(&request).await);
         }
         Command::Run(request, reply) => {
             let ticket = supervisor.run(request);

@@ -1,7 +1,7 @@
 //! Brings a workload from its running to its configured state: start, update, restart, remove.
 
 use super::{
-    api::{RevisionRequest, ScaleRequest},
+    api::{EnvRequest, RevisionRequest, ScaleRequest},
     config::{self, Workload},
     plan::{self, ReplicaPorts},
     program,
@@ -27,6 +27,16 @@ pub(super) struct Deployed {
 }
 
 impl Deployed {
+    /// Makes the next update replace all replicas.
+    pub(super) fn set_outdated(&mut self) {
+        self.outdated = true;
+    }
+
+    /// Returns the number of replicas that shall run.
+    pub(super) fn replicas(&self) -> u32 {
+        self.workload.replicas
+    }
+
     /// Returns the lowest unused index. A restart may have left a gap.
     fn free_index(&self) -> u32 {
         let mut free = 0;
@@ -48,6 +58,7 @@ impl Supervisor {
         };
         let Workload { service, port, .. } = &deployed.workload;
         self.context.board.declare(name, service, *port);
+        self.publish_template(name, &deployed.workload);
         self.address(name, service, *port)?;
         for _ in 0..deployed.workload.replicas {
             let index = deployed.free_index();
@@ -72,7 +83,20 @@ impl Supervisor {
                 (plan, None)
             }
         };
-        Ok(Running::start(plan, pod, depends_on, &self.context))
+        let running = Running::start(plan, pod, depends_on, &self.context);
+        let template = self.primaries.remember(name, workload);
+        let board = &self.context.board;
+        board.update(name, &running.plan.pod, |replica| {
+            replica.template = Some(template);
+        });
+        Ok(running)
+    }
+
+    /// Tells the controller which template the replicas of a workload shall run, and how many.
+    fn publish_template(&mut self, name: &str, workload: &Workload) {
+        let template = self.primaries.remember(name, workload);
+        let board = &self.context.board;
+        board.set_template(name, template, workload.replicas);
     }
 
     /// Assigns cluster addresses to a service in transparent mode.
@@ -113,12 +137,14 @@ impl Supervisor {
         name: &str,
         workload: Workload,
     ) -> Result<Option<String>> {
+        // A file that changed is tried by the target of a primary first.
+        let follows_file = !self.primaries.is_primary(name);
         let Some(deployed) = self.workloads.get_mut(name) else {
             return Ok(None);
         };
         let restart = deployed.outdated
             || plan::must_restart(&deployed.workload, &workload)
-            || deployed.build != build_of(&workload);
+            || follows_file && deployed.build != build_of(&workload);
         let (before, after) = (deployed.workload.replicas, workload.replicas);
         deployed.workload = workload.clone();
         deployed.build = build_of(&workload);
@@ -133,6 +159,7 @@ impl Supervisor {
         self.context
             .board
             .declare(name, &workload.service, workload.port);
+        self.publish_template(name, &workload);
         self.address(name, &workload.service, workload.port)?;
         if restart {
             self.restart(name).await?;
@@ -170,6 +197,18 @@ impl Supervisor {
         self.redeclare(&request.name, workload).await
     }
 
+    /// Sets or removes environment variables of a workload until its file changes.
+    pub(super) async fn set_env(&mut self, request: &EnvRequest) -> Result<()> {
+        let mut workload = self.declared(&request.namespace, &request.name)?;
+        for (name, value) in &request.env {
+            match value {
+                Some(value) => workload.env.insert(name.clone(), value.clone()),
+                None => workload.env.remove(name),
+            };
+        }
+        self.redeclare(&request.name, workload).await
+    }
+
     async fn redeclare(&mut self, name: &str, workload: Workload) -> Result<()> {
         self.config
             .workloads
@@ -179,7 +218,7 @@ impl Supervisor {
     }
 
     /// Returns the current configuration of a workload of the file.
-    fn declared(&self, namespace: &str, name: &str) -> Result<Workload> {
+    pub(super) fn declared(&self, namespace: &str, name: &str) -> Result<Workload> {
         if namespace != self.config.namespace {
             bail!("the mesh has no workloads in the namespace `{namespace}`");
         }
@@ -273,7 +312,7 @@ impl Supervisor {
     }
 }
 
-fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
+pub(super) fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
     let path = std::env::var_os("PATH");
     let program = workload.command.first()?;
     program::fingerprint(&program::find(program, &workload.dir, path.as_deref())?)

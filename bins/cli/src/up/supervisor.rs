@@ -13,6 +13,7 @@ use super::{
     plan::{self, Surroundings},
     ports::{self, Ports},
     preflight,
+    primary::Primaries,
     ready::Probe,
     record::Record,
     replica::{Context, Pace},
@@ -39,6 +40,7 @@ pub(crate) struct Supervisor {
     state: StateDir,
     pub(super) config: Config,
     pub(super) workloads: BTreeMap<String, Deployed>,
+    pub(super) primaries: Primaries,
     pub(super) gateway: Option<Gateway>,
     /// Which services have no port on the host, and why.
     notes: Vec<String>,
@@ -103,6 +105,7 @@ impl Supervisor {
             adhoc: BTreeMap::new(),
             state,
             workloads: BTreeMap::new(),
+            primaries: Primaries::default(),
             gateway: None,
             notes: Vec::new(),
             controller,
@@ -126,7 +129,7 @@ impl Supervisor {
     /// Makes what runs what `config` asks for; says what that meant.
     ///
     /// Everything that can be refused is refused before anything is touched.
-    pub(crate) async fn apply(&mut self, config: Config) -> Result<Vec<String>> {
+    pub(crate) async fn apply(&mut self, mut config: Config) -> Result<Vec<String>> {
         if config.namespace != self.config.namespace {
             bail!(
                 "the mesh runs in the namespace `{}`; stop it with `mesh down` before starting \
@@ -135,6 +138,8 @@ impl Supervisor {
                 config.namespace
             );
         }
+        let running = |target: &str| Some(self.workloads.get(target)?.replicas());
+        self.primaries.complete(&mut config, running);
         for (name, workload) in &config.workloads {
             if self.adhoc.contains_key(name) {
                 bail!("a `mesh run` has the name `{name}`; end it first");

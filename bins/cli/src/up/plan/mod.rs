@@ -150,15 +150,18 @@ pub(crate) fn authority(name: &str, namespace: &str, port: u16) -> String {
 
 /// Returns true if the change from `old` to `new` requires a restart of running replicas.
 pub(crate) fn must_restart(old: &Workload, new: &Workload) -> bool {
-    // What a running replica does not notice.
-    let essence = |workload: &Workload| Workload {
+    template(old) != template(new)
+}
+
+/// Returns the part of a workload that its running replicas depend on.
+pub(super) fn template(workload: &Workload) -> Workload {
+    Workload {
         host_port: HostPort::None,
         replicas: 0,
         depends_on: Vec::new(),
         place: String::new(),
         ..workload.clone()
-    };
-    essence(old) != essence(new)
+    }
 }
 
 pub(crate) fn loopback(port: u16) -> SocketAddr {

@@ -21,7 +21,12 @@ pub(super) fn events(file: &Workloads) -> [Event; 5] {
     for workload in &file.workloads {
         let name = WorkloadName::deployment(workload.name.as_str());
         let namespace = workload.namespace.as_str();
-        workloads.push(model::Workload::new(namespace, name).into());
+        let of = model::Workload {
+            template: workload.template.as_deref().map(Into::into),
+            desired: workload.desired,
+            ..model::Workload::new(namespace, name)
+        };
+        workloads.push(of.into());
         let replicas = workload.replicas.iter();
         pods.extend(replicas.map(|replica| pod(workload, replica).into()));
     }
@@ -69,10 +74,47 @@ fn services(workloads: &[Workload]) -> Vec<Object> {
             service.ports[place].protocol = Some(model::Protocol::Opaque);
         }
     }
+    for primary in workloads {
+        follow_primary(&mut services, workloads, primary);
+    }
     let services = services.into_values();
     let services =
         services.map(|(service, members)| service.with_members(Members::Workloads(members)));
     services.map(Object::from).collect()
+}
+
+/// If `primary` is the primary of a workload, gives the workload's service the primary's pods once one
+/// of them is ready, and the workload's own pods a service of their own, as Flagger does.
+fn follow_primary(
+    services: &mut BTreeMap<ServiceName, (model::Service, Vec<WorkloadName>)>,
+    workloads: &[Workload],
+    primary: &Workload,
+) {
+    let namespace = &primary.namespace;
+    let Some(target) = primary.name.strip_suffix("-primary") else {
+        return;
+    };
+    let mut targets = workloads.iter();
+    let target = targets.find(|it| it.name == target && it.namespace == *namespace);
+    let Some((target, apex)) = target.and_then(|target| Some((target, target.service()?))) else {
+        return;
+    };
+    let apex = model::Service::new(namespace.as_str(), apex).name;
+    let Some((service, members)) = services.get_mut(&apex) else {
+        return;
+    };
+    let canary = model::Service {
+        ports: service.ports.clone(),
+        ..model::Service::new(namespace.as_str(), format!("{}-canary", apex.service))
+    };
+    let own = WorkloadName::deployment(target.name.as_str());
+    if primary.ready().next().is_some() {
+        members.retain(|member| *member != own);
+        members.push(WorkloadName::deployment(primary.name.as_str()));
+    }
+    services
+        .entry(canary.name.clone())
+        .or_insert((canary, vec![own]));
 }
 
 fn pod(workload: &Workload, replica: &Replica) -> Pod {
@@ -96,6 +138,7 @@ fn pod(workload: &Workload, replica: &Replica) -> Pod {
             terminating: replica.draining,
         },
         revision: replica.revision.as_deref().map(Into::into),
+        template: replica.template.as_deref().map(Into::into),
         admin: replica.admin,
         embedded: replica.embedded,
         pid: replica.pid,
@@ -147,6 +190,30 @@ mod tests {
         assert_eq!(of("web:81"), [("web-admin".into(), false)]);
         assert!(index.apex("web:81", "").opaque);
         assert!(!index.apex("web:80", "").opaque);
+    }
+
+    #[test]
+    fn the_service_of_a_workload_with_a_primary_is_the_primarys_once_that_is_ready() {
+        let file = |ready: bool| {
+            format!(
+                r#"{{"generation": 1, "namespace": "test", "workloads": [
+                    {{"name": "web", "namespace": "test", "service_port": 80, "replicas": [
+                        {{"pod": "web-0", "ready": true, "inbound": "127.0.0.1:1"}}]}},
+                    {{"name": "web-primary", "namespace": "test", "service_port": 80, "replicas": [
+                        {{"pod": "web-primary-0", "ready": {ready}, "inbound": "127.0.0.1:2"}}]}}]}}"#
+            )
+        };
+        for (ready, apex, primary) in [(false, 1, vec![]), (true, 2, vec![2])] {
+            let index = index(&file(ready));
+            let ports = |authority| {
+                let endpoints = index.endpoints(authority, "test");
+                let ports = endpoints.list.iter().map(|endpoint| endpoint.addr.port());
+                ports.collect::<Vec<_>>()
+            };
+            assert_eq!(ports("web:80"), [apex]);
+            assert_eq!(ports("web-canary:80"), [1]);
+            assert_eq!(ports("web-primary:80"), primary);
+        }
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub struct Workload {
     /// The addresses of its service, if it has any: a call to one of them is a call to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+    /// Hash of the command, environment and files that its replicas shall run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Number of replicas that shall run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<u32>,
     /// Its replicas, started or not.
     #[serde(default)]
     pub replicas: Vec<Replica>,
@@ -79,6 +85,9 @@ pub struct Replica {
     /// The revision of the workload that it runs, if one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Hash of the command, environment and files that it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// The program does a sidecar's part itself, and has registered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub embedded: bool,
