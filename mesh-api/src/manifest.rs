@@ -8,6 +8,8 @@ use std::fmt;
 pub enum ManifestKind {
     /// Routes and retry budget of a service.
     ServiceProfile,
+    /// Services that share the requests of another.
+    TrafficSplit,
 }
 
 /// Names of a [`ManifestKind`].
@@ -34,7 +36,7 @@ impl Names {
 
 impl ManifestKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::ServiceProfile];
+    pub const ALL: &'static [Self] = &[Self::ServiceProfile, Self::TrafficSplit];
 
     /// Path of the resources of all kinds.
     pub const PATH: &'static str = "/api/v1/resources";
@@ -48,6 +50,18 @@ impl ManifestKind {
                 singular: "serviceprofile",
                 short: "sp",
                 versions: &["linkerd.io/v1alpha1", "linkerd.io/v1alpha2"],
+            },
+            Self::TrafficSplit => Names {
+                kind: "TrafficSplit",
+                plural: "trafficsplits",
+                singular: "trafficsplit",
+                short: "ts",
+                versions: &[
+                    "split.smi-spec.io/v1alpha1",
+                    "split.smi-spec.io/v1alpha3",
+                    "split.smi-spec.io/v1alpha4",
+                    "split.smi-spec.io/v1alpha2",
+                ],
             },
         }
     }
@@ -103,7 +117,8 @@ impl std::error::Error for UnknownKind {}
 
 /// Answer to `GET /api/v1/resources/{kind}[/{namespace}[/{name}]]`.
 ///
-/// `M` is a manifest: an object with `apiVersion`, `kind`, `metadata` and `spec`.
+/// `M` is a manifest: an object with `apiVersion`, `kind`, `metadata` and `spec`, and with
+/// `status.conditions` if resources of the kind have conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ManifestList<M> {
     /// The manifests in force.
@@ -209,7 +224,7 @@ mod tests {
         }
         assert_eq!(
             ManifestKind::parse("Ingress").unwrap_err().to_string(),
-            "unknown kind \"Ingress\"; known are ServiceProfile (sp)"
+            "unknown kind \"Ingress\"; known are ServiceProfile (sp), TrafficSplit (ts)"
         );
     }
 }

@@ -6,4 +6,5 @@ pub mod index;
 pub mod model;
 pub mod source;
 pub mod stats;
+pub mod status;
 pub mod tap;

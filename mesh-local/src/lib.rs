@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod clock;
 pub mod lifeline;
 mod lock;
 pub mod process;

@@ -1,8 +1,7 @@
-use crate::names;
-use mesh_profile::{InvalidProfile, Profile, ProfileSpec};
+use crate::{InvalidManifest, Metadata, metadata::null_as_default, names};
+use mesh_profile::{Profile, ProfileSpec};
 use mesh_yaml::{self as yaml, Section, Step};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::{collections::BTreeMap, fmt};
+use serde::{Deserialize, Serialize};
 
 /// A ServiceProfile resource: what `mesh apply` reads and `mesh profile` writes.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -18,23 +17,6 @@ pub struct ServiceProfileManifest {
     /// take all routes away.
     #[serde(deserialize_with = "null_as_default")]
     pub spec: ProfileSpec,
-}
-
-/// The metadata of a resource. What only an API server knows is read and dropped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(from = "AnyMetadata")]
-pub struct Metadata {
-    /// The name.
-    pub name: String,
-    /// The namespace; that of the command, or the running mesh, when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
 }
 
 impl ServiceProfileManifest {
@@ -91,9 +73,9 @@ impl ServiceProfileManifest {
     ///
     /// [`InvalidManifest`] says which of these is wrong.
     pub fn check(&self) -> Result<Profile, InvalidManifest> {
-        let invalid = |field: &'static [Step<'static>], reason: String| InvalidManifest {
-            name: self.metadata.name.clone(),
-            flaw: Flaw::Envelope(field, reason),
+        let name = &*self.metadata.name;
+        let invalid = |path: &[Step<'static>], reason: String| {
+            InvalidManifest::field(Self::KIND, name, path, reason)
         };
         if self.kind != Self::KIND {
             let reason = format!("kind {:?} is not {:?}", self.kind, Self::KIND);
@@ -107,7 +89,7 @@ impl ServiceProfileManifest {
             );
             return Err(invalid(&[Step::Member("apiVersion")], reason));
         }
-        const NAME: &[Step<'_>] = &[Step::Member("metadata"), Step::Member("name")];
+        const NAME: &[Step<'static>] = &[Step::Member("metadata"), Step::Member("name")];
         names::check_subdomain(&self.metadata.name)
             .map_err(|error| invalid(NAME, format!("has invalid name: {error}")))?;
         if self.service().is_none() {
@@ -116,14 +98,13 @@ impl ServiceProfileManifest {
             return Err(invalid(NAME, reason.to_owned()));
         }
         if let Some(namespace) = &self.metadata.namespace {
-            const NAMESPACE: &[Step<'_>] = &[Step::Member("metadata"), Step::Member("namespace")];
+            const NAMESPACE: &[Step<'static>] =
+                &[Step::Member("metadata"), Step::Member("namespace")];
             names::check_namespace(namespace)
                 .map_err(|error| invalid(NAMESPACE, format!("has invalid namespace: {error}")))?;
         }
-        Profile::try_from(self.spec.clone()).map_err(|error| InvalidManifest {
-            name: self.metadata.name.clone(),
-            flaw: Flaw::Profile(error),
-        })
+        let profile = Profile::try_from(self.spec.clone());
+        profile.map_err(|error| InvalidManifest::profile(Self::KIND, name, error))
     }
 
     /// The service that the name is of: its name, its namespace and the cluster's domain.
@@ -143,104 +124,6 @@ impl ServiceProfileManifest {
     pub fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(self).expect("all keys of a manifest are strings");
         json + "\n"
-    }
-}
-
-/// A ServiceProfile resource that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidManifest {
-    name: String,
-    flaw: Flaw,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Flaw {
-    Envelope(&'static [Step<'static>], String),
-    Profile(InvalidProfile),
-}
-
-impl InvalidManifest {
-    /// The way from the resource to the field.
-    pub fn path(&self) -> Vec<Step<'static>> {
-        match &self.flaw {
-            Flaw::Envelope(path, _) => path.to_vec(),
-            Flaw::Profile(error) => {
-                let mut path = vec![Step::Member("spec")];
-                path.extend(error.path().into_iter().map(|step| match step {
-                    mesh_profile::Step::Member(name) => Step::Member(name),
-                    mesh_profile::Step::Item(index) => Step::Item(index),
-                }));
-                path
-            }
-        }
-    }
-}
-
-impl fmt::Display for InvalidManifest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServiceProfile {:?}", self.name)?;
-        match &self.flaw {
-            Flaw::Envelope(_, reason) if reason.starts_with("has") => write!(f, " {reason}"),
-            Flaw::Envelope(_, reason) => write!(f, ": {reason}"),
-            Flaw::Profile(error) => write!(f, ": {error}"),
-        }
-    }
-}
-
-impl std::error::Error for InvalidManifest {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.flaw {
-            Flaw::Envelope(..) => None,
-            Flaw::Profile(error) => Some(error),
-        }
-    }
-}
-
-/// Reads `null` as an absent member: old versions of `linkerd profile` print `spec: null`.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// All that an API server writes into metadata.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "named so that a misspelt member is still an error"
-)]
-struct AnyMetadata {
-    name: String,
-    #[serde(default)]
-    namespace: Option<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    annotations: BTreeMap<String, String>,
-    creation_timestamp: Option<serde::de::IgnoredAny>,
-    deletion_grace_period_seconds: Option<serde::de::IgnoredAny>,
-    deletion_timestamp: Option<serde::de::IgnoredAny>,
-    finalizers: Option<serde::de::IgnoredAny>,
-    generate_name: Option<serde::de::IgnoredAny>,
-    generation: Option<serde::de::IgnoredAny>,
-    managed_fields: Option<serde::de::IgnoredAny>,
-    owner_references: Option<serde::de::IgnoredAny>,
-    resource_version: Option<serde::de::IgnoredAny>,
-    self_link: Option<serde::de::IgnoredAny>,
-    uid: Option<serde::de::IgnoredAny>,
-}
-
-impl From<AnyMetadata> for Metadata {
-    fn from(any: AnyMetadata) -> Self {
-        Self {
-            name: any.name,
-            namespace: any.namespace,
-            labels: any.labels,
-            annotations: any.annotations,
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::resource::{Body, Key, Manifest, Rejection};
 use mesh_api::{ManifestKind, UnknownKind};
 use mesh_manifest::{
-    ServiceProfileManifest,
+    Metadata, ServiceProfileManifest, TrafficSplitManifest,
     yaml::{self, Section, Step},
 };
 use serde::Deserialize;
@@ -72,6 +72,33 @@ fn document(
     };
     match kind {
         ManifestKind::ServiceProfile => service_profile(section, source, namespace, domain),
+        ManifestKind::TrafficSplit => {
+            let split = TrafficSplitManifest::read(section, source)?;
+            let body = Body::TrafficSplit(Arc::new(split.spec));
+            Ok(Admitted {
+                resource: manifest(*kind, split.api_version, split.metadata, body, namespace),
+                warnings: Vec::new(),
+            })
+        }
+    }
+}
+
+/// A manifest that was found good, in `namespace` unless it names another.
+fn manifest(
+    kind: ManifestKind,
+    api_version: String,
+    metadata: Metadata,
+    body: Body,
+    namespace: &str,
+) -> Manifest {
+    let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
+    Manifest {
+        key: Key::new(kind, namespace, &metadata.name),
+        api_version,
+        labels: metadata.labels,
+        annotations: metadata.annotations,
+        created: metadata.creation_timestamp,
+        body,
     }
 }
 
@@ -81,26 +108,25 @@ fn service_profile(
     namespace: &str,
     domain: &str,
 ) -> Result<Admitted, Rejection> {
-    let manifest = ServiceProfileManifest::read(section, source)?;
+    let profile = ServiceProfileManifest::read(section, source)?;
     let mut warnings = Vec::new();
-    if let Some((_, _, other)) = manifest.service().filter(|(.., named)| *named != domain) {
+    if let Some((_, _, other)) = profile.service().filter(|(.., named)| *named != domain) {
         warnings.push(format!(
             "names of this mesh end in svc.{domain}, so a profile under svc.{other} never applies"
         ));
     }
-    if let Ok(profile) = manifest.check() {
-        warnings.extend(profile.lint().iter().map(ToString::to_string));
+    if let Ok(compiled) = profile.check() {
+        warnings.extend(compiled.lint().iter().map(ToString::to_string));
     }
-    let metadata = manifest.metadata;
-    let namespace = metadata.namespace.as_deref().unwrap_or(namespace);
+    let body = Body::ServiceProfile(Arc::new(profile.spec));
     Ok(Admitted {
-        resource: Manifest {
-            key: Key::new(ManifestKind::ServiceProfile, namespace, &metadata.name),
-            api_version: manifest.api_version,
-            labels: metadata.labels,
-            annotations: metadata.annotations,
-            body: Body::ServiceProfile(Arc::new(manifest.spec)),
-        },
+        resource: manifest(
+            ManifestKind::ServiceProfile,
+            profile.api_version,
+            profile.metadata,
+            body,
+            namespace,
+        ),
         warnings,
     })
 }

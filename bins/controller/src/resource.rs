@@ -1,9 +1,11 @@
 //! Declared resources: kinds, names and manifests.
 
 use mesh_api::ManifestKind;
-use mesh_control::model::{self, Kind, Reference, Resource, ResourceKind, ServiceProfile};
+use mesh_control::model::{
+    self, Kind, Reference, Resource, ResourceKind, ServiceProfile, Status, TrafficSplit,
+};
 pub use mesh_control::source::Outcome;
-use mesh_manifest::{ProfileSpec, yaml};
+use mesh_manifest::{ProfileSpec, SplitBackend, TrafficSplitSpec, yaml};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -47,6 +49,8 @@ pub struct Manifest {
     pub labels: BTreeMap<String, String>,
     /// For people and programs to remember something by.
     pub annotations: BTreeMap<String, String>,
+    /// The time of its creation in RFC 3339, if that is known.
+    pub created: Option<String>,
     /// Its content.
     pub body: Body,
 }
@@ -56,6 +60,8 @@ pub struct Manifest {
 pub enum Body {
     /// Of a [`ManifestKind::ServiceProfile`].
     ServiceProfile(Arc<ProfileSpec>),
+    /// Of a [`ManifestKind::TrafficSplit`].
+    TrafficSplit(Arc<TrafficSplitSpec>),
 }
 
 impl Manifest {
@@ -69,12 +75,31 @@ impl Manifest {
         serde_json::to_value(self.document()).expect("a manifest has no keys but text")
     }
 
+    /// The manifest with its conditions, as JSON.
+    pub fn to_json_with(&self, status: &Status) -> serde_json::Value {
+        let mut json = self.to_json();
+        if !status.conditions.is_empty() {
+            let conditions = status.conditions.iter().map(|condition| {
+                serde_json::json!({
+                    "type": condition.kind.as_str(),
+                    "status": if condition.is_met { "True" } else { "False" },
+                    "reason": condition.reason,
+                    "message": condition.message,
+                })
+            });
+            let conditions: Vec<_> = conditions.collect();
+            json["status"] = serde_json::json!({ "conditions": conditions });
+        }
+        json
+    }
+
     fn document(&self) -> Document<'_> {
         Document {
             api_version: &self.api_version,
             kind: self.key.kind.names().kind,
             metadata: Metadata {
                 annotations: &self.annotations,
+                creation_timestamp: self.created.as_deref(),
                 labels: &self.labels,
                 name: &self.key.name,
                 namespace: &self.key.namespace,
@@ -94,9 +119,12 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creation_timestamp: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,
     name: &'a str,
@@ -107,6 +135,7 @@ impl Serialize for Body {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::ServiceProfile(spec) => spec.serialize(serializer),
+            Self::TrafficSplit(spec) => spec.serialize(serializer),
         }
     }
 }
@@ -181,6 +210,7 @@ impl From<&Key> for Reference {
     fn from(key: &Key) -> Self {
         let kind = match key.kind {
             ManifestKind::ServiceProfile => ResourceKind::ServiceProfile,
+            ManifestKind::TrafficSplit => ResourceKind::TrafficSplit,
         };
         Self::new(
             Kind::Resource(kind),
@@ -199,6 +229,7 @@ impl TryFrom<&Reference> for Key {
     fn try_from(reference: &Reference) -> anyhow::Result<Self> {
         let kind = match reference.kind {
             Kind::Resource(ResourceKind::ServiceProfile) => ManifestKind::ServiceProfile,
+            Kind::Resource(ResourceKind::TrafficSplit) => ManifestKind::TrafficSplit,
             _ => anyhow::bail!("there are no manifests of a {reference}"),
         };
         Ok(Self {
@@ -211,34 +242,78 @@ impl TryFrom<&Reference> for Key {
 
 impl From<Manifest> for Resource {
     fn from(manifest: Manifest) -> Self {
-        let Body::ServiceProfile(spec) = manifest.body;
-        Self::from(ServiceProfile {
-            namespace: manifest.key.namespace,
-            name: manifest.key.name,
-            metadata: model::Metadata {
-                api_version: manifest.api_version,
-                labels: manifest.labels,
-                annotations: manifest.annotations,
-            },
-            spec,
-        })
+        let Key {
+            namespace, name, ..
+        } = manifest.key;
+        let metadata = model::Metadata {
+            api_version: manifest.api_version,
+            labels: manifest.labels,
+            annotations: manifest.annotations,
+            created: manifest.created,
+        };
+        match manifest.body {
+            Body::ServiceProfile(spec) => Self::from(ServiceProfile {
+                namespace,
+                name,
+                metadata,
+                spec,
+            }),
+            Body::TrafficSplit(spec) => {
+                let leaves = spec.backends.iter().map(|backend| model::Leaf {
+                    service: backend.service.as_str().into(),
+                    weight: backend.weight,
+                });
+                Self::from(TrafficSplit {
+                    namespace,
+                    name,
+                    metadata,
+                    service: spec.service.as_str().into(),
+                    leaves: leaves.collect(),
+                })
+            }
+        }
     }
 }
 
 impl From<&Resource> for Manifest {
     fn from(resource: &Resource) -> Self {
         let metadata = resource.metadata().clone();
-        let Resource::ServiceProfile(profile) = resource;
+        let (kind, namespace, name, body) = match resource {
+            Resource::ServiceProfile(profile) => (
+                ManifestKind::ServiceProfile,
+                &profile.namespace,
+                &profile.name,
+                Body::ServiceProfile(profile.spec.clone()),
+            ),
+            Resource::TrafficSplit(split) => {
+                let backends = split.leaves.iter().map(|leaf| SplitBackend {
+                    service: leaf.service.to_string(),
+                    weight: leaf.weight,
+                });
+                let spec = TrafficSplitSpec {
+                    service: split.service.to_string(),
+                    backends: backends.collect(),
+                    matches: Vec::new(),
+                };
+                (
+                    ManifestKind::TrafficSplit,
+                    &split.namespace,
+                    &split.name,
+                    Body::TrafficSplit(Arc::new(spec)),
+                )
+            }
+        };
         Self {
             key: Key {
-                kind: ManifestKind::ServiceProfile,
-                namespace: profile.namespace.clone(),
-                name: profile.name.clone(),
+                kind,
+                namespace: namespace.clone(),
+                name: name.clone(),
             },
             api_version: metadata.api_version,
             labels: metadata.labels,
             annotations: metadata.annotations,
-            body: Body::ServiceProfile(profile.spec.clone()),
+            created: metadata.created,
+            body,
         }
     }
 }
@@ -258,6 +333,7 @@ mod tests {
             api_version: "linkerd.io/v1alpha2".into(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::from([("why".into(), "a test".into())]),
+            created: None,
             body: Body::ServiceProfile(Arc::default()),
         };
         assert_eq!(

@@ -9,6 +9,7 @@ use mesh_control::{
     index::Index,
     source::{BoxError, BoxFuture, Source},
     stats::{self, Store},
+    status,
 };
 use mesh_local::{Lock, atomic, process, socket};
 use std::{
@@ -184,6 +185,7 @@ impl Controller {
         let targets = || stats::targets(&index.snapshot());
         let source = self.source;
         let scrape = stats::scrape::run(&self.app.store, targets);
+        let statuses = status::run(&index, &*self.app.resources);
 
         tracing::info!(
             "serving destinations on {}, the API on {}",
@@ -195,6 +197,7 @@ impl Controller {
             ended = &mut serve => return ended.map(drop),
             ended = source => return Err(source_ended(ended)),
             () = scrape => return Err(anyhow!("scraping the sidecars has ended")),
+            () = statuses => return Err(anyhow!("keeping the conditions of resources has ended")),
             () = shutdown => {}
         }
         tracing::info!("ending");

@@ -108,6 +108,9 @@ fn each<T: Send + Sync + 'static>(
 /// Builds the message that a sidecar gets for `authority`.
 pub fn profile(apex: &Apex, authority: &str) -> DestinationProfile {
     let mut profile = wire::profile_to_wire(&apex.profile, &apex.fqdn, authority);
+    if let Some(split) = &apex.split {
+        profile.dst_overrides = wire::overrides_to_wire(&split.leaves, &apex.fqdn, authority);
+    }
     profile.opaque_protocol = apex.opaque;
     profile.parent_ref = apex.service.as_ref().map(|service| Metadata {
         kind: Some(Resource(meta::Resource {

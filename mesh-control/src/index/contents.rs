@@ -8,6 +8,7 @@ use super::{
     question::Subject,
     registered::Registered,
     snapshot::Snapshot,
+    splits::Splits,
 };
 use crate::{
     model::{Kind, Object, Reference, Rejection, ResourceKind, ServiceName},
@@ -27,6 +28,7 @@ pub(super) struct Contents {
     pub(super) objects: Objects,
     pub(super) membership: Membership,
     pub(super) profiles: Profiles,
+    pub(super) splits: Splits,
     pub(super) questions: OpenQuestions,
     pub(super) registered: Registered,
     /// By the document at fault.
@@ -56,6 +58,7 @@ impl Contents {
             objects: Objects::default(),
             membership: Membership::default(),
             profiles: Profiles::default(),
+            splits: Splits::default(),
             questions: OpenQuestions::default(),
             registered: Registered::default(),
             rejections: BTreeMap::new(),
@@ -137,6 +140,10 @@ impl Contents {
                 touched.profiles.extend(self.profiles.set(reference, new));
                 subjects.insert(Subject::Resource(reference.clone()));
             }
+            Kind::Resource(ResourceKind::TrafficSplit) => {
+                let apexes = self.splits.set(reference, new);
+                subjects.extend(apexes.into_iter().map(Subject::Split));
+            }
             Kind::Pod => {
                 let pod = |object: Option<&Object>| match object {
                     Some(Object::Pod(pod)) => Some(pod.clone()),
@@ -156,6 +163,7 @@ impl Contents {
                     namespace: reference.namespace.clone(),
                 };
                 let addresses = self.membership.set_service(&name, service);
+                self.splits.service_changed(&name);
                 subjects.extend(addresses.into_iter().map(Subject::Address));
                 subjects.insert(Subject::Service(name));
             }

@@ -15,6 +15,7 @@ mod profiles;
 mod question;
 mod registered;
 mod snapshot;
+mod splits;
 mod topic;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod tests;
 
 pub(crate) use self::objects::SourceId;
 pub use self::{
-    answer::{Apex, Endpoints},
+    answer::{Apex, Endpoints, Split},
     registered::{Lease, MAX_REGISTERED, Refusal, RegisteredService, Registration},
     snapshot::Snapshot,
     topic::Subscription,
@@ -35,7 +36,7 @@ use self::{
     topic::Latest,
 };
 use crate::{
-    model::{Object, Reference, Rejection, Resource, ServiceName},
+    model::{Object, Reference, Rejection, Resource, ServiceName, Status},
     source::{Event, Sink},
 };
 use std::{
@@ -155,6 +156,22 @@ impl Index {
             Object::Resource(resource) => Some(resource.clone()),
             _ => None,
         }
+    }
+
+    /// The conditions of a resource, as of now.
+    pub fn status(&self, reference: &Reference) -> Status {
+        self.contents().status(reference)
+    }
+
+    /// The resources whose conditions may have changed since the last call, with their conditions.
+    pub fn take_changed_statuses(&self) -> Vec<(Reference, Status)> {
+        let mut contents = self.contents();
+        let changed = contents.splits.take_changed();
+        let statuses = changed.into_iter().map(|reference| {
+            let status = contents.status(&reference);
+            (reference, status)
+        });
+        statuses.collect()
     }
 
     /// Everything there is now. Costs as much as there are objects if something has changed since

@@ -1,7 +1,7 @@
 //! Questions that sidecars ask, what they depend on, and the inputs of their answers.
 
 use super::{
-    answer::{Apex, Endpoints},
+    answer::{Apex, Endpoints, Split},
     contents::Contents,
     endpoints::Group,
     profiles::DeclaredProfile,
@@ -37,6 +37,8 @@ pub(super) enum Subject {
     Address(IpAddr),
     /// A resource, or that there is none.
     Resource(Reference),
+    /// The TrafficSplits of the service of this name.
+    Split(ServiceName),
     /// The namespace of clients that do not state theirs.
     DefaultNamespace,
 }
@@ -60,6 +62,7 @@ pub(super) struct Found {
     fqdn: String,
     is_opaque: bool,
     profile: Option<Arc<DeclaredProfile>>,
+    split: Option<Split>,
 }
 
 impl Contents {
@@ -119,11 +122,14 @@ impl Contents {
         subjects.push(Subject::Service(name.clone()));
         let service = self.membership.service(&name)?;
         let port = service.port(port)?;
+        subjects.push(Subject::Split(name.clone()));
+        let split = self.split(&name, port.number, subjects);
         Some(Found {
             is_opaque: port.protocol == Some(Protocol::Opaque),
             name,
             fqdn,
             profile,
+            split,
         })
     }
 }
@@ -147,6 +153,7 @@ impl Inputs {
             port,
             profile: profile.map(|it| it.typed().clone()).unwrap_or_default(),
             resource: profile.map(DeclaredProfile::reference),
+            split: found.split,
             opaque: found.is_opaque,
         }
     }

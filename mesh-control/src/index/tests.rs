@@ -1,9 +1,9 @@
 use super::*;
 use crate::model::{
-    Conditions, Kind, Members, Mesh, Metadata, Pod, PodPort, Port, Protocol, ResourceKind, Service,
-    ServiceProfile, Target, Workload, WorkloadKind, WorkloadName,
+    Conditions, Kind, Leaf, Members, Mesh, Metadata, Pod, PodPort, Port, Protocol, ResourceKind,
+    Service, ServiceProfile, Target, TrafficSplit, Workload, WorkloadKind, WorkloadName,
 };
-use mesh_profile::{ProfileSpec, RequestMatchSpec, RouteSpec};
+use mesh_profile::{ProfileSpec, RequestMatchSpec, RouteSpec, Weight, WeightedDst};
 use std::time::Duration;
 
 /// A service of the namespace `shop` that the pods of `workloads` answer for.
@@ -462,4 +462,184 @@ async fn changes_of_any_object_are_told() {
     let mut changes = index.changes();
     sink.apply(Workload::new("shop", WorkloadName::deployment("job")));
     assert!(changes.changed().await);
+}
+
+/// A split of `web` on port 8080, created at `created`.
+fn split(name: &str, created: Option<&str>, leaves: &[(&str, u64)]) -> TrafficSplit {
+    let leaves = leaves.iter().map(|&(service, milli)| Leaf {
+        service: service.into(),
+        weight: Weight::from_milli(milli),
+    });
+    TrafficSplit {
+        namespace: "shop".into(),
+        name: name.into(),
+        metadata: Metadata {
+            created: created.map(Into::into),
+            ..Metadata::default()
+        },
+        service: "web".into(),
+        leaves: leaves.collect(),
+    }
+}
+
+/// The leaves by short name and in thousandths, and the name of the split that decides them.
+fn leaves(apex: &Apex) -> (Option<String>, Vec<(String, u64)>) {
+    let leaves = apex.leaves().iter().map(|leaf| {
+        let name = leaf.authority.replace(".shop.svc.cluster.local", "");
+        (name, leaf.weight.milli())
+    });
+    let split = apex.split.as_ref().map(|it| it.resource.name.to_string());
+    (split, leaves.collect())
+}
+
+fn reasons(index: &Index, split: &TrafficSplit) -> Vec<&'static str> {
+    let status = index.status(&Resource::from(split.clone()).reference());
+    status.conditions.iter().map(|it| it.reason).collect()
+}
+
+#[test]
+fn a_split_replaces_the_leaves_of_the_profile_and_its_deletion_restores_them() {
+    let (index, sink) = mesh();
+    sink.apply(service("web-v2", 8080, &["web-v2"]));
+    let mut with_overrides = profile("shop", "a");
+    let mut spec = (*with_overrides.spec).clone();
+    spec.dst_overrides.push(WeightedDst {
+        authority: "other.shop.svc.cluster.local:8080".into(),
+        weight: Weight::from_milli(1000),
+    });
+    with_overrides.spec = Arc::new(spec);
+    sink.apply(with_overrides);
+    let mut apex = index.subscribe_apex("web.shop:8080", "other");
+    assert_eq!(
+        leaves(&apex.try_next().unwrap()).1,
+        [("other:8080".into(), 1000)]
+    );
+
+    // The apex may be one of its leaves.
+    let canary = split("canary", None, &[("web", 900), ("web-v2", 100)]);
+    sink.apply(canary.clone());
+    let answer = apex.try_next().unwrap();
+    let shares = vec![("web:8080".into(), 900), ("web-v2:8080".into(), 100)];
+    assert_eq!(leaves(&answer), (Some("canary".into()), shares));
+    // Routes stay those of the profile.
+    assert_eq!(route(&answer), Some("a"));
+    assert_eq!(reasons(&index, &canary), ["Accepted", "ResolvedRefs"]);
+
+    sink.delete(Resource::from(canary).reference());
+    assert_eq!(
+        leaves(&apex.try_next().unwrap()).1,
+        [("other:8080".into(), 1000)]
+    );
+}
+
+#[test]
+fn a_leaf_that_cannot_serve_gets_nothing_until_it_can() {
+    let (index, sink) = mesh();
+    let mut apex = index.subscribe_apex("web:8080", "shop");
+    let canary = split("canary", None, &[("web-v2", 1000), ("web", 0)]);
+    sink.apply(canary.clone());
+    // No other leaf has a weight, so traffic stays where it was.
+    assert_eq!(leaves(&apex.try_next().unwrap()), (None, vec![]));
+    assert_eq!(reasons(&index, &canary), ["Accepted", "BackendNotFound"]);
+
+    sink.apply(service("web-v2", 80, &["web-v2"]));
+    assert!(apex.try_next().is_none());
+    let status = index.status(&Resource::from(canary.clone()).reference());
+    assert!(
+        status.conditions[1]
+            .message
+            .starts_with("the service web-v2 has no port 8080")
+    );
+
+    sink.apply(service("web-v2", 8080, &["web-v2"]));
+    let shares = vec![("web-v2:8080".into(), 1000), ("web:8080".into(), 0)];
+    assert_eq!(leaves(&apex.try_next().unwrap()).1, shares);
+    assert_eq!(reasons(&index, &canary), ["Accepted", "ResolvedRefs"]);
+
+    sink.delete(service("web-v2", 8080, &[]).name.reference());
+    assert_eq!(leaves(&apex.try_next().unwrap()), (None, vec![]));
+    sink.delete(service("web", 8080, &[]).name.reference());
+    assert_eq!(reasons(&index, &canary)[0], "TargetNotFound");
+}
+
+#[test]
+fn of_two_splits_of_a_service_the_older_is_in_force() {
+    let (index, sink) = mesh();
+    sink.apply(service("web-v2", 8080, &["web-v2"]));
+    let decides = |all: &[&TrafficSplit]| {
+        for split in all {
+            sink.apply((*split).clone());
+        }
+        leaves(&index.apex("web:8080", "shop")).0.unwrap()
+    };
+    let early = split("z", Some("2026-01-01T00:00:00Z"), &[("web", 1)]);
+    let late = split("a", Some("2026-01-01T00:00:01.5Z"), &[("web-v2", 1)]);
+    let by_hand = split("b", None, &[("web-v2", 1)]);
+    assert_eq!(decides(&[&late]), "a");
+    assert_eq!(decides(&[&early]), "z");
+    assert_eq!(decides(&[&by_hand]), "b");
+    assert_eq!(decides(&[&split("c", None, &[("web", 1)])]), "b");
+    assert_eq!(reasons(&index, &late)[0], "Conflicted");
+    assert_eq!(reasons(&index, &by_hand)[0], "Accepted");
+    let status = index.status(&Resource::from(late.clone()).reference());
+    assert!(
+        status.conditions[0]
+            .message
+            .contains("older TrafficSplit b")
+    );
+
+    for split in [&by_hand, &split("c", None, &[]), &early] {
+        sink.delete(Resource::from(split.clone()).reference());
+    }
+    assert_eq!(
+        leaves(&index.apex("web:8080", "shop")).0.as_deref(),
+        Some("a")
+    );
+    assert_eq!(reasons(&index, &late)[0], "Accepted");
+}
+
+#[test]
+fn a_changed_split_costs_the_questions_of_its_apex_and_the_conditions_of_its_rivals() {
+    let (index, sink) = mesh();
+    for name in ["a", "b", "web-v2"] {
+        sink.apply(service(name, 8080, &[name]));
+    }
+    let of_a = TrafficSplit {
+        service: "a".into(),
+        ..split("of-a", None, &[("web-v2", 1)])
+    };
+    sink.apply(of_a.clone());
+    let questions = [
+        "a:8080",
+        "b:8080",
+        "web-v2:8080",
+        "web:8080",
+        "web.shop:8080",
+    ];
+    let _open: Vec<_> = questions
+        .iter()
+        .map(|authority| index.subscribe_apex(authority, "shop"))
+        .collect();
+    let _endpoints = index.subscribe_endpoints("web-v2:8080", "shop");
+    let changed = || {
+        let changed = index.take_changed_statuses().into_iter();
+        changed
+            .map(|(it, _)| it.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(changed(), ["of-a"]);
+
+    let before = index.answers_computed();
+    sink.apply(split("canary", None, &[("web", 9), ("web-v2", 1)]));
+    assert_eq!(index.answers_computed() - before, 2);
+    assert_eq!(changed(), ["canary"]);
+    sink.apply(split("rival", None, &[("web", 1)]));
+    assert_eq!(changed(), ["canary", "rival"]);
+    assert_eq!(changed(), Vec::<String>::new());
+
+    // A service touches the splits that name it.
+    sink.apply(service("b", 81, &["b"]));
+    assert_eq!(changed(), Vec::<String>::new());
+    sink.apply(service("web-v2", 81, &["web-v2"]));
+    assert_eq!(changed(), ["canary", "of-a"]);
 }

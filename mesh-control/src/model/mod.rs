@@ -19,7 +19,10 @@ pub use self::{
     object::{Kind, Mesh, Object, Reference},
     pod::{Conditions, Pod, PodPort},
     rejection::Rejection,
-    resource::{Metadata, Resource, ResourceKind, ServiceProfile, Status},
+    resource::{
+        Condition, ConditionKind, Leaf, Metadata, Resource, ResourceKind, ServiceProfile, Status,
+        TrafficSplit,
+    },
     service::{Members, Port, Protocol, Service, Target},
     workload::{GATEWAY, Workload, WorkloadKind, WorkloadName},
 };

@@ -1,4 +1,6 @@
-use super::{Pod, Resource, ResourceKind, Service, ServiceProfile, Workload, WorkloadKind};
+use super::{
+    Pod, Resource, ResourceKind, Service, ServiceProfile, TrafficSplit, Workload, WorkloadKind,
+};
 use std::{fmt, sync::Arc};
 
 /// One thing that a source tells the index about.
@@ -126,6 +128,12 @@ impl From<Service> for Object {
 impl From<ServiceProfile> for Object {
     fn from(profile: ServiceProfile) -> Self {
         Self::Resource(profile.into())
+    }
+}
+
+impl From<TrafficSplit> for Object {
+    fn from(split: TrafficSplit) -> Self {
+        Self::Resource(split.into())
     }
 }
 

@@ -1,5 +1,5 @@
-use super::{Kind, Reference, Rejection};
-use mesh_profile::ProfileSpec;
+use super::{Kind, Reference, ServiceName};
+use mesh_profile::{ProfileSpec, Weight};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Rules that people declare.
@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub enum Resource {
     /// Routes and retry budget of a service.
     ServiceProfile(Arc<ServiceProfile>),
+    /// Services that share the requests of another.
+    TrafficSplit(Arc<TrafficSplit>),
 }
 
 /// The kind of a resource.
@@ -14,6 +16,8 @@ pub enum Resource {
 pub enum ResourceKind {
     /// [`Resource::ServiceProfile`].
     ServiceProfile,
+    /// [`Resource::TrafficSplit`].
+    TrafficSplit,
 }
 
 /// Routes and retry budget of a service, declared in the client's namespace or in the service's.
@@ -29,7 +33,31 @@ pub struct ServiceProfile {
     pub spec: Arc<ProfileSpec>,
 }
 
-/// Metadata that a resource keeps and that decides nothing.
+/// Shares the requests of a service, the apex, out among services of its namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrafficSplit {
+    /// The namespace of the split and of its services.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The version it was written in, and notes.
+    pub metadata: Metadata,
+    /// The apex.
+    pub service: Arc<str>,
+    /// The services that get a share; at least one has a weight above zero.
+    pub leaves: Arc<[Leaf]>,
+}
+
+/// A service that takes a share of the requests of a split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The service.
+    pub service: Arc<str>,
+    /// Its share, relative to the sum of all weights.
+    pub weight: Weight,
+}
+
+/// Metadata that a resource keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// The API version it was written in, as in `linkerd.io/v1alpha2`.
@@ -38,15 +66,70 @@ pub struct Metadata {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The time of its creation in RFC 3339, by which conflicts are decided. A resource without
+    /// one counts as older than all that have one.
+    pub created: Option<String>,
 }
 
-/// The condition of a resource.
+/// The conditions of a resource, for its author.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// One of each kind; none if the kind of resource has no conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// One condition of a resource, as Gateway API names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It is in force.
+pub struct Condition {
+    /// The kind.
+    pub kind: ConditionKind,
+    /// The condition is met.
+    pub is_met: bool,
+    /// The reason, as one word.
+    pub reason: &'static str,
+    /// The reason, as a sentence.
+    pub message: String,
+}
+
+/// The kind of a [`Condition`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionKind {
+    /// The resource is in force.
     Accepted,
-    /// It was refused; the last accepted version stays in force.
-    Rejected(Rejection),
+    /// All that the resource refers to exists.
+    ResolvedRefs,
+}
+
+impl ConditionKind {
+    /// The kind, as resources write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::ResolvedRefs => "ResolvedRefs",
+        }
+    }
+}
+
+impl Status {
+    /// The conditions that are not met.
+    pub fn unmet(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().filter(|condition| !condition.is_met)
+    }
+}
+
+impl TrafficSplit {
+    /// The service whose requests are split.
+    pub fn apex(&self) -> ServiceName {
+        self.service_name(&self.service)
+    }
+
+    /// The name of one of its services.
+    pub fn service_name(&self, service: &Arc<str>) -> ServiceName {
+        ServiceName {
+            service: service.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
 }
 
 impl Resource {
@@ -58,6 +141,11 @@ impl Resource {
                 namespace: profile.namespace.clone(),
                 name: profile.name.clone(),
             },
+            Self::TrafficSplit(split) => Reference {
+                kind: Kind::Resource(ResourceKind::TrafficSplit),
+                namespace: split.namespace.clone(),
+                name: split.name.clone(),
+            },
         }
     }
 
@@ -65,6 +153,7 @@ impl Resource {
     pub fn metadata(&self) -> &Metadata {
         match self {
             Self::ServiceProfile(profile) => &profile.metadata,
+            Self::TrafficSplit(split) => &split.metadata,
         }
     }
 }
@@ -74,6 +163,7 @@ impl ResourceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ServiceProfile => "serviceprofile",
+            Self::TrafficSplit => "trafficsplit",
         }
     }
 
@@ -81,6 +171,7 @@ impl ResourceKind {
     pub fn name_and_group(self) -> (&'static str, &'static str) {
         match self {
             Self::ServiceProfile => ("ServiceProfile", "linkerd.io"),
+            Self::TrafficSplit => ("TrafficSplit", "split.smi-spec.io"),
         }
     }
 }
@@ -88,5 +179,11 @@ impl ResourceKind {
 impl From<ServiceProfile> for Resource {
     fn from(profile: ServiceProfile) -> Self {
         Self::ServiceProfile(Arc::new(profile))
+    }
+}
+
+impl From<TrafficSplit> for Resource {
+    fn from(split: TrafficSplit) -> Self {
+        Self::TrafficSplit(Arc::new(split))
     }
 }

@@ -14,13 +14,16 @@ pub trait ResourceStore: Debug + Send + Sync {
     /// Deletes a resource. Returns false if there was none.
     fn delete(&self, resource: Reference) -> BoxFuture<'_, Result<bool, BoxError>>;
 
-    /// Notes the condition of a resource, for its author. Returns false if there is no
-    /// such resource.
+    /// Keeps the conditions of a resource, for its author. Returns false if there is no such
+    /// resource.
     fn set_status(
         &self,
         resource: Reference,
         status: Status,
     ) -> BoxFuture<'_, Result<bool, BoxError>>;
+
+    /// The conditions that are kept of a resource; none if there are none yet.
+    fn status(&self, resource: &Reference) -> Status;
 }
 
 /// The result of applying a resource.

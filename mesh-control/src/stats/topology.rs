@@ -81,7 +81,9 @@ impl Topology {
         }
         let mut routes = HashMap::new();
         for resource in &snapshot.resources {
-            let Resource::ServiceProfile(profile) = resource;
+            let Resource::ServiceProfile(profile) = resource else {
+                continue;
+            };
             let names = profile.spec.routes.iter().map(|it| it.name.as_str().into());
             let names: Vec<Arc<str>> = names.collect();
             routes.insert((profile.namespace.clone(), profile.name.clone()), names);

@@ -13,7 +13,7 @@ mod weights;
 pub use self::{
     destination::{destination_from_wire, rule_from_wire},
     endpoint::{addr_from_wire, addr_to_wire, endpoint_from_wire, endpoint_to_wire},
-    profile::{profile_from_wire, profile_to_wire},
+    profile::{overrides_to_wire, profile_from_wire, profile_to_wire},
 };
 use linkerd2_proxy_api::destination as api;
 

@@ -14,23 +14,38 @@ const ROUTE: &str = "route";
 /// An absent budget is sent as the default one: without a budget Linkerd's proxy retries
 /// nothing. A condition with several members becomes an `all` of them. A route that the wire
 /// cannot carry, because its condition has no member, is left out.
-///
-/// Weights are scaled together, so that they add up to between 1 and 2^31-1. Without a split a
-/// destination that has a name gets one override, to itself: Linkerd's proxy carries a service by
-/// its profile only if that has routes or overrides.
 pub fn profile_to_wire(
     profile: &TypedProfile,
     name: &str,
     authority: &str,
 ) -> api::DestinationProfile {
-    let overrides = profile.dst_overrides();
+    api::DestinationProfile {
+        fully_qualified_name: name.into(),
+        routes: profile.routes().iter().filter_map(route_to_wire).collect(),
+        retry_budget: Some(budget_to_wire(profile.budget().unwrap_or_default())),
+        dst_overrides: overrides_to_wire(profile.dst_overrides(), name, authority),
+        ..api::DestinationProfile::default()
+    }
+}
+
+/// The leaves of the destination `name` (without port), asked for as `authority`, as the wire has
+/// them.
+///
+/// Weights are scaled together, so that they add up to between 1 and 2^31-1. Without a weight
+/// above zero, a destination that has a name gets one override, to itself: Linkerd's proxy carries
+/// a service by its profile only if that has routes or overrides.
+pub fn overrides_to_wire(
+    overrides: &[WeightedDst],
+    name: &str,
+    authority: &str,
+) -> Vec<api::WeightedDst> {
     let declared: Vec<u64> = overrides.iter().map(|dst| dst.weight.milli()).collect();
     let leaf = |authority: String, weight| api::WeightedDst {
         authority,
         weight,
         backend_ref: None,
     };
-    let dst_overrides = match weights::to_wire(&declared) {
+    match weights::to_wire(&declared) {
         Some(weights) => {
             let names = overrides.iter().map(|dst| &*dst.authority);
             let leaves = names.zip(weights);
@@ -40,13 +55,6 @@ pub fn profile_to_wire(
         }
         None if name.is_empty() => Vec::new(),
         None => vec![leaf(super::authority(name, authority), weights::WHOLE)],
-    };
-    api::DestinationProfile {
-        fully_qualified_name: name.into(),
-        routes: profile.routes().iter().filter_map(route_to_wire).collect(),
-        retry_budget: Some(budget_to_wire(profile.budget().unwrap_or_default())),
-        dst_overrides,
-        ..api::DestinationProfile::default()
     }
 }
 

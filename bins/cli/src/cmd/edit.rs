@@ -33,7 +33,12 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             kind.names().singular
         );
     };
-    let original = yaml::to_string(item)?;
+    let mut item = item.clone();
+    if let Some(item) = item.as_object_mut() {
+        // Conditions are the controller's.
+        item.remove("status");
+    }
+    let original = yaml::to_string(&item)?;
     let file = Scratch::new(&original)?;
     let mut text = original.clone();
     loop {

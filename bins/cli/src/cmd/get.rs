@@ -14,9 +14,9 @@ use std::{
 
 /// Print resources
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mesh get sp\n  mesh get sp books -o yaml")]
+#[command(after_help = "Examples:\n  mesh get sp\n  mesh get sp books -o yaml\n  mesh get ts")]
 pub(crate) struct Args {
-    /// The kind, or KIND/NAME; kinds are sp (ServiceProfile)
+    /// The kind, or KIND/NAME; kinds are sp (ServiceProfile) and ts (TrafficSplit)
     kind: String,
     /// The one to print; without it, all
     name: Option<String>,
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             eprintln!("No resources found in {namespace} namespace.");
             return Ok(ExitCode::SUCCESS);
         }
-        None => table(&list.items, args.all_namespaces),
+        None => table(kind, &list.items, args.all_namespaces),
         Some(format) => print(&list.items, format, name.is_some())?,
     };
     io::stdout().lock().write_all(text.as_bytes())?;
@@ -91,34 +91,77 @@ pub(crate) fn path(kind: ManifestKind, namespace: Option<&str>, name: Option<&st
     path
 }
 
-fn table(items: &[Value], with_namespace: bool) -> String {
-    let field = |item: &Value, name: &str| {
-        let value = item["metadata"][name].as_str();
-        value.unwrap_or("-").to_owned()
+/// A column of a table: its heading, whether it is of numbers, and the cell of a resource.
+type Column = (&'static str, bool, fn(&Value) -> String);
+
+fn table(kind: ManifestKind, items: &[Value], with_namespace: bool) -> String {
+    let columns: &[Column] = match kind {
+        ManifestKind::ServiceProfile => &[
+            ("NAMESPACE", false, |item| {
+                text(&item["metadata"]["namespace"])
+            }),
+            ("NAME", false, |item| text(&item["metadata"]["name"])),
+            ("ROUTES", true, |item| {
+                let routes = item["spec"]["routes"].as_array();
+                routes.map_or(0, Vec::len).to_string()
+            }),
+        ],
+        ManifestKind::TrafficSplit => &[
+            ("NAMESPACE", false, |item| {
+                text(&item["metadata"]["namespace"])
+            }),
+            ("NAME", false, |item| text(&item["metadata"]["name"])),
+            ("SERVICE", false, |item| text(&item["spec"]["service"])),
+            ("BACKENDS", false, backends),
+            ("STATUS", false, status),
+        ],
     };
-    let routes = |item: &Value| item["spec"]["routes"].as_array().map_or(0, Vec::len);
-    let mut rows = vec![(
-        "NAMESPACE".to_owned(),
-        "NAME".to_owned(),
-        "ROUTES".to_owned(),
-    )];
+    let columns = &columns[usize::from(!with_namespace)..];
+    let mut rows = vec![columns.iter().map(|column| column.0.to_owned()).collect()];
     rows.extend(items.iter().map(|item| {
-        let count = routes(item).to_string();
-        (field(item, "namespace"), field(item, "name"), count)
+        let cells = columns.iter().map(|column| column.2(item));
+        cells.collect::<Vec<_>>()
     }));
-    let wide = |of: fn(&(String, String, String)) -> &String| {
-        rows.iter().map(|row| of(row).len()).max().unwrap_or(0)
-    };
-    let (space, name, count) = (wide(|row| &row.0), wide(|row| &row.1), wide(|row| &row.2));
+    let width = |place: usize| rows.iter().map(|row| row[place].len()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns.len()).map(width).collect();
     let lines = rows.iter().map(|row| {
-        let line = format!("{:name$}   {:>count$}", row.1, row.2);
-        if with_namespace {
-            format!("{:space$}   {line}\n", row.0)
-        } else {
-            format!("{line}\n")
-        }
+        let cells = row.iter().enumerate().map(|(place, cell)| {
+            let width = widths[place];
+            match columns[place].1 {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:width$}"),
+            }
+        });
+        let line = cells.collect::<Vec<_>>().join("   ");
+        format!("{}\n", line.trim_end())
     });
     lines.collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
+}
+
+/// The backends of a split as `mesh split set` takes them: `books=900m errors=100m`.
+fn backends(item: &Value) -> String {
+    let backends = item["spec"]["backends"].as_array();
+    let backends = backends.into_iter().flatten().map(|backend| {
+        let weight = &backend["weight"];
+        let weight = weight
+            .as_str()
+            .map_or_else(|| weight.to_string(), str::to_owned);
+        format!("{}={weight}", text(&backend["service"]))
+    });
+    backends.collect::<Vec<_>>().join(" ")
+}
+
+/// The reason of the first condition that is not met, else of the first.
+fn status(item: &Value) -> String {
+    let conditions = item["status"]["conditions"].as_array();
+    let conditions = conditions.map_or(&[][..], Vec::as_slice);
+    let unmet = conditions.iter().find(|it| it["status"] != "True");
+    let decisive = unmet.or_else(|| conditions.first());
+    decisive.map_or_else(|| "-".to_owned(), |it| text(&it["reason"]))
 }
 
 /// Several are documents in YAML, which is what `mesh apply` takes, and a list in JSON.
@@ -149,10 +192,32 @@ mod tests {
     fn resources_are_a_table_with_names_to_the_left_and_numbers_to_the_right() {
         let items = [item("books.shop"), item("a")];
         assert_eq!(
-            table(&items, false),
+            table(ManifestKind::ServiceProfile, &items, false),
             "NAME         ROUTES\nbooks.shop        2\na                 2\n"
         );
-        assert!(table(&items, true).starts_with("NAMESPACE   NAME "));
+        assert!(table(ManifestKind::ServiceProfile, &items, true).starts_with("NAMESPACE   NAME "));
+    }
+
+    #[test]
+    fn splits_are_a_table_of_backends_and_conditions() {
+        let split = |name: &str, reason: &str| {
+            serde_json::json!({
+                "metadata": { "name": name, "namespace": "shop" },
+                "spec": { "service": "books", "backends": [
+                    { "service": "books", "weight": "900m" }, { "service": "v2", "weight": 1 }] },
+                "status": { "conditions": [
+                    { "type": "Accepted", "status": "True", "reason": "Accepted" },
+                    { "type": "ResolvedRefs", "status": if reason == "Accepted" { "True" } else { "False" },
+                      "reason": reason }] },
+            })
+        };
+        let items = [split("a", "Accepted"), split("b-split", "BackendNotFound")];
+        assert_eq!(
+            table(ManifestKind::TrafficSplit, &items, false),
+            "NAME      SERVICE   BACKENDS          STATUS\n\
+             a         books     books=900m v2=1   Accepted\n\
+             b-split   books     books=900m v2=1   BackendNotFound\n"
+        );
     }
 
     #[test]

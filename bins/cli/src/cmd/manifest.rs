@@ -4,7 +4,7 @@ use crate::output::Refusal;
 use anyhow::Result;
 use mesh_api::{ManifestKind, UnknownKind};
 use mesh_manifest::{
-    ServiceProfileManifest,
+    ServiceProfileManifest, TrafficSplitManifest,
     yaml::{self, Step},
 };
 use serde::Deserialize;
@@ -22,6 +22,9 @@ pub(crate) fn check(text: &str, source: &str) -> Result<()> {
         match kinds.find(|known| known.names().kind == kind) {
             Some(ManifestKind::ServiceProfile) => {
                 ServiceProfileManifest::read(&section, source)?;
+            }
+            Some(ManifestKind::TrafficSplit) => {
+                TrafficSplitManifest::read(&section, source)?;
             }
             None => {
                 let place = section.locate(&[Step::Member("kind")]);
@@ -41,7 +44,7 @@ pub(crate) fn name(kind: ManifestKind, name: &str, namespace: &str) -> String {
         ManifestKind::ServiceProfile if !name.contains('.') => {
             format!("{name}.{namespace}.svc.cluster.local")
         }
-        ManifestKind::ServiceProfile => name.to_owned(),
+        ManifestKind::ServiceProfile | ManifestKind::TrafficSplit => name.to_owned(),
     }
 }
 

@@ -3,7 +3,6 @@
 //! The terminal may be slow (`mesh up | less`), so it has a thread of its own and a bounded
 //! queue: lines that do not fit are dropped and counted, and nobody waits. The files have it all.
 
-use super::clock;
 use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File, OpenOptions},
@@ -199,7 +198,7 @@ impl LogState {
         let Some(log) = self.files.get_mut(name) else {
             return Ok(());
         };
-        let line = format!("{} {source} {text}\n", clock::now());
+        let line = format!("{} {source} {text}\n", mesh_local::clock::now());
         log.file.write_all(line.as_bytes())?;
         log.size += line.len() as u64;
         if log.size >= MAX_FILE {

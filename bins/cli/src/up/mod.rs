@@ -3,7 +3,6 @@
 mod adhoc;
 mod api;
 mod board;
-mod clock;
 pub(crate) mod config;
 mod document;
 pub(crate) mod enter;

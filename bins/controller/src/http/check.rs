@@ -99,9 +99,15 @@ fn data_plane(snapshot: &Snapshot) -> CheckCategory {
 fn resources(index: &Index, snapshot: &Snapshot) -> CheckCategory {
     let rejections = index.rejections();
     let rejected = rejections.iter().map(ToString::to_string).collect();
-    let (mut unmatched, mut suspicious) = (Vec::new(), Vec::new());
+    let (mut unmatched, mut suspicious, mut split) = (Vec::new(), Vec::new(), Vec::new());
     for resource in &snapshot.resources {
-        let Resource::ServiceProfile(profile) = resource;
+        let Resource::ServiceProfile(profile) = resource else {
+            let reference = resource.reference();
+            let status = index.status(&reference);
+            let unmet = status.unmet();
+            split.extend(unmet.map(|condition| format!("{reference}: {}", condition.message)));
+            continue;
+        };
         let service = ServiceName::parse(&profile.name, "", index.domain());
         if !service.is_some_and(|service| index.has_service(&service)) {
             unmatched.push(format!(
@@ -136,6 +142,12 @@ fn resources(index: &Index, snapshot: &Snapshot) -> CheckCategory {
                 CheckResult::Warning,
                 suspicious,
                 "see what a request matches, and why, with `mesh explain`",
+            ),
+            finding(
+                "every TrafficSplit is in force with all of its backends",
+                CheckResult::Warning,
+                split,
+                "compare the names with `mesh ps`, or correct it with `mesh edit ts/NAME`",
             ),
         ],
     )
@@ -189,7 +201,9 @@ mod tests {
         let index = Index::new("cluster.local");
         assert_eq!(
             results(&report(&index)),
-            [Warning, Success, Success, Success, Success, Success]
+            [
+                Warning, Success, Success, Success, Success, Success, Success
+            ]
         );
         let sink = index.sink();
         let web = WorkloadName::deployment("web");
@@ -208,7 +222,7 @@ mod tests {
         };
         sink.apply(Workload::new("shop", web.clone()));
         sink.apply(pod(true));
-        assert_eq!(results(&report(&index)), [Success; 6]);
+        assert_eq!(results(&report(&index)), [Success; 7]);
 
         let sidecars = report(&index).sidecars;
         assert_eq!(sidecars.len(), 1);

@@ -12,8 +12,7 @@ use axum::{
 };
 use mesh_api::{Applied, ApplyRequest, ManifestKind, ManifestList, Outcome, Rejection};
 use mesh_control::{
-    index::Index,
-    model::{self, Reference, Status},
+    model::{self, Reference},
     source::BoxError,
 };
 use mesh_manifest::names::{check_namespace, check_subdomain};
@@ -43,7 +42,7 @@ async fn list(
     Path(kind): Path<String>,
 ) -> Result<Json<ManifestList<Value>>, ApiError> {
     let kind = parse_kind(&kind)?;
-    Ok(Json(select(&app.index, kind, |_| true)))
+    Ok(Json(select(&app, kind, |_| true)))
 }
 
 async fn list_namespace(
@@ -52,7 +51,7 @@ async fn list_namespace(
 ) -> Result<Json<ManifestList<Value>>, ApiError> {
     let kind = parse_kind(&kind)?;
     let is_there = |key: &Key| *key.namespace == *namespace;
-    Ok(Json(select(&app.index, kind, is_there)))
+    Ok(Json(select(&app, kind, is_there)))
 }
 
 async fn one(
@@ -60,7 +59,7 @@ async fn one(
     Path(path): Path<(String, String, String)>,
 ) -> Result<Json<ManifestList<Value>>, ApiError> {
     let wanted = parse_key(&path)?;
-    let list = select(&app.index, wanted.kind, |key| *key == wanted);
+    let list = select(&app, wanted.kind, |key| *key == wanted);
     // One that was never good is still worth showing: with the reason.
     if list.items.is_empty() && list.rejected.is_empty() {
         return Err(not_found(&wanted));
@@ -93,20 +92,27 @@ async fn apply(
     let resources: Vec<_> = resources.map(|it| it.resource.clone().into()).collect();
     let references: Vec<_> = resources.iter().map(model::Resource::reference).collect();
     let outcomes = app.resources.put(resources).await.map_err(internal)?;
-    for reference in references {
-        let accepted = app.resources.set_status(reference, Status::Accepted);
-        accepted.await.map_err(internal)?;
+    let mut applied = Vec::with_capacity(admitted.len());
+    let admitted = admitted.into_iter().zip(references);
+    for ((admitted, reference), result) in admitted.zip(outcomes) {
+        let Admitted {
+            resource,
+            mut warnings,
+        } = admitted;
+        let status = app.index.status(&reference);
+        warnings.extend(status.unmet().map(|condition| condition.message.clone()));
+        let kept = app.resources.set_status(reference, status);
+        kept.await.map_err(internal)?;
+        applied.push(Applied {
+            resource: resource.key.to_string(),
+            kind: resource.key.kind.to_string(),
+            namespace: resource.key.namespace.to_string(),
+            name: resource.key.name.to_string(),
+            result: outcome(result),
+            warnings,
+        });
     }
-    let applied = admitted.into_iter().zip(outcomes);
-    let applied = applied.map(|(Admitted { resource, warnings }, result)| Applied {
-        resource: resource.key.to_string(),
-        kind: resource.key.kind.to_string(),
-        namespace: resource.key.namespace.to_string(),
-        name: resource.key.name.to_string(),
-        result: outcome(result),
-        warnings,
-    });
-    Ok(Json(applied.collect()))
+    Ok(Json(applied))
 }
 
 async fn delete(
@@ -148,17 +154,16 @@ fn not_found(key: &Key) -> ApiError {
 
 /// The selected resources that are in force, and the rejections of them. A rejected file whose
 /// resource is unknown is always included.
-fn select(
-    index: &Index,
-    kind: ManifestKind,
-    is_wanted: impl Fn(&Key) -> bool,
-) -> ManifestList<Value> {
-    let snapshot = index.snapshot();
+fn select(app: &App, kind: ManifestKind, is_wanted: impl Fn(&Key) -> bool) -> ManifestList<Value> {
+    let snapshot = app.index.snapshot();
     let manifests = snapshot.resources.iter().map(Manifest::from);
     let items = manifests
         .filter(|manifest| manifest.key.kind == kind && is_wanted(&manifest.key))
-        .map(|manifest| manifest.to_json());
-    let rejected = index.rejections().into_iter().filter(|rejection| {
+        .map(|manifest| {
+            let status = app.resources.status(&Reference::from(&manifest.key));
+            manifest.to_json_with(&status)
+        });
+    let rejected = app.index.rejections().into_iter().filter(|rejection| {
         let key = rejection.resource.as_ref();
         let key = key.and_then(|resource| Key::try_from(resource).ok());
         key.as_ref().is_none_or(&is_wanted)

@@ -17,12 +17,13 @@ use crate::{
     resource::{Key, Manifest, Outcome, Rejection},
 };
 use anyhow::{Context, Result};
+use mesh_api::ManifestKind;
 use mesh_control::{
     index::Index,
     model::{self, Reference, Status},
     source::{BoxError, BoxFuture, ResourceStore, Sink, Source},
 };
-use mesh_local::atomic;
+use mesh_local::{atomic, clock};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -49,6 +50,7 @@ struct Inner {
     index: Index,
     /// Set when the folder is followed.
     sink: OnceLock<Sink>,
+    statuses: Mutex<BTreeMap<Reference, Status>>,
     scan: Mutex<Scan>,
 }
 
@@ -93,6 +95,7 @@ impl Local {
             state,
             index,
             sink: OnceLock::new(),
+            statuses: Mutex::default(),
             scan: Mutex::default(),
         })))
     }
@@ -140,7 +143,7 @@ impl ResourceStore for Local {
         let inner = self.0.clone();
         let manifests: Vec<_> = resources.iter().map(Manifest::from).collect();
         // Waiting for the disk is no business of the runtime's only thread.
-        let put = tokio::task::spawn_blocking(move || inner.put(&manifests));
+        let put = tokio::task::spawn_blocking(move || inner.put(manifests));
         Box::pin(async { Ok(put.await??) })
     }
 
@@ -151,15 +154,18 @@ impl ResourceStore for Local {
         Box::pin(async { Ok(delete.await??) })
     }
 
-    /// Conditions of resources are shown by the API, and not kept: after a restart every file is
-    /// read again.
+    /// Conditions are kept in memory: after a restart they are computed again.
     fn set_status(
         &self,
         resource: Reference,
         status: Status,
     ) -> BoxFuture<'_, Result<bool, BoxError>> {
-        let inner = self.0.clone();
-        Box::pin(async move { Ok(inner.set_status(&resource, status)?) })
+        let kept = self.0.set_status(resource, status);
+        Box::pin(async move { Ok(kept) })
+    }
+
+    fn status(&self, resource: &Reference) -> Status {
+        self.0.statuses().get(resource).cloned().unwrap_or_default()
     }
 }
 
@@ -173,24 +179,19 @@ impl Inner {
         self.sink.get().context("the state folder is not read yet")
     }
 
-    fn set_status(&self, resource: &Reference, status: Status) -> Result<bool> {
-        let sink = self.sink()?;
-        let key = Key::try_from(resource)?;
-        let scan = self.scan();
-        let path = self.path(&scan, &key);
-        if !scan.files.contains_key(&path) {
-            return Ok(false);
+    fn statuses(&self) -> MutexGuard<'_, BTreeMap<Reference, Status>> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_status(&self, resource: Reference, status: Status) -> bool {
+        // Held while the index is asked, so that a resource that goes meanwhile leaves nothing.
+        let mut statuses = self.statuses();
+        if self.index.resource(&resource).is_none() {
+            statuses.remove(&resource);
+            return false;
         }
-        let source = path.to_string_lossy();
-        match status {
-            Status::Rejected(rejection) => sink.reject(model::Rejection {
-                source: source.into_owned(),
-                resource: Some(resource.clone()),
-                ..rejection
-            }),
-            Status::Accepted => sink.clear_rejection(&source),
-        }
-        Ok(true)
+        statuses.insert(resource, status);
+        true
     }
 
     fn look(&self, scan: &mut Scan, timing: Timing) -> Result<()> {
@@ -317,22 +318,28 @@ impl Inner {
         Ok(resource)
     }
 
-    fn put(&self, resources: &[Manifest]) -> Result<Vec<Outcome>> {
+    fn put(&self, resources: Vec<Manifest>) -> Result<Vec<Outcome>> {
         let sink = self.sink()?;
         let mut scan = self.scan();
         let rejections = self.index.rejections();
         let mut outcomes = Vec::new();
         let mut changes = Vec::new();
-        for resource in resources {
+        for mut resource in resources {
             let key = &resource.key;
             let path = self.path(&scan, key);
             let present = self.index.resource(&key.into());
             let present = present.as_ref().map(Manifest::from);
+            resource.created = match &present {
+                Some(present) => present.created.clone(),
+                // Splits of one service are told apart by age.
+                None if key.kind == ManifestKind::TrafficSplit => Some(clock::now()),
+                None => None,
+            };
             let is_good = !rejections
                 .iter()
                 .any(|rejection| Path::new(&rejection.source) == path);
             outcomes.push(match present {
-                Some(present) if present == *resource && is_good => Outcome::Unchanged,
+                Some(present) if present == resource && is_good => Outcome::Unchanged,
                 Some(_) => Outcome::Configured,
                 None => Outcome::Created,
             });
@@ -418,7 +425,9 @@ impl Inner {
         if let Err(error) = atomic::remove(&path) {
             tracing::warn!("cannot remove {}: {error}", path.display());
         }
-        sink.delete(key.into())
+        let is_gone = sink.delete(key.into());
+        self.statuses().remove(&key.into());
+        is_gone
     }
 
     /// `mesh up` writes the file atomically, so a change counts at once. If the file is

@@ -58,7 +58,9 @@ impl Mesh {
     fn route(&self) -> Option<String> {
         let key = Key::new(ManifestKind::ServiceProfile, "shop", NAME);
         let resource = self.local.0.index.resource(&Reference::from(&key))?;
-        let Body::ServiceProfile(spec) = Manifest::from(&resource).body;
+        let Body::ServiceProfile(spec) = Manifest::from(&resource).body else {
+            panic!("the key is of a ServiceProfile");
+        };
         Some(spec.routes.first()?.name.clone())
     }
 
@@ -205,7 +207,7 @@ fn workloads_are_followed_and_a_broken_file_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_condition_of_a_resource_is_shown_until_it_is_accepted() {
+async fn the_conditions_of_a_resource_are_kept_while_it_exists() {
     let mesh = Mesh::new();
     mesh.local.put(vec![resource("a").into()]).await.unwrap();
     let reference = Reference::from(&resource("a").key);
@@ -213,15 +215,18 @@ async fn the_condition_of_a_resource_is_shown_until_it_is_accepted() {
         let set = mesh.local.set_status(reference.clone(), status);
         set.await.unwrap()
     };
-    let rejection = model::Rejection::of("", "its service has no such port");
-    assert!(set(&reference, Status::Rejected(rejection)).await);
-    assert!(mesh.rejected()[0].ends_with("its service has no such port"));
-    let rejections = mesh.local.0.index.rejections();
-    assert_eq!(rejections[0].resource.as_ref(), Some(&reference));
-    assert!(set(&reference, Status::Accepted).await);
-    assert!(mesh.rejected().is_empty());
-
-    let mut none = reference;
-    none.name = "none.shop.svc.cluster.local".into();
-    assert!(!set(&none, Status::Accepted).await);
+    let status = Status {
+        conditions: vec![model::Condition {
+            kind: model::ConditionKind::ResolvedRefs,
+            is_met: false,
+            reason: "BackendNotFound",
+            message: "its service has no such port".into(),
+        }],
+    };
+    assert!(set(&reference, status.clone()).await);
+    assert_eq!(mesh.local.status(&reference), status);
+    mesh.local.delete(reference.clone()).await.unwrap();
+    assert_eq!(mesh.local.status(&reference), Status::default());
+    assert!(!set(&reference, status).await);
+    assert_eq!(mesh.local.status(&reference), Status::default());
 }
