@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod canary;
 mod check;
 mod destination;
 mod duration;
@@ -18,6 +19,10 @@ mod window;
 mod workload;
 
 pub use self::{
+    canary::{
+        CanariesRequest, CanaryCheck, CanaryCommand, CanaryCommanded, CanaryDecision, CanaryDetail,
+        CanaryEvent, CanaryRow,
+    },
     check::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, SidecarAddr},
     destination::{Destination, DestinationRequest, Leaf, LeafEndpoint, ProfileRef},
     edges::{EdgeRow, EdgesRequest},

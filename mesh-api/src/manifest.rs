@@ -6,6 +6,8 @@ use std::fmt;
 /// A kind of resource that people declare in manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ManifestKind {
+    /// A canary release of a workload.
+    Canary,
     /// Routes and retry budget of a service.
     ServiceProfile,
     /// Services that share the requests of another.
@@ -36,7 +38,7 @@ impl Names {
 
 impl ManifestKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::ServiceProfile, Self::TrafficSplit];
+    pub const ALL: &'static [Self] = &[Self::Canary, Self::ServiceProfile, Self::TrafficSplit];
 
     /// Path of the resources of all kinds.
     pub const PATH: &'static str = "/api/v1/resources";
@@ -44,6 +46,13 @@ impl ManifestKind {
     /// Names of the kind.
     pub fn names(self) -> Names {
         match self {
+            Self::Canary => Names {
+                kind: "Canary",
+                plural: "canaries",
+                singular: "canary",
+                short: "cd",
+                versions: &["flagger.app/v1alpha3", "flagger.app/v1beta1"],
+            },
             Self::ServiceProfile => Names {
                 kind: "ServiceProfile",
                 plural: "serviceprofiles",
@@ -224,7 +233,7 @@ mod tests {
         }
         assert_eq!(
             ManifestKind::parse("Ingress").unwrap_err().to_string(),
-            "unknown kind \"Ingress\"; known are ServiceProfile (sp), TrafficSplit (ts)"
+            "unknown kind \"Ingress\"; known are Canary (cd), ServiceProfile (sp), TrafficSplit (ts)"
         );
     }
 }

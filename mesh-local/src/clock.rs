@@ -10,6 +10,14 @@ pub fn now() -> String {
     rfc3339(since.as_secs(), since.subsec_millis())
 }
 
+/// A time in milliseconds since the Unix epoch, in RFC 3339 with milliseconds, in UTC.
+pub fn rfc3339_millis(millis: u64) -> String {
+    rfc3339(
+        millis / 1_000,
+        u32::try_from(millis % 1_000).unwrap_or_default(),
+    )
+}
+
 fn rfc3339(seconds: u64, millis: u32) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);

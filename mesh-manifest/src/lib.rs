@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod canary;
 mod invalid;
 mod metadata;
 pub mod names;
@@ -9,6 +10,7 @@ mod template;
 mod traffic_split;
 
 pub use self::{
+    canary::read_canary,
     invalid::InvalidManifest,
     metadata::Metadata,
     service_profile::ServiceProfileManifest,

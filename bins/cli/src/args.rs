@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Logs(cmd::logs::Args),
     Restart(cmd::restart::Args),
     Scale(cmd::scale::Args),
+    Set(cmd::set::Args),
     Run(cmd::run::Args),
     #[command(flatten)]
     Watch(Watch),
@@ -57,13 +58,12 @@ pub(crate) enum Command {
     )]
     Viz(Watch),
     Profile(cmd::profile::Args),
+    Canary(cmd::canary::Args),
     Explain(cmd::explain::Args),
     Apply(cmd::apply::Args),
     Get(cmd::get::Args),
     Edit(cmd::edit::Args),
     Delete(cmd::delete::Args),
-    Split(cmd::split::Args),
-    ErrorService(cmd::error_service::Args),
     Check(cmd::check::Args),
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),

@@ -5,6 +5,7 @@
 
 use crate::resource::{Body, Key, Manifest, Rejection};
 use mesh_api::{ManifestKind, UnknownKind};
+use mesh_control::model::Resource;
 use mesh_manifest::{
     Metadata, ServiceProfileManifest, TrafficSplitManifest,
     yaml::{self, Section, Step},
@@ -71,6 +72,7 @@ fn document(
         return Err(yaml::Error::new(source, place, reason).into());
     };
     match kind {
+        ManifestKind::Canary => canary(section, source, namespace),
         ManifestKind::ServiceProfile => service_profile(section, source, namespace, domain),
         ManifestKind::TrafficSplit => {
             let split = TrafficSplitManifest::read(section, source)?;
@@ -100,6 +102,32 @@ fn manifest(
         created: metadata.creation_timestamp,
         body,
     }
+}
+
+fn canary(section: &Section<'_>, source: &str, namespace: &str) -> Result<Admitted, Rejection> {
+    let canary = mesh_manifest::read_canary(section, source)?;
+    let mut warnings = Vec::new();
+    if canary.spec.autoscaler_ref.is_some() {
+        warnings
+            .push("autoscalerRef is ignored: nothing scales by itself on one machine".to_owned());
+    }
+    let metadata = Metadata {
+        name: canary.metadata.name,
+        namespace: canary.metadata.namespace,
+        labels: canary.metadata.labels,
+        annotations: canary.metadata.annotations,
+        creation_timestamp: None,
+    };
+    let kind = ManifestKind::Canary;
+    let body = Body::Canary(Arc::new(canary.spec));
+    let resource = manifest(kind, canary.api_version, metadata, body, namespace);
+    if let Resource::Canary(canary) = Resource::from(resource.clone())
+        && let Err(reason) = crate::canary::plan(&canary)
+    {
+        let place = section.locate(&[Step::Member("spec")]);
+        return Err(yaml::Error::new(source, place, reason).into());
+    }
+    Ok(Admitted { resource, warnings })
 }
 
 fn service_profile(

@@ -45,6 +45,10 @@ pub struct Args {
     )]
     pub cluster_domain: String,
 
+    /// The Prometheus server that canary releases query, as http://HOST:PORT
+    #[arg(long, value_name = "URL", env = "MESH_CONTROLLER_PROMETHEUS")]
+    pub prometheus: Option<String>,
+
     /// The log filter: a level, or a filter like `mesh_controller=debug`
     #[arg(
         long,
@@ -70,6 +74,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// The domain that full names of services end in.
     pub cluster_domain: String,
+    /// The address of the Prometheus server that canary releases query.
+    pub prometheus: Option<String>,
 }
 
 impl From<Args> for Config {
@@ -79,6 +85,7 @@ impl From<Args> for Config {
             grpc: args.grpc,
             http: args.http,
             cluster_domain: args.cluster_domain,
+            prometheus: args.prometheus,
         }
     }
 }

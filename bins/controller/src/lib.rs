@@ -9,6 +9,7 @@
 //! folder, and the JSON API, and assembles them.
 
 pub mod admit;
+mod canary;
 mod config;
 mod fleet;
 pub mod http;
@@ -19,6 +20,7 @@ mod start;
 mod state_dir;
 
 pub use self::{
+    canary::Canaries,
     config::{Args, Config},
     fleet::Supervisor,
     run::{Controller, run},

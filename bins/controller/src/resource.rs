@@ -1,8 +1,9 @@
 //! Declared resources: kinds, names and manifests.
 
 use mesh_api::ManifestKind;
+use mesh_canary::spec::CanarySpec;
 use mesh_control::model::{
-    self, Kind, Reference, Resource, ResourceKind, ServiceProfile, Status, TrafficSplit,
+    self, Canary, Kind, Reference, Resource, ResourceKind, ServiceProfile, Status, TrafficSplit,
 };
 pub use mesh_control::source::Outcome;
 use mesh_manifest::{ProfileSpec, SplitBackend, TrafficSplitSpec, yaml};
@@ -58,6 +59,8 @@ pub struct Manifest {
 /// The content of a resource, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
+    /// Of a [`ManifestKind::Canary`].
+    Canary(Arc<CanarySpec>),
     /// Of a [`ManifestKind::ServiceProfile`].
     ServiceProfile(Arc<ProfileSpec>),
     /// Of a [`ManifestKind::TrafficSplit`].
@@ -134,6 +137,7 @@ struct Metadata<'a> {
 impl Serialize for Body {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::Canary(spec) => spec.serialize(serializer),
             Self::ServiceProfile(spec) => spec.serialize(serializer),
             Self::TrafficSplit(spec) => spec.serialize(serializer),
         }
@@ -209,6 +213,7 @@ impl From<Rejection> for model::Rejection {
 impl From<&Key> for Reference {
     fn from(key: &Key) -> Self {
         let kind = match key.kind {
+            ManifestKind::Canary => ResourceKind::Canary,
             ManifestKind::ServiceProfile => ResourceKind::ServiceProfile,
             ManifestKind::TrafficSplit => ResourceKind::TrafficSplit,
         };
@@ -228,6 +233,7 @@ impl TryFrom<&Reference> for Key {
     /// If people cannot declare such an object in a manifest.
     fn try_from(reference: &Reference) -> anyhow::Result<Self> {
         let kind = match reference.kind {
+            Kind::Resource(ResourceKind::Canary) => ManifestKind::Canary,
             Kind::Resource(ResourceKind::ServiceProfile) => ManifestKind::ServiceProfile,
             Kind::Resource(ResourceKind::TrafficSplit) => ManifestKind::TrafficSplit,
             _ => anyhow::bail!("there are no manifests of a {reference}"),
@@ -252,6 +258,12 @@ impl From<Manifest> for Resource {
             created: manifest.created,
         };
         match manifest.body {
+            Body::Canary(spec) => Self::from(Canary {
+                namespace,
+                name,
+                metadata,
+                spec,
+            }),
             Body::ServiceProfile(spec) => Self::from(ServiceProfile {
                 namespace,
                 name,
@@ -279,6 +291,12 @@ impl From<&Resource> for Manifest {
     fn from(resource: &Resource) -> Self {
         let metadata = resource.metadata().clone();
         let (kind, namespace, name, body) = match resource {
+            Resource::Canary(canary) => (
+                ManifestKind::Canary,
+                &canary.namespace,
+                &canary.name,
+                Body::Canary(canary.spec.clone()),
+            ),
             Resource::ServiceProfile(profile) => (
                 ManifestKind::ServiceProfile,
                 &profile.namespace,

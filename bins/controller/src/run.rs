@@ -1,5 +1,6 @@
 use crate::{
-    Config, Running, Supervisor,
+    Canaries, Config, Running, Supervisor,
+    canary::World,
     http::{self, Access, App},
     source::Local,
 };
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use mesh_control::{
     grpc::{DestinationApi, RegistryApi},
     index::Index,
-    source::{BoxError, BoxFuture, Source},
+    source::{BoxError, BoxFuture, Fleet, ResourceStore, Source},
     stats::{self, Store},
     status,
 };
@@ -41,6 +42,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// A controller that has its addresses and its state, and does not serve yet.
 pub struct Controller {
     app: App,
+    /// What the drivers of canary releases work with.
+    canaries: World,
     /// Follows the state folder.
     source: BoxFuture<'static, Result<(), BoxError>>,
     grpc: TcpListener,
@@ -112,12 +115,24 @@ impl Controller {
             grpc: running.grpc,
             http: running.http,
         };
+        let store = Arc::new(Mutex::new(Store::new()));
+        let resources: Arc<dyn ResourceStore> = Arc::new(local);
+        let fleet: Arc<dyn Fleet> = Arc::new(Supervisor::new(state));
         Ok(Self {
+            canaries: World::new(
+                index.clone(),
+                store.clone(),
+                resources.clone(),
+                fleet.clone(),
+                state.clone(),
+                config.prometheus.clone(),
+            ),
             app: App {
+                canaries: Canaries::default(),
                 index,
-                store: Arc::new(Mutex::new(Store::new())),
-                resources: Arc::new(local),
-                fleet: Arc::new(Supervisor::new(state)),
+                store,
+                resources,
+                fleet,
                 about: Arc::new(about),
             },
             source,
@@ -185,6 +200,7 @@ impl Controller {
         let targets = || stats::targets(&index.snapshot());
         let source = self.source;
         let scrape = stats::scrape::run(&self.app.store, targets);
+        let canaries = self.app.canaries.run(self.canaries);
         let statuses = status::run(&index, &*self.app.resources);
 
         tracing::info!(
@@ -197,6 +213,7 @@ impl Controller {
             ended = &mut serve => return ended.map(drop),
             ended = source => return Err(source_ended(ended)),
             () = scrape => return Err(anyhow!("scraping the sidecars has ended")),
+            () = canaries => return Err(anyhow!("driving canary releases has ended")),
             () = statuses => return Err(anyhow!("keeping the conditions of resources has ended")),
             () = shutdown => {}
         }

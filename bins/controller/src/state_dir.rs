@@ -34,6 +34,11 @@ impl StateDir {
         self.root.join("accepted")
     }
 
+    /// `canaries/<namespace>/<name>.json`: the state of each Canary, from which a new controller goes on.
+    pub fn canaries(&self) -> PathBuf {
+        self.root.join("canaries")
+    }
+
     /// The folder of files that are valid only while a process runs.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")

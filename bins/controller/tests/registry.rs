@@ -36,6 +36,7 @@ async fn start(root: &TempDir, grpc: SocketAddr) -> (Controller, SocketAddr) {
         grpc,
         http: ([127, 0, 0, 1], 0).into(),
         cluster_domain: "cluster.local".into(),
+        prometheus: None,
     });
     let controller = controller.await.unwrap();
     let grpc = controller.grpc();

@@ -135,7 +135,8 @@ impl Contents {
         let subjects = &mut touched.subjects;
         match reference.kind {
             Kind::Mesh => drop(subjects.insert(Subject::DefaultNamespace)),
-            Kind::Workload(_) => {}
+            // Neither is part of an answer.
+            Kind::Workload(_) | Kind::Resource(ResourceKind::Canary) => {}
             Kind::Resource(ResourceKind::ServiceProfile) => {
                 touched.profiles.extend(self.profiles.set(reference, new));
                 subjects.insert(Subject::Resource(reference.clone()));

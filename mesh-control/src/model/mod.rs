@@ -20,8 +20,8 @@ pub use self::{
     pod::{Conditions, Pod, PodPort},
     rejection::Rejection,
     resource::{
-        Condition, ConditionKind, Leaf, Metadata, Resource, ResourceKind, ServiceProfile, Status,
-        TrafficSplit,
+        Canary, Condition, ConditionKind, Leaf, Metadata, Resource, ResourceKind, ServiceProfile,
+        Status, TrafficSplit,
     },
     service::{Members, Port, Protocol, Service, Target},
     workload::{GATEWAY, Workload, WorkloadKind, WorkloadName},

@@ -1,10 +1,13 @@
 use super::{Kind, Reference, ServiceName};
+use mesh_canary::spec::CanarySpec;
 use mesh_profile::{ProfileSpec, Weight};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Rules that people declare.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Resource {
+    /// A canary release of a workload.
+    Canary(Arc<Canary>),
     /// Routes and retry budget of a service.
     ServiceProfile(Arc<ServiceProfile>),
     /// Services that share the requests of another.
@@ -14,10 +17,25 @@ pub enum Resource {
 /// The kind of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
+    /// [`Resource::Canary`].
+    Canary,
     /// [`Resource::ServiceProfile`].
     ServiceProfile,
     /// [`Resource::TrafficSplit`].
     TrafficSplit,
+}
+
+/// A canary release of a workload, whose plan [`mesh_canary`] makes of the settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Canary {
+    /// The namespace of the workload.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The version it was written in, and notes.
+    pub metadata: Metadata,
+    /// The settings.
+    pub spec: Arc<CanarySpec>,
 }
 
 /// Routes and retry budget of a service, declared in the client's namespace or in the service's.
@@ -136,6 +154,11 @@ impl Resource {
     /// The reference that names it.
     pub fn reference(&self) -> Reference {
         match self {
+            Self::Canary(canary) => Reference {
+                kind: Kind::Resource(ResourceKind::Canary),
+                namespace: canary.namespace.clone(),
+                name: canary.name.clone(),
+            },
             Self::ServiceProfile(profile) => Reference {
                 kind: Kind::Resource(ResourceKind::ServiceProfile),
                 namespace: profile.namespace.clone(),
@@ -152,6 +175,7 @@ impl Resource {
     /// Its metadata.
     pub fn metadata(&self) -> &Metadata {
         match self {
+            Self::Canary(canary) => &canary.metadata,
             Self::ServiceProfile(profile) => &profile.metadata,
             Self::TrafficSplit(split) => &split.metadata,
         }
@@ -162,6 +186,7 @@ impl ResourceKind {
     /// The kind in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Canary => "canary",
             Self::ServiceProfile => "serviceprofile",
             Self::TrafficSplit => "trafficsplit",
         }
@@ -170,9 +195,33 @@ impl ResourceKind {
     /// The kind's name and its API group.
     pub fn name_and_group(self) -> (&'static str, &'static str) {
         match self {
+            Self::Canary => ("Canary", "flagger.app"),
             Self::ServiceProfile => ("ServiceProfile", "linkerd.io"),
             Self::TrafficSplit => ("TrafficSplit", "split.smi-spec.io"),
         }
+    }
+}
+
+impl Canary {
+    /// Returns the resource as people write it.
+    pub fn resource(&self) -> mesh_canary::spec::Canary {
+        mesh_canary::spec::Canary {
+            api_version: self.metadata.api_version.clone(),
+            kind: ResourceKind::Canary.name_and_group().0.to_owned(),
+            metadata: mesh_canary::spec::Metadata {
+                name: self.name.to_string(),
+                namespace: Some(self.namespace.to_string()),
+                labels: self.metadata.labels.clone(),
+                annotations: self.metadata.annotations.clone(),
+            },
+            spec: (*self.spec).clone(),
+        }
+    }
+}
+
+impl From<Canary> for Resource {
+    fn from(canary: Canary) -> Self {
+        Self::Canary(Arc::new(canary))
     }
 }
 

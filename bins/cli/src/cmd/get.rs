@@ -16,7 +16,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mesh get sp\n  mesh get sp books -o yaml\n  mesh get ts")]
 pub(crate) struct Args {
-    /// The kind, or KIND/NAME; kinds are sp (ServiceProfile) and ts (TrafficSplit)
+    /// The kind, or KIND/NAME; kinds are cd (Canary), sp (ServiceProfile) and ts (TrafficSplit)
     kind: String,
     /// The one to print; without it, all
     name: Option<String>,
@@ -96,6 +96,20 @@ type Column = (&'static str, bool, fn(&Value) -> String);
 
 fn table(kind: ManifestKind, items: &[Value], with_namespace: bool) -> String {
     let columns: &[Column] = match kind {
+        ManifestKind::Canary => &[
+            ("NAMESPACE", false, |item| {
+                text(&item["metadata"]["namespace"])
+            }),
+            ("NAME", false, |item| text(&item["metadata"]["name"])),
+            ("STATUS", false, |item| text(&item["status"]["phase"])),
+            ("WEIGHT", true, |item| {
+                let weight = item["status"]["canaryWeight"].as_u64();
+                weight.map_or("-".to_owned(), |weight| weight.to_string())
+            }),
+            ("LASTTRANSITIONTIME", false, |item| {
+                text(&item["status"]["lastTransitionTime"])
+            }),
+        ],
         ManifestKind::ServiceProfile => &[
             ("NAMESPACE", false, |item| {
                 text(&item["metadata"]["namespace"])

@@ -4,7 +4,7 @@ use crate::output::Refusal;
 use anyhow::Result;
 use mesh_api::{ManifestKind, UnknownKind};
 use mesh_manifest::{
-    ServiceProfileManifest, TrafficSplitManifest,
+    ServiceProfileManifest, TrafficSplitManifest, read_canary,
     yaml::{self, Step},
 };
 use serde::Deserialize;
@@ -20,6 +20,9 @@ pub(crate) fn check(text: &str, source: &str) -> Result<()> {
         let Header { kind } = section.parse(source)?;
         let mut kinds = ManifestKind::ALL.iter();
         match kinds.find(|known| known.names().kind == kind) {
+            Some(ManifestKind::Canary) => {
+                read_canary(&section, source)?;
+            }
             Some(ManifestKind::ServiceProfile) => {
                 ServiceProfileManifest::read(&section, source)?;
             }
@@ -44,7 +47,7 @@ pub(crate) fn name(kind: ManifestKind, name: &str, namespace: &str) -> String {
         ManifestKind::ServiceProfile if !name.contains('.') => {
             format!("{name}.{namespace}.svc.cluster.local")
         }
-        ManifestKind::ServiceProfile | ManifestKind::TrafficSplit => name.to_owned(),
+        _ => name.to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! to standard error. An error that `run` returns is printed by `main` and is exit code 1.
 
 pub(crate) mod apply;
+pub(crate) mod canary;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod controller;
@@ -11,7 +12,6 @@ pub(crate) mod delete;
 pub(crate) mod down;
 pub(crate) mod edges;
 pub(crate) mod edit;
-pub(crate) mod error_service;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod init;
@@ -24,7 +24,7 @@ pub(crate) mod restart;
 pub(crate) mod routes;
 pub(crate) mod run;
 pub(crate) mod scale;
-pub(crate) mod split;
+pub(crate) mod set;
 pub(crate) mod stat;
 pub(crate) mod tap;
 pub(crate) mod top;
@@ -55,6 +55,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Ps(args) => ps::run(args, &global).await,
                     Command::Logs(args) => logs::run(args, &global).await,
                     Command::Scale(args) => scale::run(args, &global).await,
+                    Command::Set(args) => set::run(args, &global).await,
+                    Command::Canary(args) => canary::run(args, &global).await,
                     Command::Restart(args) => restart::run(args, &global).await,
                     Command::Run(args) => run::run(args, &global).await,
                     Command::Explain(args) => explain::run(args, &global).await,
@@ -62,8 +64,6 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Get(args) => get::run(args, &global).await,
                     Command::Edit(args) => edit::run(args, &global).await,
                     Command::Delete(args) => delete::run(args, &global).await,
-                    Command::Split(args) => split::run(args, &global).await,
-                    Command::ErrorService(args) => error_service::run(&args).await,
                     Command::Check(args) => check::run(args, &global).await,
                     Command::Version(args) => version::run(args, &global).await,
                     Command::Watch(watch) | Command::Viz(watch) => match watch {

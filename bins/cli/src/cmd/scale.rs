@@ -33,6 +33,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let change = WorkloadChange {
         replicas: args.replicas,
         revision: args.revision,
+        ..WorkloadChange::default()
     };
     let path = format!("{}/{namespace}/{name}", WorkloadChange::PATH);
     let done: WorkloadChange = client.patch(&path, serde_json::to_vec(&change)?).await?;
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn name(workload: &str) -> Result<String, Refusal> {
+pub(super) fn name(workload: &str) -> Result<String, Refusal> {
     if !workload.contains('/') {
         return Ok(workload.to_owned());
     }

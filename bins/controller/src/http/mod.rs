@@ -3,6 +3,7 @@
 //! It has two listeners: a Unix socket in the state folder, which takes all requests, and a
 //! loopback TCP port, which takes only those that change nothing.
 
+mod canaries;
 mod check;
 mod destination;
 mod edges;
@@ -19,6 +20,7 @@ mod version;
 mod workloads;
 
 pub use self::error::ApiError;
+use crate::canary::Canaries;
 use axum::{Router, middleware};
 use mesh_control::stats::Store;
 use mesh_control::{
@@ -38,6 +40,8 @@ pub struct App {
     pub resources: Arc<dyn ResourceStore>,
     /// The fleet that runs the workloads.
     pub fleet: Arc<dyn Fleet>,
+    /// The canary releases under way.
+    pub canaries: Canaries,
     /// The version, process and addresses of this controller.
     pub about: Arc<mesh_api::Version>,
 }
@@ -54,6 +58,7 @@ pub enum Access {
 /// All routes.
 pub fn router(app: App, access: Access) -> Router {
     let router = Router::new()
+        .merge(canaries::routes())
         .merge(edges::routes())
         .merge(routes::routes())
         .merge(stat::routes())

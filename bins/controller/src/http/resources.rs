@@ -15,6 +15,7 @@ use mesh_control::{
     model::{self, Reference},
     source::BoxError,
 };
+use mesh_local::clock;
 use mesh_manifest::names::{check_namespace, check_subdomain};
 use serde_json::Value;
 
@@ -161,7 +162,13 @@ fn select(app: &App, kind: ManifestKind, is_wanted: impl Fn(&Key) -> bool) -> Ma
         .filter(|manifest| manifest.key.kind == kind && is_wanted(&manifest.key))
         .map(|manifest| {
             let status = app.resources.status(&Reference::from(&manifest.key));
-            manifest.to_json_with(&status)
+            let mut json = manifest.to_json_with(&status);
+            if kind == ManifestKind::Canary
+                && let Some(status) = canary_status(app, &manifest.key)
+            {
+                json["status"] = status;
+            }
+            json
         });
     let rejected = app.index.rejections().into_iter().filter(|rejection| {
         let key = rejection.resource.as_ref();
@@ -172,6 +179,19 @@ fn select(app: &App, kind: ManifestKind, is_wanted: impl Fn(&Key) -> bool) -> Ma
         items: items.collect(),
         rejected: rejected.map(rejection).collect(),
     }
+}
+
+/// Returns the `status` of a Canary with Flagger's fields.
+fn canary_status(app: &App, key: &Key) -> Option<Value> {
+    let mut rows = app.canaries.list().into_iter().map(|it| it.row());
+    let row = rows.find(|row| row.namespace == *key.namespace && row.name == *key.name)?;
+    Some(serde_json::json!({
+        "phase": row.phase,
+        "canaryWeight": row.weight,
+        "failedChecks": row.failed_checks,
+        "iterations": row.iterations,
+        "lastTransitionTime": clock::rfc3339_millis(row.last_transition),
+    }))
 }
 
 fn outcome(outcome: resource::Outcome) -> Outcome {

@@ -41,6 +41,12 @@ async fn change(
         );
         set.await.map_err(refused)?;
     }
+    if !change.env.is_empty() {
+        let set = app
+            .fleet
+            .set_env(namespace.clone(), workload.clone(), change.env.clone());
+        set.await.map_err(refused)?;
+    }
     if let Some(replicas) = change.replicas {
         let scale = app.fleet.scale(namespace, workload, replicas);
         scale.await.map_err(refused)?;
