@@ -1,8 +1,8 @@
-//! Responses over HTTP/1 that could be read in two ways.
+//! Responses that could be read in two ways.
 
 use crate::SendError;
 use http::{
-    HeaderMap, Response, StatusCode, Version,
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use mesh_core::Fault;
@@ -29,24 +29,44 @@ pub(super) fn unambiguous<B>(
     if is_coded && !is_chunked(headers) {
         return broken("a transfer coding other than chunked");
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(length) = lengths.next() else {
-        return Ok(rsp);
-    };
-    if is_coded {
+    if is_coded && headers.contains_key(CONTENT_LENGTH) {
         return broken("both Content-Length and Transfer-Encoding");
     }
-    let several = length.as_bytes().contains(&b',');
-    if several || lengths.next().is_some() {
-        // hyper has seen to it that they are all the same.
-        let one = length.as_bytes().split(|b| *b == b',').next();
-        let one = one.and_then(|one| http::HeaderValue::from_bytes(one.trim_ascii()).ok());
-        match one {
-            Some(one) => headers.insert(CONTENT_LENGTH, one),
-            None => return broken("Content-Length"),
-        };
+    match one_length(headers) {
+        Ok(()) => Ok(rsp),
+        Err(what) => broken(what),
     }
-    Ok(rsp)
+}
+
+/// The response over HTTP/2, which says its length once.
+pub(super) fn unambiguous_stream<B>(
+    mut rsp: Response<B>,
+    endpoint: SocketAddr,
+) -> Result<Response<B>, SendError> {
+    match one_length(rsp.headers_mut()) {
+        Ok(()) => Ok(rsp),
+        Err(what) => Err(SendError::new(Fault::Protocol, endpoint, Ambiguous(what))),
+    }
+}
+
+/// Removes all but one of several equal lengths (RFC 9110, 8.6).
+fn one_length(headers: &mut HeaderMap) -> Result<(), &'static str> {
+    let mut all = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = all.next() else {
+        return Ok(());
+    };
+    if all.next().is_none() && !length.as_bytes().contains(&b',') {
+        return Ok(());
+    }
+    let all = headers.get_all(CONTENT_LENGTH).iter();
+    let mut all = all.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let one = all.next().unwrap_or_default().trim_ascii();
+    if !all.all(|other| other.trim_ascii() == one) {
+        return Err("Content-Length headers that differ");
+    }
+    let one = HeaderValue::from_bytes(one).map_err(|_| "Content-Length")?;
+    headers.insert(CONTENT_LENGTH, one);
+    Ok(())
 }
 
 /// Returns true if the headers name the coding `chunked` once, and no other.

@@ -1,6 +1,7 @@
 use crate::{
     Body, Protocol, Returned, SendError, Sending,
     error::{is_broken_connection, is_unprocessed},
+    framing,
     kept::Kept,
     pool::{Inner, sending},
     spare::Spare,
@@ -89,6 +90,7 @@ where
                         drop((sender, turn));
                         match stream.answer().await {
                             Ok(rsp) => {
+                                let rsp = framing::unambiguous_stream(rsp, self.addr)?;
                                 let may_be_lost = idempotent && was_empty && !retryable;
                                 return Ok(self.answered_stream(rsp, stream, spare, may_be_lost));
                             }

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
@@ -10,12 +11,16 @@ use std::{
 
 /// The body of a request, read from its connection as it is polled.
 #[derive(Debug)]
-pub struct RequestBody(Incoming);
+pub struct RequestBody {
+    incoming: Incoming,
+    trailers: fn(&mut HeaderMap),
+}
 
 impl RequestBody {
+    /// A body whose trailers are edited by `trailers`.
     #[inline]
-    pub(crate) fn new(incoming: Incoming) -> Self {
-        Self(incoming)
+    pub(crate) fn new(incoming: Incoming, trailers: fn(&mut HeaderMap)) -> Self {
+        Self { incoming, trailers }
     }
 }
 
@@ -28,17 +33,23 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.0).poll_frame(cx).map_err(BodyError)
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            (self.trailers)(trailers);
+        }
+        polled.map_err(BodyError)
     }
 
     #[inline]
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.incoming.is_end_stream()
     }
 
     #[inline]
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.incoming.size_hint()
     }
 }
 

@@ -5,7 +5,10 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE},
+};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use mesh_transport::{Flusher, Io, Meter};
@@ -142,7 +145,11 @@ impl Server {
             let mut service = service.clone();
             async move {
                 if let Err(refusal) = admit::request(&mut req, &limits) {
-                    let rsp = explained(refusal.status(), refusal.to_string());
+                    let mut rsp = explained(refusal.status(), refusal.to_string());
+                    if refusal.closes() && req.version() != Version::HTTP_2 {
+                        let close = HeaderValue::from_static("close");
+                        rsp.headers_mut().insert(CONNECTION, close);
+                    }
                     return Ok(rsp.map(Either::Right));
                 }
                 poll_fn(|cx| service.poll_ready(cx)).await?;

@@ -67,7 +67,14 @@ async fn what_is_ambiguous_or_too_large_does_not_reach_the_service() {
             431,
             "limits.headers",
         ),
-        ("GET /\u{1} HTTP/1.1\r\nhost: a\r\n", 400, "not a valid"),
+        ("GET / HTTP/1.1\r\nhost\r\n", 400, "not a valid"),
+        ("GET /\u{1} HTTP/1.1\r\nhost: a\r\n", 400, "at byte 2"),
+        ("GET /a?< HTTP/1.1\r\nhost: a\r\n", 400, "'<' at byte 4"),
+        (
+            "GET /a#b HTTP/1.1\r\nhost: a\r\n",
+            400,
+            "a fragment ('#') at byte 3",
+        ),
     ] {
         let answer = exchange(addr, &format!("{head}connection: close\r\n\r\n")).await;
         assert!(
@@ -125,4 +132,29 @@ async fn an_error_of_the_service_ends_its_connection() {
     let fails = tower::service_fn(|_| async { Err::<Response<Full<Bytes>>, _>("broken") });
     let (addr, _drain) = start(&Limits::default(), fails);
     assert_eq!(exchange(addr, GET).await, "");
+}
+
+#[tokio::test]
+async fn a_coding_that_is_not_supported_ends_the_connection() {
+    let hello = tower::service_fn(|_| async { Ok::<_, Infallible>(Response::default()) });
+    let (addr, _drain) = start(&Limits::default(), hello);
+    let coded =
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n";
+    let answer = exchange(addr, &format!("{coded}{GET}")).await;
+    assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn options_without_a_path_is_for_the_server_as_a_whole() {
+    let echo = tower::service_fn(|req: Request<RequestBody>| async move {
+        Ok::<_, Infallible>(Response::new(Full::from(req.uri().path().to_owned())))
+    });
+    let (addr, _drain) = start(&Limits::default(), echo);
+    for (target, expected) in [("http://a", "*"), ("http://a/", "/")] {
+        let head = format!("OPTIONS {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = exchange(addr, &head).await;
+        assert!(answer.ends_with(&format!("\r\n\r\n{expected}")), "{answer}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     discover::Discover,
     http::{
         cache::Cache,
-        inbound,
+        headers, inbound,
         outbound::{
             Outbound, ejections::Ejections, shared_state::SharedStates, stack::StackContext,
         },
@@ -150,7 +150,9 @@ impl Worker {
             });
             settings
         };
-        let server = Server::new(&limits.server()).with_refusals(respond::unreadable);
+        let server = Server::new(&limits.server())
+            .with_refusals(respond::unreadable)
+            .with_trailers(headers::strip_trailers);
         let outbound = Outbound {
             cache: Cache::new(limits.destinations, limits.destination_idle),
             dials: Cache::new(limits.destinations, limits.destination_idle),

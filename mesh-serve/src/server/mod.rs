@@ -8,6 +8,7 @@ mod pulse;
 mod reclaim;
 mod refusal;
 mod socket;
+mod target;
 mod watchdog;
 
 pub use self::reclaim::reclaim;
@@ -23,7 +24,7 @@ use self::{
 use crate::{Draining, LimitNames, Limits, Protocol, RequestBody};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
-use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
 use hyper::{
     body::Incoming,
@@ -46,6 +47,7 @@ use std::{
 pub struct Server {
     limits: Limits,
     texts: Arc<Texts>,
+    trailers: fn(&mut HeaderMap),
 }
 
 /// hyper's own bound, for which it needs no memory per request.
@@ -60,6 +62,7 @@ impl Server {
         Self {
             limits: *limits,
             texts: Arc::new(Texts::new(limits)),
+            trailers: |_| {},
         }
     }
 
@@ -69,6 +72,13 @@ impl Server {
     #[must_use]
     pub fn with_refusals(mut self, render: fn(&str, &str) -> Vec<u8>) -> Self {
         Arc::make_mut(&mut self.texts).render = render;
+        self
+    }
+
+    /// Edits the trailers of each request with `edit`.
+    #[must_use]
+    pub fn with_trailers(mut self, edit: fn(&mut HeaderMap)) -> Self {
+        self.trailers = edit;
         self
     }
 
@@ -100,10 +110,12 @@ impl Server {
         let mut begins = draining.clone();
         let pulse = Arc::<Pulse>::default();
         let opens = pulse.clone();
-        let service = service_fn(move |req: Request<Incoming>| {
+        let trailers = self.trailers;
+        let service = service_fn(move |mut req: Request<Incoming>| {
+            target::name_server(&mut req);
             let open = Open::new(opens.clone());
             // Not an async block: one holds the future that it awaits twice.
-            handle(req.map(RequestBody::new)).map(move |outcome| {
+            handle(req.map(|body| RequestBody::new(body, trailers))).map(move |outcome| {
                 let mut response = outcome.into_result()?;
                 if open.pulse().is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS
                 {

@@ -25,7 +25,9 @@ impl Texts {
         }
     }
 
-    pub(super) fn in_place_of(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// The text in place of `bytes`, if hyper refuses a request with them; `malformed` is what is
+    /// known to be wrong with it.
+    pub(super) fn in_place_of(&self, bytes: &[u8], malformed: Option<&str>) -> Option<Vec<u8>> {
         let Limits {
             headers,
             head_bytes,
@@ -33,7 +35,10 @@ impl Texts {
             ..
         } = &self.limits;
         let (status, text) = match bytes {
-            MALFORMED => ("400 Bad Request", "not a valid HTTP/1 request".to_owned()),
+            MALFORMED => {
+                let text = malformed.unwrap_or("not a valid HTTP/1 request");
+                ("400 Bad Request", text.to_owned())
+            }
             URI => (
                 "414 URI Too Long",
                 "a target of more than 65534 bytes".to_owned(),
@@ -48,6 +53,17 @@ impl Texts {
             _ => return None,
         };
         Some((self.render)(status, &text))
+    }
+
+    /// For a request that is refused with `text`.
+    pub(super) fn refused(&self, text: &str) -> Vec<u8> {
+        (self.render)("400 Bad Request", text)
+    }
+
+    /// Bytes of a first line whose target is within its limit.
+    pub(super) fn line_bytes(&self) -> usize {
+        // A method, two spaces and the version.
+        self.limits.uri_bytes.saturating_add(64)
     }
 
     /// For a head that took too long.

@@ -3,6 +3,7 @@ use super::{
     linger,
     pulse::Pulse,
     refusal::{self, Texts},
+    target::RequestLine,
 };
 use mesh_transport::Io;
 use std::{
@@ -21,6 +22,8 @@ pub(super) struct Socket {
     texts: Arc<Texts>,
     /// The frames that are read; HTTP/1 has none.
     frames: Option<Frames>,
+    /// HTTP/1: the first line of the request.
+    line: RequestLine,
     /// The rest of what hyper's own answer was replaced with.
     pending: Vec<u8>,
     /// The last write was taken in part: another one goes on in the middle of a frame.
@@ -34,6 +37,7 @@ impl Socket {
             pulse,
             texts,
             frames: http2.then(Frames::new),
+            line: RequestLine::default(),
             pending: Vec::new(),
             cut: false,
         }
@@ -72,7 +76,7 @@ impl Socket {
     /// The text to write in place of `bytes`, if hyper refuses a request with them.
     fn replacement(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.frames.is_none() && self.pulse.is_between_requests() {
-            true => self.texts.in_place_of(bytes),
+            true => self.texts.in_place_of(bytes, self.line.malformed()),
             false => None,
         }
     }
@@ -94,6 +98,7 @@ impl Socket {
         self.pulse.wrote(written.is_pending());
         if let Poll::Ready(Ok(written)) = written {
             self.cut = *written < offered;
+            self.line.reset();
         }
     }
 }
@@ -128,10 +133,26 @@ impl AsyncRead for Socket {
         let before = buf.filled().len();
         ready!(self.io().poll_read(cx, buf))?;
         let read = &buf.filled()[before..];
-        let Self { frames, pulse, .. } = &mut *self;
+        let Self {
+            frames,
+            pulse,
+            line,
+            texts,
+            ..
+        } = &mut *self;
         match frames {
             Some(frames) => frames.read(read, pulse),
-            None if !read.is_empty() => pulse.read(),
+            None if !read.is_empty() => {
+                pulse.read();
+                if pulse.is_between_requests()
+                    && let Some(text) = line.read(read, texts.line_bytes())
+                {
+                    // hyper would serve this: it gets the end instead.
+                    buf.set_filled(before);
+                    let text = texts.refused(&text);
+                    let _ = self.refuse(text, cx)?;
+                }
+            }
             None => {}
         }
         Poll::Ready(Ok(()))

@@ -1,7 +1,7 @@
 //! Which headers end at the proxy.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Version,
     header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use mesh_timeout::MESH_DEADLINE;
@@ -48,9 +48,11 @@ impl Found {
 }
 
 /// Removes from a request what ends here: the headers of its connection, and what its sender may
-/// not say, who is an application or, `outside`, nobody of the mesh. Whether it might state a
-/// deadline.
-pub(crate) fn strip_request(headers: &mut HeaderMap, outside: bool) -> bool {
+/// not say, who is an application or, `outside`, nobody of the mesh. Returns true if it might state
+/// a deadline.
+///
+/// An upgrade in HTTP/1.0 goes, too: RFC 9110, 7.8 has it ignored.
+pub(crate) fn strip_request(headers: &mut HeaderMap, version: Version, outside: bool) -> bool {
     let found = Found::among(headers);
     if outside && (found.within_mesh || found.between_proxies) {
         strip_prefixed(headers, &[BETWEEN_PROXIES, WITHIN_MESH]);
@@ -58,7 +60,8 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, outside: bool) -> bool {
         strip_application(headers);
     }
     if found.hop_by_hop {
-        strip_connection(headers);
+        let upgrade = upgrade(headers).filter(|_| version != Version::HTTP_10);
+        strip_connection(headers, upgrade);
     }
     found.deadline
 }
@@ -70,12 +73,13 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, outside: bool) -> bool {
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let mut all = headers.iter();
     if all.any(|(name, value)| is_hop_by_hop(name.as_str(), value)) {
-        strip_connection(headers);
+        let upgrade = upgrade(headers);
+        strip_connection(headers, upgrade);
     }
 }
 
-fn strip_connection(headers: &mut HeaderMap) {
-    let upgrade = upgrade(headers);
+/// Removes the headers of one connection, all but those of `upgrade`.
+fn strip_connection(headers: &mut HeaderMap, upgrade: Option<HeaderValue>) {
     if headers.contains_key(CONNECTION) {
         strip_listed(headers);
     }
@@ -112,9 +116,30 @@ fn is_hop_by_hop(name: &str, value: &HeaderValue) -> bool {
     }
 }
 
+/// Returns true for a header that only proxies may set.
+pub(crate) fn is_between_proxies(name: &HeaderName) -> bool {
+    name.as_str().starts_with(BETWEEN_PROXIES)
+}
+
 /// Removes what an application may not say.
 pub(crate) fn strip_application(headers: &mut HeaderMap) {
     strip_prefixed(headers, &[BETWEEN_PROXIES]);
+}
+
+/// Removes from trailers what may only stand in a head: headers of the mesh and of one connection
+/// (RFC 9110, 6.5.1).
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_prefixed(trailers, &[BETWEEN_PROXIES, WITHIN_MESH]);
+    for name in [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        trailers.remove(name);
+    }
 }
 
 fn strip_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
@@ -267,7 +292,7 @@ mod tests {
         for name in ["grpc-timeout", "mesh-deadline"] {
             let said = [("te", "gzip"), (name, "1S"), ("l5d-x", ""), ("mesh-x", "")];
             let mut map = headers(&said);
-            assert!(strip_request(&mut map, false));
+            assert!(strip_request(&mut map, Version::HTTP_11, false));
             assert_eq!(map, headers(&[(name, "1S"), ("mesh-x", "")]));
         }
     }
@@ -282,10 +307,33 @@ mod tests {
         ]);
         let mut response = map.clone();
         strip_application(&mut response);
-        assert!(!strip_request(&mut map, false));
+        assert!(!strip_request(&mut map, Version::HTTP_11, false));
         let within = headers(&[("mesh-attempt", "2"), ("meshed", "kept")]);
         assert_eq!((&map, &response), (&within, &within));
-        strip_request(&mut map, true);
+        strip_request(&mut map, Version::HTTP_11, true);
         assert_eq!(map, headers(&[("meshed", "kept")]));
+    }
+
+    #[test]
+    fn trailers_have_nothing_to_say_of_mesh_or_connection() {
+        let mut map = headers(&[
+            ("grpc-status", "0"),
+            ("l5d-proxy-error", "x"),
+            ("mesh-reason", "x"),
+            ("mesh-reason", "y"),
+            ("connection", "close"),
+            ("te", "trailers"),
+        ]);
+        strip_trailers(&mut map);
+        assert_eq!(map, headers(&[("grpc-status", "0")]));
+    }
+
+    #[test]
+    fn http_1_0_has_no_upgrades() {
+        for (version, passes) in [(Version::HTTP_10, false), (Version::HTTP_11, true)] {
+            let mut map = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+            strip_request(&mut map, version, false);
+            assert_eq!(map.len(), if passes { 2 } else { 0 }, "{version:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
         cache::{Cache, Entry},
         deadline, extensions,
         headers::{self, CANONICAL},
+        max_forwards,
         respond::{self, Broken, RequestKind, ResponseBody},
     },
     identity,
@@ -114,6 +115,9 @@ impl Inbound {
         let asked = RequestKind::of(&req);
         match self.admit(conn, &mut req) {
             Ok(entry) => {
+                if let Some(rsp) = max_forwards::last_hop(&mut req) {
+                    return Either::Right(ready(rsp).boxed());
+                }
                 Either::Left(
                     entry
                         .call(req, deadline::until)
@@ -135,10 +139,12 @@ impl Inbound {
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         admit::size(req, &self.context.admitted)?;
         admit::coding(req)?;
+        admit::length(req)?;
         let named = admit::authority(req)?;
         extensions::insert_reused(req);
         let canonical = req.headers_mut().remove(CANONICAL);
-        if headers::strip_request(req.headers_mut(), false) {
+        let version = req.version();
+        if headers::strip_request(req.headers_mut(), version, false) {
             deadline::note(req);
         }
         if self.context.tap.subscriptions() > 0 {

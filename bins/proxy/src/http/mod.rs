@@ -5,6 +5,7 @@ pub(crate) mod deadline;
 pub(crate) mod extensions;
 pub(crate) mod headers;
 pub(crate) mod inbound;
+pub(crate) mod max_forwards;
 pub(crate) mod outbound;
 pub(crate) mod pooled;
 pub(crate) mod respond;

@@ -1,6 +1,7 @@
 //! Requests that name two places, or none.
 
 use crate::{
+    frames::{END_HEADERS, END_STREAM, HEADERS, frame, headers},
     recorder::Recorder,
     support::{Client, Discovery, Running, Upstream, answer, config, destination},
     wire::Wire,
@@ -114,6 +115,14 @@ async fn over_http2_the_authority_is_the_only_name() {
     let seen = &upstream.seen()[0];
     assert_eq!(seen.uri.authority().unwrap(), "a");
     assert!(!seen.headers.contains_key("host"));
+
+    // Neither :authority nor Host.
+    let mut wire = Wire::http2(proxy.addr(), &[]).await;
+    let list = [(":method", "GET"), (":scheme", "http"), (":path", "/")];
+    wire.say(frame(HEADERS, END_HEADERS | END_STREAM, 1, &headers(&list)))
+        .await;
+    // 400 is 0x8c in HPACK.
+    assert_eq!(wire.frame_of(HEADERS).await.unwrap().payload[0], 0x8c);
 
     let mut req = client.request("GET", "a", "/", "");
     req.headers_mut().append("host", "b".parse().unwrap());

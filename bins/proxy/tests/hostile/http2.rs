@@ -242,3 +242,25 @@ async fn absurd_priorities_are_ignored() {
         .await;
     assert!(verdict(&mut wire).await.is_some());
 }
+
+#[tokio::test]
+async fn a_length_said_twice_is_said_once() {
+    for (lengths, expected) in [(["2", "2"], true), (["2", "3"], false)] {
+        let (upstream, proxy) = upstream().await;
+        let mut list = PSEUDO.to_vec();
+        list[0].1 = "POST";
+        list.extend(lengths.map(|length| ("content-length", length)));
+        let mut wire = Wire::http2(proxy.addr(), &[]).await;
+        wire.say(frame(HEADERS, END_HEADERS, 1, &headers(&list)))
+            .await;
+        wire.say(frame(DATA, END_STREAM, 1, b"hi")).await;
+        let verdict = verdict(&mut wire).await.unwrap();
+        // 200 is 0x88 in HPACK.
+        let is_served = verdict.kind == HEADERS && verdict.payload[0] == 0x88;
+        assert_eq!(is_served, expected, "{lengths:?}: {verdict:?}");
+        for seen in upstream.seen() {
+            let all = seen.headers.get_all("content-length");
+            assert!(expected && all.iter().eq(["2"]), "{lengths:?}: {seen:?}");
+        }
+    }
+}

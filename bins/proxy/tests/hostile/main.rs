@@ -18,4 +18,6 @@ mod recorder;
 mod responses;
 mod slow;
 mod smuggling;
+mod targets;
+mod trailers;
 mod wire;

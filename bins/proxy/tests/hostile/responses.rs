@@ -1,9 +1,13 @@
 //! An upstream that answers what could be read in two ways.
 
 use crate::{
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, frame, headers},
     recorder::{OK, Recorder},
+    support::{Client, Peer, Running, any, config},
     wire::Wire,
 };
+use mesh_proxy::Role;
+use tokio::net::TcpListener;
 
 /// Returns the response to the first of two requests on one connection, where the upstream sends
 /// `said`; checks that the second has its own response.
@@ -163,5 +167,57 @@ async fn too_large_a_head_is_a_502_by_the_name_of_the_limit() {
         assert_eq!(answer.header("mesh-reason"), Some("protocol"));
         let error = answer.header("l5d-proxy-error").unwrap();
         assert!(error.contains("--max-head-bytes"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_application_says_nothing_in_the_name_of_a_proxy() {
+    let said =
+        "HTTP/1.1 200 OK\r\nl5d-x: y\r\nl5d-proxy-error: z\r\nx: y\r\ncontent-length: 2\r\n\r\nhi";
+    let upstream = Recorder::answering(|_| said.as_bytes().to_vec()).await;
+    for proxy in [
+        upstream.proxy(),
+        Running::start(config([Role::Inbound(upstream.addr())])),
+    ] {
+        let mut wire = Wire::connect(proxy.addr()).await;
+        wire.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = wire.answer().await.unwrap();
+        assert!(!answer.head.contains("l5d-"), "{answer:?}");
+        assert_eq!(answer.header("x"), Some("y"));
+    }
+}
+
+#[tokio::test]
+async fn over_http2_a_length_said_twice_is_said_once_and_a_path_goes_no_further() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    for (lengths, expected) in [(["2", "2"], 200), (["2", "3"], 502)] {
+        let proxy = Running::start(config([Role::Inbound(addr)]));
+        let serve = async {
+            let mut peer = Peer::accept(&listener).await;
+            let (stream, _) = peer.whole().await;
+            let mut list = vec![(":status", "200"), (":path", "/evil")];
+            list.extend(lengths.map(|length| ("content-length", length)));
+            let head = frame(HEADERS, END_HEADERS, stream, &headers(&list));
+            let body = frame(DATA, END_STREAM, stream, b"hi");
+            peer.write_all(&[head, body].concat()).await;
+            while peer.read().await.is_some() {}
+        };
+        let call = async {
+            let mut client = Client::http2(proxy.addr()).await;
+            client.get("a", "/").await.unwrap()
+        };
+        let reply = tokio::select! {
+            reply = call => reply,
+            () = serve => unreachable!("the proxy keeps its connection"),
+        };
+        assert_eq!(reply.status, expected, "{lengths:?}: {reply:?}");
+        if expected == 200 {
+            let all = reply.headers.get_all("content-length");
+            assert!(all.iter().eq(["2"]), "{reply:?}");
+            assert_eq!(reply.headers.len(), 1, "{reply:?}");
+        } else {
+            assert_eq!(reply.header("mesh-reason"), Some("protocol"));
+        }
     }
 }

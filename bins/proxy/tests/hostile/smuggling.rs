@@ -1,6 +1,11 @@
 //! Requests whose end two readers could see at different places.
 
-use crate::{recorder::Recorder, wire::Wire};
+use crate::{
+    recorder::Recorder,
+    support::{Running, config},
+    wire::Wire,
+};
+use mesh_proxy::Role;
 
 /// Sends `bytes` on a connection of its own; what the client is told until the end of it.
 async fn send(upstream: &Recorder, bytes: &str) -> String {
@@ -79,6 +84,44 @@ async fn an_obfuscated_encoding_is_refused() {
              0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         ))
         .await;
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_supported_ends_the_connection() {
+    for encoding in ["chunked, chunked", "gzip, chunked"] {
+        let upstream = Recorder::start().await;
+        for proxy in [
+            upstream.proxy(),
+            Running::start(config([Role::Inbound(upstream.addr())])),
+        ] {
+            let mut wire = Wire::connect(proxy.addr()).await;
+            wire.say(format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {encoding}\r\n\r\n\
+                 2\r\nhi\r\n0\r\n\r\n"
+            ))
+            .await;
+            let answer = wire.answer().await.unwrap();
+            assert_eq!(answer.status(), 501, "{encoding}");
+            assert_eq!(answer.header("connection"), Some("close"), "{encoding}");
+            assert_eq!(wire.rest().await, b"", "{encoding}");
+        }
+        assert_eq!(upstream.got(), "");
+    }
+}
+
+#[tokio::test]
+async fn http_1_0_has_no_upgrades() {
+    for (version, passes) in [("1.0", false), ("1.1", true)] {
+        let upstream = Recorder::start().await;
+        let proxy = upstream.proxy();
+        let mut wire = Wire::connect(proxy.addr()).await;
+        wire.say(format!(
+            "GET / HTTP/{version}\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(wire.answer().await.unwrap().status(), 200, "{version}");
+        assert_eq!(upstream.got().contains("upgrade"), passes, "{version}");
     }
 }
 

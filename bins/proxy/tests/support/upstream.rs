@@ -163,9 +163,17 @@ pub fn grpc(status: &'static str) -> Response<Body> {
         Frame::data(Bytes::from_static(b"\0\0\0\0\x01x")),
         Frame::trailers(trailers),
     ];
-    let frames = tokio_stream::iter(frames.map(Ok::<_, Infallible>));
+    streamed("application/grpc", frames)
+}
+
+/// 200 with a body of these frames.
+pub fn streamed(
+    content_type: &'static str,
+    frames: impl IntoIterator<Item = Frame<Bytes>, IntoIter: Send + Sync + 'static>,
+) -> Response<Body> {
+    let frames = tokio_stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
     Response::builder()
-        .header("content-type", "application/grpc")
+        .header("content-type", content_type)
         .body(StreamBody::new(frames).boxed())
         .unwrap()
 }

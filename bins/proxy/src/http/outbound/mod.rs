@@ -12,7 +12,7 @@ use crate::{
     discover::Discover,
     http::{
         cache::{Cache, Entry},
-        deadline, extensions, headers,
+        deadline, extensions, headers, max_forwards,
         outbound::{
             authority::become_authority,
             shared_state::SharedStates,
@@ -92,6 +92,9 @@ impl Outbound {
         // Errors from below become 502, 503 and 504.
         match self.admit(conn, policy, &mut req) {
             Ok(entry) => {
+                if let Some(rsp) = max_forwards::last_hop(&mut req) {
+                    return Either::Left(ready(rsp).boxed());
+                }
                 Either::Right(
                     entry
                         .call(req, deadline::until)
@@ -114,8 +117,10 @@ impl Outbound {
     ) -> Result<Arc<Entry<Stack>>, BoxError> {
         admit::size(req, &self.admitted)?;
         admit::coding(req)?;
+        admit::length(req)?;
         extensions::insert_reused(req);
-        if headers::strip_request(req.headers_mut(), policy.is_outside) {
+        let version = req.version();
+        if headers::strip_request(req.headers_mut(), version, policy.is_outside) {
             deadline::note(req);
         }
         if self.context.tap.subscriptions() > 0 {

@@ -1,6 +1,7 @@
 //! Bodies of responses.
 
 use super::{RequestKind, percent_encoded, row};
+use crate::http::headers;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
@@ -26,6 +27,18 @@ pub(crate) fn stream<B>(rsp: Response<B>, asked: RequestKind) -> Response<Respon
     rsp.map(|body| ResponseBody::Stream { body })
 }
 
+type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
+
+/// The same frame; trailers without what they may not say.
+fn stripped<E>(mut polled: Polled<E>) -> Polled<E> {
+    if let Poll::Ready(Some(Ok(frame))) = &mut polled
+        && let Some(trailers) = frame.trailers_mut()
+    {
+        headers::strip_trailers(trailers);
+    }
+    polled
+}
+
 /// The trailers that end a gRPC stream whose time is over: DEADLINE_EXCEEDED.
 fn too_late(error: &BoxError) -> Option<HeaderMap> {
     if Fault::of(&**error) != Some(Fault::Elapsed) {
@@ -46,6 +59,8 @@ pin_project! {
         Stream { #[pin] body: B },
         // Trailers say how it ended.
         Call { #[pin] body: B },
+        // The proxy's own.
+        Full { bytes: Bytes },
         Empty,
     }
 }
@@ -89,10 +104,10 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.as_mut().project() {
             ResponseBodyProj::Stream { body } => {
-                body.poll_frame(cx).map_err(|error| Broken(error.into()))
+                stripped(body.poll_frame(cx)).map_err(|error| Broken(error.into()))
             }
             ResponseBodyProj::Call { body } => {
-                let polled = body.poll_frame(cx).map_err(Into::into);
+                let polled = stripped(body.poll_frame(cx)).map_err(Into::into);
                 if let Poll::Ready(Some(Err(error))) = &polled
                     && let Some(trailers) = too_late(error)
                 {
@@ -101,6 +116,11 @@ where
                 }
                 polled.map_err(Broken)
             }
+            ResponseBodyProj::Full { bytes } => {
+                let bytes = std::mem::take(bytes);
+                let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
+                Poll::Ready(frame)
+            }
             ResponseBodyProj::Empty => Poll::Ready(None),
         }
     }
@@ -108,6 +128,7 @@ where
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Stream { body } | Self::Call { body } => body.is_end_stream(),
+            Self::Full { bytes } => bytes.is_empty(),
             Self::Empty => true,
         }
     }
@@ -115,6 +136,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Stream { body } | Self::Call { body } => body.size_hint(),
+            Self::Full { bytes } => SizeHint::with_exact(bytes.len() as u64),
             Self::Empty => SizeHint::with_exact(0),
         }
     }

@@ -4,6 +4,7 @@ mod body;
 
 pub(crate) use self::body::{Broken, ResponseBody, stream};
 
+use crate::http::headers;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
@@ -81,7 +82,8 @@ fn refusal_of(error: &BoxError) -> Option<Refusal> {
         match error.downcast_ref() {
             Some(silent @ CallerFault::SilentBody(_)) => {
                 let text = format!("{silent} (--body-gap)");
-                return Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, text));
+                // The rest of such a request may never come.
+                return Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, text).closing());
             }
             Some(fault) => return Some(Refusal::new(StatusCode::BAD_REQUEST, fault.to_string())),
             None => next = error.source(),
@@ -105,8 +107,7 @@ pub(crate) fn error<B>(error: &BoxError, asked: RequestKind) -> Response<Respons
         let row = Row {
             status: refusal.status(),
             grpc: 3,
-            // The rest of such a request may never come.
-            close: refusal.status() == StatusCode::REQUEST_TIMEOUT,
+            close: refusal.closes(),
         };
         return synthesize(&row, "refused", &refusal.to_string(), asked);
     }
@@ -192,18 +193,21 @@ fn synthesize<B>(
     rsp
 }
 
-/// Removes the headers in which a peer's proxy describes an error to this proxy.
+/// Removes the headers in which a peer's proxy describes an error to this proxy, and what an
+/// application without a proxy says in their place. Returns true if the caller's connection is to
+/// close, too.
 ///
 /// The reason stays: it helps in debugging, and does not name the endpoint that failed.
 pub(crate) fn strip(headers: &mut HeaderMap) -> bool {
-    // Two searches that mostly find nothing cost more than a look at each name.
-    if !headers.keys().any(|name| *name == CLOSE || *name == ERROR) {
+    // Searches that mostly find nothing cost more than a look at each name.
+    if !headers.keys().any(headers::is_between_proxies) {
         return false;
     }
     let close = headers.remove(CLOSE).is_some();
     if let Some(text) = headers.remove(ERROR) {
         tracing::info!(error = ?text, "the peer's proxy reports an error");
     }
+    headers::strip_application(headers);
     close
 }
 
