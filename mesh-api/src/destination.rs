@@ -36,14 +36,21 @@ pub struct Destination<P> {
     pub resource: Option<ProfileRef>,
     /// Services that share the requests, by weight.
     pub leaves: Vec<Leaf>,
+    /// The TrafficSplit that decides the shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<ProfileRef>,
+    /// TrafficSplits of the service that are not in force, or not with all of their backends, each
+    /// with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split_problems: Vec<String>,
     /// True if the service does not speak HTTP.
     pub opaque: bool,
 }
 
-/// Namespace and name of a ServiceProfile.
+/// Namespace and name of a ServiceProfile or TrafficSplit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileRef {
-    /// Its namespace: the client's, or the service's.
+    /// Its namespace: of a ServiceProfile, the client's or the service's.
     pub namespace: String,
     /// Its name.
     pub name: String,

@@ -15,15 +15,18 @@ pub enum Kind {
     Pod,
     /// A name under which workloads are called.
     Service,
+    /// Services that share the requests of another.
+    TrafficSplit,
 }
 
 /// Each kind with its full and its short name, sorted by the former.
-const KINDS: [(Kind, &str, &str); 5] = [
+const KINDS: [(Kind, &str, &str); 6] = [
     (Kind::Authority, "authority", "au"),
     (Kind::Deployment, "deployment", "deploy"),
     (Kind::Namespace, "namespace", "ns"),
     (Kind::Pod, "pod", "po"),
     (Kind::Service, "service", "svc"),
+    (Kind::TrafficSplit, "trafficsplit", "ts"),
 ];
 
 impl Kind {

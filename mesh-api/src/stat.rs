@@ -107,7 +107,7 @@ impl From<StatRequest> for Fields {
 pub struct StatTable {
     /// The kind.
     pub kind: Kind,
-    /// A row for each resource, by namespace and name.
+    /// A row for each resource, by namespace and name; of a TrafficSplit, for each leaf.
     pub rows: Vec<StatRow>,
 }
 
@@ -120,6 +120,15 @@ pub struct StatRow {
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// Service that clients of a TrafficSplit call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apex: Option<String>,
+    /// Service that gets a share of the requests to the apex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<String>,
+    /// Weight of the leaf: `900m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// Status of a pod: `Running`, `Pending` or `Terminating`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,

@@ -173,6 +173,9 @@ fn answers_are_read_back() {
         latency_ms_p99: None,
     };
     let row = StatRow {
+        apex: None,
+        leaf: None,
+        weight: None,
         namespace: "shop".into(),
         kind: "pod".into(),
         name: "web-0".into(),
@@ -212,6 +215,11 @@ fn answers_are_read_back() {
         ..EdgeRow::default()
     });
     json(&Destination {
+        split: Some(ProfileRef {
+            namespace: "shop".to_owned(),
+            name: "canary".to_owned(),
+        }),
+        split_problems: vec!["late: the older one".to_owned()],
         authority: "books".into(),
         name: Some("books.shop.svc.cluster.local:80".into()),
         hint: Some("the port of books is 7002, not 80".into()),

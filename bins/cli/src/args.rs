@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Get(cmd::get::Args),
     Edit(cmd::edit::Args),
     Delete(cmd::delete::Args),
+    Split(cmd::split::Args),
+    ErrorService(cmd::error_service::Args),
     Check(cmd::check::Args),
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),

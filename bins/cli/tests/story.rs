@@ -5,12 +5,10 @@ mod support;
 
 use serde_json::Value;
 use std::{
-    fs,
-    path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
-use support::{Mesh, build, free_port, root, wait_for};
+use support::{Mesh, bookshop, build, free_port, root, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -211,23 +209,6 @@ fn tell(document: impl Fn(&str) -> std::path::PathBuf) {
     assert!(top.lines().any(is_from_traffic), "{top}");
 
     mesh.down();
-}
-
-/// The shipped setup at a livelier rate, with the programs this test was built with.
-fn bookshop(programs: &Path, port: u16) -> String {
-    let shipped = fs::read_to_string(root().join("examples/booksapp/mesh.yaml"))
-        .expect("the example is there");
-    let start = shipped.find("workloads:").expect("it has workloads");
-    let programs = programs.display().to_string();
-    let livelier = shipped[start..]
-        .replace("target/release", &programs)
-        .replace("target/booksapp/", "")
-        .replace("dir: ../..", "dir: .")
-        .replace("port: 7000", &format!("port: 7000\n    host_port: {port}"))
-        .replace("port: 7001", "port: 7001\n    host_port: false")
-        .replace("port: 7002", "port: 7002\n    host_port: false")
-        + "    env: { TRAFFIC_RATE: \"20\" }\n";
-    format!("namespace: booksapp\n{livelier}")
 }
 
 /// Adds `line` to the route that has `after`, by hand.

@@ -287,3 +287,124 @@ async fn a_folder_has_one_controller() {
     mesh.stop().await;
     mesh.start().await;
 }
+
+#[tokio::test]
+async fn a_split_is_in_force_with_its_conditions_and_its_deletion_restores_the_apex() {
+    let mesh = Mesh::new(&[1]).await;
+    let split = |weights: [&str; 2]| {
+        format!(
+            "apiVersion: split.smi-spec.io/v1alpha1\nkind: TrafficSplit\nmetadata: {{name: \
+             canary}}\nspec:\n  service: web\n  backends:\n  - {{service: web, weight: {}}}\n  - \
+             {{service: web-v2, weight: {}}}\n",
+            weights[0], weights[1]
+        )
+    };
+    let shares = |destination: &Destination| {
+        let [rule] = destination.rules() else {
+            panic!("one rule, not {:?}", destination.rules());
+        };
+        let shares = rule.shares().iter();
+        let shares = shares.map(|it| {
+            (
+                it.backend().replace(".shop.svc.cluster.local", ""),
+                it.weight(),
+            )
+        });
+        shares.collect::<Vec<_>>()
+    };
+    let mut watch = mesh.watch("web:8080", "shop");
+    assert_eq!(
+        shares(&watch.ready().await.unwrap()),
+        [("web:8080".into(), 1)]
+    );
+
+    // The other backend is not there yet: that is said, and nothing changes.
+    let (status, body) = mesh.put(&split(["900m", "100m"])).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body.contains("there is no service web-v2"), "{body}");
+    let canary = "/api/v1/resources/ts/shop/canary";
+    let get = async || mesh.ask(Method::GET, canary, "").await.1;
+    let text = get().await;
+    assert!(
+        text.contains(r#""reason":"BackendNotFound","status":"False""#),
+        "{text}"
+    );
+    assert!(text.contains(r#""creationTimestamp":"20"#), "{text}");
+
+    // A workload that comes changes answer and condition.
+    let workload = |name: &str, port: u16| {
+        serde_json::json!({"name": name, "namespace": "shop", "service_port": 8080,
+            "replicas": [{"pod": format!("{name}-0"), "ready": true,
+                "inbound": format!("127.0.0.1:{port}")}]})
+    };
+    let all = serde_json::json!({"generation": 2, "namespace": "shop",
+        "workloads": [workload("web", 1), workload("web-v2", 2)]});
+    let path = mesh.root.path().join("run/workloads.json");
+    atomic::write(&path, all.to_string().as_bytes()).unwrap();
+    let both = loop {
+        let destination = watch.changed().await.unwrap();
+        if shares(&destination).len() == 2 {
+            break destination;
+        }
+    };
+    assert_eq!(
+        shares(&both),
+        [("web:8080".into(), 9000), ("web-v2:8080".into(), 1000)]
+    );
+    assert_eq!(ports(&both), [1, 2]);
+    while !get()
+        .await
+        .contains(r#""reason":"ResolvedRefs","status":"True""#)
+    {
+        tokio::task::yield_now().await;
+    }
+
+    // What cannot be is refused, and the last good split stays.
+    for (weights, reason) in [
+        (["0", "0"], "no backend has a weight above 0"),
+        (["-1", "1"], "invalid weight"),
+    ] {
+        let (status, body) = mesh.put(&split(weights)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert!(body.contains(reason), "{body}");
+    }
+    let file = mesh
+        .root
+        .path()
+        .join("resources/shop/trafficsplits/canary.yaml");
+    fs::write(&file, split(["0", "0"])).unwrap();
+    while !get().await.contains("no backend has a weight above 0") {
+        tokio::task::yield_now().await;
+    }
+    let current = watch.current().unwrap();
+    assert_eq!(shares(&current), shares(&both));
+    let explained = mesh
+        .ask(Method::GET, "/api/v1/destination?authority=web:8080", "")
+        .await
+        .1;
+    assert!(
+        explained.contains(r#""split":{"namespace":"shop","name":"canary"}"#),
+        "{explained}"
+    );
+
+    // A second split of the same service has to wait for the first to go.
+    let second = split(["1", "0"]).replace("canary", "another");
+    let (_, body) = mesh.put(&second).await;
+    assert!(
+        body.contains("split by the older TrafficSplit canary"),
+        "{body}"
+    );
+    let (status, _) = mesh.ask(Method::DELETE, canary, "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let one = shares(&watch.changed().await.unwrap());
+    assert_eq!(
+        one,
+        [("web:8080".into(), 10_000), ("web-v2:8080".into(), 0)]
+    );
+    mesh.ask(Method::DELETE, "/api/v1/resources/ts/shop/another", "")
+        .await;
+    assert_eq!(
+        shares(&watch.changed().await.unwrap()),
+        [("web:8080".into(), 1)]
+    );
+}

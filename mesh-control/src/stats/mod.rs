@@ -23,4 +23,4 @@ pub use query::QueryError;
 pub use series::{Direction, Labels, Outcome};
 pub use store::{Increase, RETAIN, Span, Store};
 pub use target::{Reading, Sidecar};
-pub use topology::{Pod, Service, Topology, Workload, targets};
+pub use topology::{Pod, Service, Split, Topology, Workload, targets};

@@ -40,7 +40,9 @@ pub struct Labels {
     pub route: Option<Arc<str>>,
     /// `dst`: the name and port of the apex a request went to.
     pub dst: Option<Arc<str>>,
-    /// `authority`.
+    /// `dst_apex`: the apex of a request that an endpoint got.
+    pub dst_apex: Option<Arc<str>>,
+    /// `authority`; of a request to an endpoint, the leaf.
     pub authority: Option<Arc<str>>,
     /// `dst_namespace`; absent where discovery knew nothing.
     pub dst_namespace: Option<Arc<str>>,
@@ -110,6 +112,7 @@ impl Interner {
                 }
                 "rt_route" => &mut labels.route,
                 "dst" => &mut labels.dst,
+                "dst_apex" => &mut labels.dst_apex,
                 "authority" => &mut labels.authority,
                 "dst_namespace" => &mut labels.dst_namespace,
                 "dst_service" => &mut labels.dst_service,

@@ -5,6 +5,7 @@ use crate::{
     index::Snapshot,
     model::{self, Resource, WorkloadKind, WorkloadName},
 };
+use mesh_profile::Weight;
 use std::{collections::HashMap, sync::Arc};
 
 /// The workloads and services there are now.
@@ -16,6 +17,21 @@ pub struct Topology {
     pub workloads: Vec<Workload>,
     /// The services.
     pub services: Vec<Service>,
+    /// The TrafficSplits.
+    pub splits: Vec<Split>,
+}
+
+/// One TrafficSplit.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The service that clients call.
+    pub service: Arc<str>,
+    /// The services that share its requests, and their weights.
+    pub leaves: Vec<(Arc<str>, Weight)>,
 }
 
 /// One workload.
@@ -81,8 +97,19 @@ impl Topology {
         }
         let mut routes = HashMap::new();
         for resource in &snapshot.resources {
-            let Resource::ServiceProfile(profile) = resource else {
-                continue;
+            let profile = match resource {
+                Resource::Canary(_) => continue,
+                Resource::ServiceProfile(profile) => profile,
+                Resource::TrafficSplit(split) => {
+                    let leaves = split.leaves.iter();
+                    new.splits.push(Split {
+                        namespace: split.namespace.clone(),
+                        name: split.name.clone(),
+                        service: split.service.clone(),
+                        leaves: leaves.map(|it| (it.service.clone(), it.weight)).collect(),
+                    });
+                    continue;
+                }
             };
             let names = profile.spec.routes.iter().map(|it| it.name.as_str().into());
             let names: Vec<Arc<str>> = names.collect();
@@ -114,7 +141,12 @@ impl Topology {
 
     /// The name clients call a service by, without port.
     pub fn fqdn(&self, service: &Service) -> String {
-        format!("{}.{}.svc.{}", service.name, service.namespace, self.domain)
+        self.name(&service.name, &service.namespace)
+    }
+
+    /// The full name of a service in a namespace, without port.
+    pub(super) fn name(&self, service: &str, namespace: &str) -> String {
+        format!("{service}.{namespace}.svc.{}", self.domain)
     }
 }
 

@@ -50,6 +50,11 @@ impl Series {
         &self.stats
     }
 
+    fn name(&self) -> Option<Arc<str>> {
+        let known = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
     pub(super) fn set_name(&self, name: Option<&Arc<str>>) {
         if let Some(name) = name {
             let mut known = self.name.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,12 +111,17 @@ impl Metrics {
         self.add(Of::Own, labels)
     }
 
-    pub(super) fn endpoint(&self, leaf: &str, endpoint: &Endpoint) -> Arc<Series> {
+    /// The counters of an endpoint of `leaf`, for requests to the destination of `apex`.
+    pub(super) fn endpoint(&self, apex: &Series, leaf: &str, endpoint: &Endpoint) -> Arc<Series> {
         let addr: SocketAddr = endpoint.addr;
         let tls = TlsStatus::plain(addr.ip());
-        let labels = Labels::new()
+        let mut labels = Labels::new()
             .with("direction", "outbound")
-            .with("authority", leaf)
+            .with("authority", leaf);
+        if let Some(apex) = apex.name() {
+            labels = labels.with("dst_apex", apex).with("dst_leaf", leaf);
+        }
+        let labels = labels
             .with("target_addr", addr)
             .with("tls", tls.as_str())
             .with("no_tls_reason", tls.no_tls_reason().unwrap_or_default())

@@ -57,6 +57,7 @@ where
         let parts = Parts {
             connect,
             metrics: metrics.clone(),
+            series: series.clone(),
             budget: budget.clone(),
         };
         let (rules, mut follower) = Follower::new(parts, &SharedCounter::new(), None);
@@ -132,6 +133,8 @@ impl<S> fmt::Debug for Outbound<S> {
 struct Parts<F> {
     connect: F,
     metrics: Metrics,
+    /// The counters of the destination.
+    series: Arc<Series>,
     budget: Budget,
 }
 
@@ -149,7 +152,7 @@ where
         backend: &Arc<str>,
         endpoint: &Endpoint,
     ) -> (Self::Service, Self::Guard) {
-        let counts = self.metrics.endpoint(backend, endpoint);
+        let counts = self.metrics.endpoint(&self.series, backend, endpoint);
         let service = (self.connect)(endpoint);
         (counts.stats().endpoint().layer(service), Some(counts))
     }

@@ -12,6 +12,7 @@ pub(crate) mod delete;
 pub(crate) mod down;
 pub(crate) mod edges;
 pub(crate) mod edit;
+pub(crate) mod error_service;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod init;
@@ -25,6 +26,7 @@ pub(crate) mod routes;
 pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod set;
+pub(crate) mod split;
 pub(crate) mod stat;
 pub(crate) mod tap;
 pub(crate) mod top;
@@ -64,6 +66,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Get(args) => get::run(args, &global).await,
                     Command::Edit(args) => edit::run(args, &global).await,
                     Command::Delete(args) => delete::run(args, &global).await,
+                    Command::Split(args) => split::run(args, &global).await,
+                    Command::ErrorService(args) => error_service::run(&args).await,
                     Command::Check(args) => check::run(args, &global).await,
                     Command::Version(args) => version::run(args, &global).await,
                     Command::Watch(watch) | Command::Viz(watch) => match watch {

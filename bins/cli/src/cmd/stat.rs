@@ -21,7 +21,7 @@ use std::{
   mesh stat deploy/webapp po -o wide
   mesh stat deploy --to svc/authors -t 5m")]
 pub(crate) struct Args {
-    /// Resources to show: TYPE, TYPE NAME, TYPE/NAME or all; types are deploy, po, ns, svc and au.
+    /// Resources to show: TYPE, TYPE NAME, TYPE/NAME or all; types are deploy, po, ns, svc, ts and au.
     #[arg(value_name = "RESOURCE")]
     resources: Vec<String>,
     /// Look at every namespace.
@@ -111,6 +111,9 @@ fn render(tables: &[StatTable], format: Format, all_namespaces: bool) -> Result<
 }
 
 fn table(of: &StatTable, format: Format, all_namespaces: bool, is_alone: bool) -> Table {
+    if of.kind == Kind::TrafficSplit {
+        return splits(of, all_namespaces, is_alone);
+    }
     let namespaces: BTreeSet<_> = of.rows.iter().map(|row| &row.namespace).collect();
     let is_namespaced = of.kind != Kind::Namespace && (all_namespaces || namespaces.len() > 1);
     let is_pod = of.kind == Kind::Pod;
@@ -139,6 +142,38 @@ fn table(of: &StatTable, format: Format, all_namespaces: bool, is_alone: bool) -
             cells.push(cell(row.tcp_read_bytes_rate, bytes_per_second));
             cells.push(cell(row.tcp_write_bytes_rate, bytes_per_second));
         }
+        table.row(cells);
+    }
+    table
+}
+
+/// A row for each leaf of a split.
+fn splits(of: &StatTable, all_namespaces: bool, is_alone: bool) -> Table {
+    let mut columns = Vec::new();
+    columns.extend(all_namespaces.then_some(("NAMESPACE", Align::Left)));
+    columns.extend(["NAME", "APEX", "LEAF"].map(|name| (name, Align::Left)));
+    let numbers = [
+        "WEIGHT",
+        "SUCCESS",
+        "RPS",
+        "LATENCY_P50",
+        "LATENCY_P95",
+        "LATENCY_P99",
+    ];
+    columns.extend(numbers.map(|name| (name, Align::Right)));
+    let mut table = Table::new(columns);
+    for row in &of.rows {
+        let mut cells = Vec::new();
+        cells.extend(all_namespaces.then(|| row.namespace.clone()));
+        cells.push(match is_alone {
+            true => row.name.clone(),
+            false => format!("{}/{}", of.kind.short(), row.name),
+        });
+        for text in [&row.apex, &row.leaf, &row.weight] {
+            cells.push(cell(text.clone(), |text| text));
+        }
+        let [_, success, rps, p50, p95, p99, _] = self::numbers(row);
+        cells.extend([success, rps, p50, p95, p99]);
         table.row(cells);
     }
     table
@@ -234,6 +269,26 @@ mod tests {
             "stat_several_kinds.txt",
             &render(&several, Format::Table, false).unwrap(),
         );
+    }
+
+    #[test]
+    fn a_split_has_a_row_for_each_leaf() {
+        let leaf = |leaf: &str, weight: &str, row: StatRow| StatRow {
+            name: "error-split".to_owned(),
+            apex: Some("books".to_owned()),
+            leaf: Some(leaf.to_owned()),
+            weight: Some(weight.to_owned()),
+            ..row
+        };
+        let table = StatTable {
+            kind: Kind::TrafficSplit,
+            rows: vec![
+                leaf("books", "900m", authors()),
+                leaf("error-injector", "100m", row("booksapp", "")),
+            ],
+        };
+        let text = render(&[table], Format::Table, false).unwrap();
+        golden("stat_splits.txt", &text);
     }
 
     #[test]

@@ -63,6 +63,23 @@ pub fn cargo_build(what: &[&str]) -> PathBuf {
     programs
 }
 
+/// The shipped setup at a livelier rate, with the programs this test was built with.
+pub fn bookshop(programs: &Path, port: u16) -> String {
+    let shipped = fs::read_to_string(root().join("examples/booksapp/mesh.yaml"))
+        .expect("the example is there");
+    let start = shipped.find("workloads:").expect("it has workloads");
+    let programs = programs.display().to_string();
+    let livelier = shipped[start..]
+        .replace("target/release", &programs)
+        .replace("target/booksapp/", "")
+        .replace("dir: ../..", "dir: .")
+        .replace("port: 7000", &format!("port: 7000\n    host_port: {port}"))
+        .replace("port: 7001", "port: 7001\n    host_port: false")
+        .replace("port: 7002", "port: 7002\n    host_port: false")
+        + "    env: { TRAFFIC_RATE: \"20\" }\n";
+    format!("namespace: booksapp\n{livelier}")
+}
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")

@@ -8,6 +8,7 @@ use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
 use mesh_control::{
     grpc::profile,
     index::Index,
+    model::{Reference, Resource, ServiceName},
     stats::{Topology, query::check_exists},
 };
 use mesh_discover::{RouteRule, wire};
@@ -43,6 +44,12 @@ async fn destination(
 /// The destination that a sidecar in `namespace` builds from its answers for `authority`.
 fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
     let apex = index.apex(authority, namespace);
+    let service = apex.service.clone();
+    let split_problems = service.map_or_else(Vec::new, |service| split_problems(index, &service));
+    let reference = |key: Reference| ProfileRef {
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
+    };
     let leaf = |name: String, weight| {
         let known = index.endpoints(&name, namespace);
         let endpoints = known.list.iter().map(|endpoint| LeafEndpoint {
@@ -66,11 +73,26 @@ fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
         name: destination.name().map(ToString::to_string),
         hint: None,
         profile: ProfileSpec::from(&*apex.profile),
-        resource: apex.resource.map(|key| ProfileRef {
-            namespace: key.namespace.to_string(),
-            name: key.name.to_string(),
-        }),
+        resource: apex.resource.map(reference),
         leaves,
+        split: apex.split.map(|split| reference(split.resource)),
+        split_problems,
         opaque: apex.opaque,
     }
+}
+
+/// The unmet conditions of the TrafficSplits of a service.
+fn split_problems(index: &Index, service: &ServiceName) -> Vec<String> {
+    let snapshot = index.snapshot();
+    let splits = snapshot.resources.iter().filter(
+        |resource| matches!(resource, Resource::TrafficSplit(split) if split.apex() == *service),
+    );
+    let problems = splits.flat_map(|split| {
+        let reference = split.reference();
+        let status = index.status(&reference);
+        let unmet = status.unmet();
+        let texts = unmet.map(|it| format!("{}: {}", reference.name, it.message));
+        texts.collect::<Vec<_>>()
+    });
+    problems.collect()
 }

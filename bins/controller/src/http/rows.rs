@@ -3,6 +3,7 @@
 use mesh_api::{EdgeRow, Kind, Rate, RouteRow, RouteTable, StatRow, StatTable};
 use mesh_control::stats::query::{
     Edge, KindTraffic, Latency, Meshed, ResourceRoutes, ResourceTraffic, Responses, RouteTraffic,
+    SplitLeaf,
 };
 use std::time::Duration;
 
@@ -17,7 +18,14 @@ pub(super) fn stat_table(traffic: KindTraffic) -> StatTable {
 
 fn stat_row(kind: Kind, resource: ResourceTraffic) -> StatRow {
     let tcp = resource.tcp;
+    let (apex, leaf, weight) = match resource.leaf {
+        Some(SplitLeaf { apex, leaf, weight }) => (Some(apex), Some(leaf), Some(weight)),
+        None => (None, None, None),
+    };
     StatRow {
+        apex,
+        leaf,
+        weight,
         namespace: resource.namespace,
         kind: kind.name().to_owned(),
         name: resource.name,
@@ -91,6 +99,7 @@ mod tests {
         let mut resource = ResourceTraffic {
             namespace: "shop".into(),
             name: "web".into(),
+            leaf: None,
             status: None,
             meshed: Some(Meshed {
                 with_sidecar: 1,

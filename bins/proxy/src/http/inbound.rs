@@ -62,9 +62,10 @@ type Stack = Profiled<Counted<AcceptDeadline<App>>>;
 impl Inbound {
     /// The way to the application at `addr`.
     pub(crate) fn new(context: StackContext, addr: SocketAddr) -> Self {
-        let held = context
-            .registry
-            .endpoint(context.worker, Direction::Inbound, None, addr, []);
+        let held =
+            context
+                .registry
+                .endpoint(context.worker, Direction::Inbound, None, None, addr, []);
         let stats = held.stats.clone();
         let target = identity::target(addr, Protocol::Http1);
         let app = ServiceBuilder::new()

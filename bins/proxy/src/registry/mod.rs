@@ -118,11 +118,13 @@ impl Registry {
         self.hold(worker, Kind::Routes, labels)
     }
 
-    /// Counts of one endpoint: `dst` are its labels, as discovery gave them.
+    /// Counts of one endpoint of the leaf `authority`, for requests to `apex`: `dst` are its labels,
+    /// as discovery gave them.
     pub(crate) fn endpoint<'a>(
         &self,
         worker: usize,
         direction: Direction,
+        apex: Option<&str>,
         authority: Option<&str>,
         endpoint: SocketAddr,
         dst: impl IntoIterator<Item = (&'a String, &'a String)>,
@@ -130,6 +132,9 @@ impl Registry {
         let mut labels = self.labels(direction);
         if let Some(authority) = authority {
             labels = labels.with("authority", authority);
+        }
+        if let (Some(apex), Some(leaf)) = (apex, authority) {
+            labels = labels.with("dst_apex", apex).with("dst_leaf", leaf);
         }
         self.hold(worker, Kind::Endpoint, of_endpoint(labels, endpoint, dst))
     }

@@ -3,6 +3,7 @@
 mod edges;
 mod numbers;
 mod routes;
+mod splits;
 mod stat;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ mod tests;
 pub use edges::{Edge, EdgesQuery, edges};
 pub use numbers::{Latency, Responses, Tcp};
 pub use routes::{DEFAULT_ROUTE, ResourceRoutes, RouteTraffic, RoutesQuery, routes};
-pub use stat::{KindTraffic, Meshed, ResourceTraffic, StatQuery, stat};
+pub use stat::{KindTraffic, Meshed, ResourceTraffic, SplitLeaf, StatQuery, stat};
 
 use super::{Increase, Sidecar, Store, Topology};
 use mesh_api::{Kind, Resource};
@@ -113,6 +114,10 @@ pub fn check_exists(
             .services
             .iter()
             .any(|service| *service.name == *name && *service.namespace == *namespace),
+        Kind::TrafficSplit => topology
+            .splits
+            .iter()
+            .any(|split| *split.name == *name && *split.namespace == *namespace),
     };
     let peer = Peer {
         resource: resource.clone(),

@@ -3,6 +3,7 @@
 use super::{
     Peer, QueryError, check_exists, label_of_destination, label_of_source,
     numbers::{Latency, ResourceTally, Responses, Tcp},
+    splits,
 };
 use crate::stats::{Direction, Family, Increase, Span, Store, Topology};
 use mesh_api::{Kind, Resource};
@@ -29,7 +30,7 @@ pub struct StatQuery {
 }
 
 impl StatQuery {
-    fn is_in_namespace(&self, namespace: &str) -> bool {
+    pub(super) fn is_in_namespace(&self, namespace: &str) -> bool {
         self.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 }
@@ -50,6 +51,8 @@ pub struct ResourceTraffic {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// The leaf of a TrafficSplit that this is the traffic of.
+    pub leaf: Option<SplitLeaf>,
     /// Status of a pod: `Running`, `Pending` or `Terminating`.
     pub status: Option<&'static str>,
     /// Replicas, of what has replicas.
@@ -60,6 +63,17 @@ pub struct ResourceTraffic {
     pub latency: Option<Latency>,
     /// Its TCP connections, if any sidecar counted some.
     pub tcp: Option<Tcp>,
+}
+
+/// A leaf of a TrafficSplit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitLeaf {
+    /// The service that clients call.
+    pub apex: String,
+    /// The service that gets a share of the requests.
+    pub leaf: String,
+    /// Its weight, as `900m`.
+    pub weight: String,
 }
 
 /// Replicas with a sidecar, of all.
@@ -89,7 +103,10 @@ pub fn stat(
         .into_iter()
         .map(|kind| KindTraffic {
             kind,
-            resources: rows(store, topology, span, query, kind),
+            resources: match kind {
+                Kind::TrafficSplit => splits::rows(store, topology, span, query),
+                _ => rows(store, topology, span, query, kind),
+            },
         })
         .collect())
 }
@@ -100,6 +117,15 @@ fn check(store: &Store, topology: &Topology, query: &StatQuery) -> Result<(), Qu
         .from
         .as_ref()
         .is_some_and(|from| is_service(&from.resource));
+    let is_split = |resource: &Resource| resource.kind == Kind::TrafficSplit;
+    let mut peers = [&query.to, &query.from].into_iter().flatten();
+    if peers.any(|peer| is_split(&peer.resource))
+        || query.to.is_some() && query.resources.iter().any(is_split)
+    {
+        return Err(QueryError::Unsupported(
+            "trafficsplit is not supported as a filter, or together with 'to'".to_owned(),
+        ));
+    }
     if from_service || query.to.is_some() && query.resources.iter().any(is_service) {
         return Err(QueryError::Unsupported(
             "service is not supported as a target on 'from' queries, or as a target with 'to' \
@@ -185,6 +211,7 @@ impl Row {
         ResourceTraffic {
             namespace,
             name,
+            leaf: None,
             status: self.status,
             meshed: self.meshed,
             responses: self.tally.responses.responses(span.end),

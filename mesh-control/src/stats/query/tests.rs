@@ -2,7 +2,8 @@
 //! numbers.
 
 use super::*;
-use crate::stats::{GATEWAY, Pod, Reading, Service, Workload};
+use crate::stats::{GATEWAY, Pod, Reading, Service, Split, Workload};
+use mesh_profile::Weight;
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -112,6 +113,14 @@ fn topology() -> Topology {
     };
     Topology {
         domain: "cluster.local".into(),
+        splits: vec![Split {
+            namespace: "booksapp".into(),
+            name: "error-split".into(),
+            service: "books".into(),
+            leaves: [("books", 900), ("errors", 100), ("idle", 0)]
+                .map(|(leaf, milli)| (leaf.into(), Weight::from_milli(milli)))
+                .into(),
+        }],
         workloads: vec![
             workload("webapp", true),
             workload("authors", true),
@@ -369,4 +378,75 @@ fn edges_say_why_they_are_not_secured() {
             ("webapp", "authors", Some("loopback")),
         ]
     );
+}
+
+#[test]
+fn a_split_has_a_row_for_each_leaf_and_counts_the_requests_to_its_apex_alone() {
+    let series = |apex: &str, leaf: &str, class: &str, count: u64| {
+        let name = |service| format!("{service}.booksapp.svc.cluster.local:7002");
+        let labels = format!(
+            "direction=\"outbound\",authority=\"{leaf}\",dst_apex=\"{apex}\",dst_leaf=\"{leaf}\"",
+            apex = name(apex),
+            leaf = name(leaf)
+        );
+        format!(
+            "response_total{{{labels},classification=\"{class}\"}} {count}\n\
+             response_latency_ms_bucket{{{labels},le=\"2\"}} {count}\n"
+        )
+    };
+    let webapp = series("books", "books", "success", 540)
+        + &series("books", "errors", "failure", 60)
+        + &series("errors", "errors", "failure", 7)
+        + &series("authors", "books", "success", 7);
+    let traffic = series("books", "books", "success", 60);
+    let mesh = Mesh::new(&[("webapp-0", &webapp), ("traffic-0", &traffic)]);
+    let rows = |ask: &dyn Fn(&mut StatQuery)| {
+        let rows = mesh.stat(|query| {
+            query.resources = vec![Resource::all(Kind::TrafficSplit)];
+            ask(query);
+        })?;
+        let rows = rows.into_iter().map(|row| {
+            let leaf = row.leaf.unwrap();
+            assert_eq!((&*row.name, &*leaf.apex), ("error-split", "books"));
+            (
+                leaf.leaf,
+                leaf.weight,
+                row.responses.success(),
+                row.responses.per_second(),
+                row.latency.is_some(),
+            )
+        });
+        Ok::<_, QueryError>(rows.collect::<Vec<_>>())
+    };
+    let row = |leaf: &str, weight: &str, success, rps, has_latency| {
+        (
+            leaf.to_owned(),
+            weight.to_owned(),
+            success,
+            rps,
+            has_latency,
+        )
+    };
+    let errors = row("errors", "100m", Some(0.0), Some(1.0), true);
+    let idle = row("idle", "0", None, None, false);
+    assert_eq!(
+        rows(&|_| {}).unwrap(),
+        [
+            row("books", "900m", Some(1.0), Some(10.0), true),
+            errors.clone(),
+            idle.clone()
+        ]
+    );
+    let from_webapp = rows(&|query| query.from = Some(peer("deploy/webapp"))).unwrap();
+    let books = row("books", "900m", Some(1.0), Some(9.0), true);
+    assert_eq!(from_webapp, [books, errors, idle]);
+
+    let none = rows(&|query| query.namespace = Some("other".into()));
+    assert_eq!(none.unwrap(), []);
+    let named = |name| vec![Resource::named(Kind::TrafficSplit, name)];
+    let one = rows(&|query| query.resources = named("error-split"));
+    assert_eq!(one.unwrap().len(), 3);
+    assert!(rows(&|query| query.resources = named("none")).is_err());
+    assert!(rows(&|query| query.to = Some(peer("svc/books"))).is_err());
+    assert!(rows(&|query| query.from = Some(peer("ts/error-split"))).is_err());
 }

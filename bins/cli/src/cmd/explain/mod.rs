@@ -71,6 +71,10 @@ struct Explanation {
     retryable: bool,
     retry_budget: Budget,
     split: Vec<Share>,
+    /// The TrafficSplit that decides the shares.
+    traffic_split: Option<String>,
+    /// TrafficSplits that are not in force, or not whole, with the reasons.
+    split_problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,6 +155,10 @@ async fn live(
     if explanation.profile.is_none() {
         explanation.reason = "there is no profile".to_owned();
     }
+    explanation.traffic_split = destination
+        .split
+        .map(|split| format!("{}/{}", split.namespace, split.name));
+    explanation.split_problems = destination.split_problems;
     let total: u64 = destination
         .leaves
         .iter()
@@ -195,5 +203,7 @@ fn explain(method: &Method, path: &str, profile: &Profile) -> Explanation {
             ttl_ms: budget.ttl().as_millis(),
         },
         split: Vec::new(),
+        traffic_split: None,
+        split_problems: Vec::new(),
     }
 }

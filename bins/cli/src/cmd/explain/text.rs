@@ -71,6 +71,14 @@ pub(super) fn table(explanation: &Explanation) -> String {
             }
         }
     }
+    if let Some(split) = &explanation.traffic_split {
+        line("  because", &format!("the TrafficSplit {split} says so"));
+    } else if explanation.split.len() > 1 {
+        line("  because", "the profile has `dstOverrides`");
+    }
+    for problem in &explanation.split_problems {
+        line("  not", &format!("TrafficSplit {problem}"));
+    }
     text
 }
 
@@ -154,12 +162,23 @@ mod tests {
         let text = table(&explanation);
         let none = "SPLIT         50.0% to a:1 (no endpoint is ready)\n\
                     SPLIT         50.0% to b:1 (there is no such service)\n";
-        assert!(text.ends_with(none), "{text}");
+        assert!(text.contains(none), "{text}");
         explanation.split[0].endpoints.push("127.0.0.1:1".into());
         let text = table(&explanation);
         let one = "SPLIT         50.0% to a:1 (127.0.0.1:1)\nSPLIT         50.0% to b:1 \
                    (there is no such service, so its share goes to the others)\n";
-        assert!(text.ends_with(one), "{text}");
+        assert!(text.contains(one), "{text}");
+        assert!(
+            text.ends_with("  because     the profile has `dstOverrides`\n"),
+            "{text}"
+        );
+
+        explanation.traffic_split = Some("shop/canary".into());
+        explanation.split_problems = vec!["late: the older one".into()];
+        let text = table(&explanation);
+        let because = "  because     the TrafficSplit shop/canary says so\n  \
+                       not         TrafficSplit late: the older one\n";
+        assert!(text.ends_with(because), "{text}");
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn files_in_the_wrong_place_are_told_the_right_one() {
     let resources = mesh.root.path().join("resources");
     for (path, reason) in [
         ("a.yaml", "not in its place"),
-        ("shop/deployments/a.yaml", "is none of serviceprofiles"),
+        ("shop/deployments/a.yaml", "is none of canaries"),
         ("shop/serviceprofiles/other.svc.yaml", "by its place it is"),
         ("Shop/serviceprofiles/a.yaml", "namespace \"Shop\""),
     ] {

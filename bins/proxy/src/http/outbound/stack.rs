@@ -66,6 +66,8 @@ struct Parts {
     /// Kept, so that the stacks of other workers find it.
     shared: Arc<SharedState>,
     canonical: Option<HeaderValue>,
+    /// The name of the destination, if the mesh knows it.
+    apex: Option<Arc<str>>,
 }
 
 /// Builds the stack of `destination`, and the handles that follow its changes.
@@ -87,6 +89,7 @@ fn stack(
         context: context.clone(),
         shared: shared.clone(),
         canonical: announced.and_then(|name| HeaderValue::from_str(name).ok()),
+        apex: destination.name().cloned(),
     };
     let (rules, follower) = Follower::new(parts, &shared.counter, Some(destination));
 
@@ -152,7 +155,8 @@ impl Connect for Parts {
 
     fn endpoint(&mut self, backend: &Arc<str>, endpoint: &Endpoint) -> (ToEndpoint, Self::Guard) {
         let canonical = self.canonical.clone();
-        let service = self.context.endpoint(backend, endpoint, canonical);
+        let apex = self.apex.as_deref();
+        let service = self.context.endpoint(apex, backend, endpoint, canonical);
         (service, None)
     }
 
@@ -196,6 +200,7 @@ impl StackContext {
     /// The way to one endpoint.
     fn endpoint(
         &self,
+        apex: Option<&str>,
         leaf: &str,
         endpoint: &Endpoint,
         canonical: Option<HeaderValue>,
@@ -204,6 +209,7 @@ impl StackContext {
         let held = self.registry.endpoint(
             self.worker,
             Direction::Outbound,
+            apex,
             Some(leaf),
             *addr,
             labels.iter(),
