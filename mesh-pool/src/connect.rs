@@ -5,9 +5,12 @@ use mesh_core::Fault;
 use mesh_transport::{Flusher, Io, Meter};
 use std::{
     io::{self, IoSlice},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -46,6 +49,59 @@ pub struct Connector {
     pub timeout: Duration,
     /// Counts connections and their bytes.
     pub meter: Arc<Meter>,
+    /// Where set, a target at 127.0.0.1 or `::1` that refuses is tried at the other of the two.
+    pub loopbacks: Option<Arc<Loopbacks>>,
+}
+
+/// Remembers that a port accepts connections at the other loopback address: a program that binds
+/// `localhost` listens on 127.0.0.1 or on `::1`, as its runtime resolves the name.
+#[derive(Debug, Default)]
+pub struct Loopbacks {
+    /// The port that was last found so; 0 for none. Only a hint for which one to try first.
+    port: AtomicU16,
+}
+
+impl Loopbacks {
+    /// The address at which a connection to `addr` is tried first, and then.
+    fn order(&self, addr: SocketAddr) -> [SocketAddr; 2] {
+        let other = SocketAddr::new(
+            match addr.ip() {
+                IpAddr::V4(_) => Ipv6Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
+            },
+            addr.port(),
+        );
+        match self.port.load(Relaxed) == addr.port() {
+            true => [other, addr],
+            false => [addr, other],
+        }
+    }
+
+    /// Connects to `addr`, or to its port at the other loopback address.
+    async fn open(&self, addr: SocketAddr) -> io::Result<TcpStream> {
+        let [first, second] = self.order(addr);
+        let refused = match TcpStream::connect(first).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => error,
+            opened => return opened,
+        };
+        // Of the two errors, the first is about the address that people know.
+        let opened = TcpStream::connect(second).await.map_err(|_| refused)?;
+        self.port
+            .store(if second == addr { 0 } else { addr.port() }, Relaxed);
+        Ok(opened)
+    }
+}
+
+/// Opens a socket to `addr`.
+async fn open(addr: SocketAddr, connector: &Connector) -> io::Result<TcpStream> {
+    let is_loopback = [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+    ];
+    match &connector.loopbacks {
+        Some(loopbacks) if is_loopback.contains(&addr.ip()) => loopbacks.open(addr).await,
+        _ => TcpStream::connect(addr).await,
+    }
 }
 
 /// A connection to an endpoint.
@@ -68,7 +124,7 @@ pub async fn connect(target: &Target, connector: &Connector) -> Result<Stream, S
         let error = io::Error::from(io::ErrorKind::Unsupported);
         return Err(SendError::new(Fault::Protocol, addr, error));
     }
-    match tokio::time::timeout(connector.timeout, TcpStream::connect(addr)).await {
+    match tokio::time::timeout(connector.timeout, open(addr, connector)).await {
         Ok(Ok(socket)) => {
             // Without it a message in two segments waits for the peer's delayed ACK.
             let _ = socket.set_nodelay(true);
@@ -98,6 +154,7 @@ impl Default for Connector {
         Self {
             timeout: Duration::from_secs(1),
             meter: Arc::default(),
+            loopbacks: None,
         }
     }
 }
@@ -206,5 +263,37 @@ mod tests {
         let error = connect(&target, &connector).await.unwrap_err();
         assert_eq!(Fault::of(&error), Some(Fault::Protocol));
         assert_eq!(connector.meter.read().opened, 1);
+    }
+
+    #[tokio::test]
+    async fn a_program_on_the_other_loopback_is_found_and_remembered() {
+        let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+            mesh_skips::skip("this machine has no IPv6");
+            return;
+        };
+        let listening = listener.local_addr().unwrap();
+        let called = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listening.port());
+        let target = Target::plain(called, Protocol::Http1);
+        let error = connect(&target, &Connector::default()).await.unwrap_err();
+        assert_eq!(Fault::of(&error), Some(Fault::Refused));
+
+        let loopbacks = Arc::new(Loopbacks::default());
+        let connector = Connector {
+            loopbacks: Some(loopbacks.clone()),
+            ..Connector::default()
+        };
+        let stream = connect(&target, &connector).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listening);
+        assert_eq!(loopbacks.order(called), [listening, called]);
+
+        // A program that comes back on 127.0.0.1 is found there.
+        drop(listener);
+        let listener = tokio::net::TcpListener::bind(called).await.unwrap();
+        let stream = connect(&target, &connector).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), called);
+        assert_eq!(loopbacks.order(called), [called, listening]);
+        drop(listener);
+        let error = connect(&target, &connector).await.unwrap_err();
+        assert_eq!(Fault::of(&error), Some(Fault::Refused));
     }
 }

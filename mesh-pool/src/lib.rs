@@ -20,7 +20,7 @@ mod wakeup;
 
 pub use self::{
     body::Body,
-    connect::{Connector, Protocol, Stream, Target, connect},
+    connect::{Connector, Loopbacks, Protocol, Stream, Target, connect},
     error::{CallerFault, SendError},
     hooks::{Hooks, Relay},
     pool::{Pool, Sending},

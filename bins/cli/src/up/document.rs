@@ -27,6 +27,7 @@ pub(crate) struct WorkloadDocument {
     pub(crate) dir: Option<String>,
     #[serde(default)]
     pub(crate) env: BTreeMap<String, Spanned<String>>,
+    pub(crate) stdin: Option<bool>,
     pub(crate) service: Option<Spanned<String>>,
     pub(crate) port: Option<Spanned<u16>>,
     pub(crate) listen: Option<Spanned<u16>>,

@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use std::{
     collections::BTreeSet,
-    fs,
-    net::{Ipv4Addr, TcpListener},
+    fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
     ops::Range,
 };
 
@@ -76,9 +76,16 @@ impl Ports {
     }
 }
 
-/// Returns true if `port` of 127.0.0.1 is free now.
+/// Returns true if `port` is free now on 127.0.0.1 and on `::1`, if this machine has that.
 pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let bind = |ip: IpAddr| TcpListener::bind((ip, port));
+    let v6 = bind(Ipv6Addr::LOCALHOST.into()).map_err(|error| error.kind());
+    bind(Ipv4Addr::LOCALHOST.into()).is_ok() && !matches!(v6, Err(io::ErrorKind::AddrInUse))
+}
+
+/// Returns true if this machine has the address `::1`.
+pub(crate) fn has_v6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 #[cfg(test)]

@@ -159,13 +159,14 @@ fn hash(workload: &Workload) -> String {
         command,
         dir,
         env,
+        stdin,
         upstreams,
         ready,
         listen,
         opaque,
         ..
     } = &template;
-    (command, dir, env, ready, listen, opaque).hash(&mut hasher);
+    (command, dir, env, stdin, ready, listen, opaque).hash(&mut hasher);
     format!("{upstreams:?}").hash(&mut hasher);
     rollout::build_of(workload).hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -39,6 +39,8 @@ pub(crate) enum Spec {
         dir: PathBuf,
         /// Variables on top of those of `mesh up`.
         env: Vec<(String, String)>,
+        /// True for a standard input that stays open, false for an empty one.
+        stdin: bool,
         /// From SIGTERM to SIGKILL.
         grace: Duration,
         /// Its pod, if it has one.
@@ -123,10 +125,11 @@ impl Process {
                 command: program,
                 dir,
                 env,
+                stdin,
                 grace,
                 ..
             } => command
-                .args(shim::args(*grace, program))
+                .args(shim::args(*grace, *stdin, program))
                 .current_dir(dir)
                 .envs(env.iter().map(|(name, value)| (name, value))),
         };

@@ -3,7 +3,7 @@
 use super::netns;
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -77,7 +77,23 @@ impl std::fmt::Display for Probe {
     }
 }
 
+/// Connects to `addr`; if 127.0.0.1 refuses, to `::1`, where programs that bind `localhost` may
+/// listen.
 async fn connect(network: Option<&Path>, addr: SocketAddr) -> io::Result<TcpStream> {
+    match connect_once(network, addr).await {
+        Err(error)
+            if error.kind() == io::ErrorKind::ConnectionRefused
+                && addr.ip() == Ipv4Addr::LOCALHOST =>
+        {
+            let other = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), addr.port());
+            let connected = connect_once(network, other).await;
+            connected.map_err(|_| error)
+        }
+        connected => connected,
+    }
+}
+
+async fn connect_once(network: Option<&Path>, addr: SocketAddr) -> io::Result<TcpStream> {
     let stream = match network {
         Some(network) => netns::connect(network, addr, PATIENCE).await?,
         None => TcpStream::connect(addr).await?,

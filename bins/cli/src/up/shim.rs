@@ -36,38 +36,52 @@ pub(crate) fn invoked(args: &[OsString]) -> Option<&[OsString]> {
 /// and is told to stop when the process whose pid comes next is gone.
 pub(crate) const ATTACHED: &str = "attached";
 
-/// The arguments that make a `mesh` process the shim of `command`.
-pub(crate) fn args(grace: Duration, command: &[String]) -> Vec<OsString> {
-    let mut args = vec!["shim".into(), grace.as_millis().to_string().into()];
+/// Standard input of a program that is a pipe on which nothing ever comes, and which stays open: a
+/// watcher that ends with its input goes on.
+const OPEN: &str = "open";
+/// Standard input of a program that is empty: `/dev/null`.
+const EMPTY: &str = "empty";
+
+/// The arguments that make a `mesh` process the shim of `command`, whose standard input is open if
+/// `stdin` and empty otherwise.
+pub(crate) fn args(grace: Duration, stdin: bool, command: &[String]) -> Vec<OsString> {
+    let stdin = if stdin { OPEN } else { EMPTY };
+    let grace = grace.as_millis().to_string();
+    let mut args = vec!["shim".into(), grace.into(), stdin.into()];
     args.extend(command.iter().map(OsString::from));
     args
 }
 
-/// Runs `GRACE_MS PROGRAM ARGS...` to its end and exits as it did.
+/// Runs `GRACE_MS open|empty PROGRAM ARGS...` to its end and exits as it did.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
     if let [mode, parent, program, rest @ ..] = args
         && mode == ATTACHED
     {
         return attached(parent, program, rest);
     }
-    let [grace, program, rest @ ..] = args else {
-        eprintln!("usage: mesh shim GRACE_MS PROGRAM [ARGS...]");
-        return ExitCode::from(2);
+    let [grace, stdin, program, rest @ ..] = args else {
+        return usage();
     };
-    let Some(grace) = grace.to_str().and_then(|grace| grace.parse().ok()) else {
-        eprintln!("usage: mesh shim GRACE_MS PROGRAM [ARGS...]");
-        return ExitCode::from(2);
+    let (Some(grace), Some(stdin @ (OPEN | EMPTY))) = (
+        grace.to_str().and_then(|grace| grace.parse().ok()),
+        stdin.to_str(),
+    ) else {
+        return usage();
     };
     // Programs that daemonise are reparented to the shim, not to init, and so end with it.
     let _ = process::set_child_subreaper(Some(process::getpid()));
     super::process::without_huge_pages(false);
     let started = Command::new(program)
         .args(rest)
-        .stdin(Stdio::null())
+        .stdin(match stdin {
+            OPEN => Stdio::piped(),
+            _ => Stdio::null(),
+        })
         .process_group(0)
         .spawn();
-    let leader = match started {
-        Ok(child) => Pid::from_child(&child),
+    // Its end of the pipe is held until the program has ended.
+    let (leader, _open) = match started {
+        Ok(mut child) => (Pid::from_child(&child), child.stdin.take()),
         Err(error) => {
             report(format_args!("error {error}"));
             return ExitCode::from(127);
@@ -81,6 +95,11 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended.store(true, Ordering::Release);
     end_leftovers(leader);
     report_end(status)
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: mesh shim GRACE_MS open|empty PROGRAM [ARGS...]");
+    ExitCode::from(2)
 }
 
 /// Becomes `program`.

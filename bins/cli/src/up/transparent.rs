@@ -89,6 +89,7 @@ fn plan_in(
             command: workload.command.clone(),
             dir: workload.dir.clone(),
             env: env.into_iter().collect(),
+            stdin: workload.stdin,
             grace: GRACE,
             within: Some(Within {
                 network: place.network.clone(),

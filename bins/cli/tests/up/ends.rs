@@ -8,7 +8,7 @@ fn a_program_and_all_it_started_end_with_the_lifeline() {
     // The child ignores SIGTERM, and leaves the group of its parent.
     let script = "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait";
     let mut shim = Command::new(env!("CARGO_BIN_EXE_mesh"))
-        .args(["shim", "100", "sh", "-c", script])
+        .args(["shim", "100", "empty", "sh", "-c", script])
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
         .process_group(0)

@@ -2,6 +2,7 @@
 
 mod changes;
 mod ends;
+mod programs;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -36,7 +37,7 @@ workloads:
 fn a_program_that_cannot_be_started_is_reported() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_mesh"))
-        .args(["shim", "100", "/no/such/program"])
+        .args(["shim", "100", "empty", "/no/such/program"])
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
         .status()
         .unwrap();

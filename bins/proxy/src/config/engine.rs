@@ -60,7 +60,13 @@ impl Limits {
             Direction::Outbound => self.connect,
         };
         let mut settings = Settings::default();
-        settings.connector = Connector { timeout, meter };
+        // The application may listen on either loopback address.
+        let loopbacks = (direction == Direction::Inbound).then(Arc::default);
+        settings.connector = Connector {
+            timeout,
+            meter,
+            loopbacks,
+        };
         settings.flusher = Some(flusher);
         settings.idle = self.pool_idle;
         settings.size = self.pool_size;

@@ -178,6 +178,7 @@ impl Checker<'_> {
                 .into_iter()
                 .map(|(name, value)| (name, value.value))
                 .collect(),
+            stdin: written.stdin.unwrap_or(true),
             service: written
                 .service
                 .map_or_else(|| name.to_owned(), |it| it.value),

@@ -42,6 +42,8 @@ pub(crate) struct Workload {
     pub(crate) dir: PathBuf,
     /// Environment variables that the file adds.
     pub(crate) env: BTreeMap<String, String>,
+    /// True if its standard input stays open, false if it is empty.
+    pub(crate) stdin: bool,
     /// Name of its service; used only with a `port`.
     pub(crate) service: String,
     /// The service port.

@@ -89,6 +89,7 @@ pub(crate) fn replica(
             command: workload.command.clone(),
             dir: workload.dir.clone(),
             env: env.into_iter().collect(),
+            stdin: workload.stdin,
             grace: GRACE,
             within: None,
         },

@@ -5,7 +5,10 @@ use crate::up::{
     config::{Upstream, Workload},
     process::Spec,
 };
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv6Addr, SocketAddr},
+};
 
 /// The sidecar of `pod`, a replica of `workload`.
 pub(super) fn sidecar(
@@ -46,19 +49,28 @@ pub(crate) fn plain_sidecar(
     Spec::Mesh { args, within: None }
 }
 
-/// The sidecar that serves the host ports of `services` (port to authority).
+/// The sidecar that serves the host ports of `services` (port to authority), on `::1` too if
+/// `has_v6`: browsers and some runtimes try that first for `localhost`.
 pub(crate) fn gateway(
     around: &Surroundings,
     admin: u16,
     services: &BTreeMap<u16, String>,
+    has_v6: bool,
 ) -> Option<Spec> {
     if services.is_empty() {
         return None;
     }
     let mut args = proxy(around, GATEWAY, GATEWAY, loopback(admin));
     for (port, authority) in services {
-        let gateway = format!("{}={authority}", loopback(*port));
-        args.extend(["--gateway".to_owned(), gateway]);
+        let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), *port);
+        for listen in [Some(loopback(*port)), has_v6.then_some(v6)] {
+            let gateway = listen.map(|listen| format!("{listen}={authority}"));
+            args.extend(
+                gateway
+                    .into_iter()
+                    .flat_map(|it| ["--gateway".to_owned(), it]),
+            );
+        }
     }
     Some(Spec::Mesh { args, within: None })
 }

@@ -1,0 +1,77 @@
+//! Programs that nobody wrote for a mesh: where they listen, what they read, what they expect.
+
+use super::{
+    PATIENCE, ready, rows,
+    support::{Mesh, free_port, http_get, wait_for},
+};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{Ipv6Addr, TcpListener, TcpStream},
+};
+
+/// Repeats what it hears, on `::1` only.
+const ECHO: &str = "import os, socket, socketserver\n\
+    class Echo(socketserver.StreamRequestHandler):\n  \
+    def handle(self): self.wfile.write(self.rfile.readline())\n\
+    class Server(socketserver.ThreadingTCPServer): address_family = socket.AF_INET6\n\
+    Server(('::1', int(os.environ['PORT'])), Echo).serve_forever()\n";
+
+#[test]
+fn a_program_that_listens_on_the_other_loopback_is_ready_and_called() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        mesh_skips::skip("this machine has no IPv6");
+        return;
+    }
+    let (web, echo) = (free_port(), free_port());
+    let config = format!(
+        "workloads:\n  \
+         web: {{command: 'exec python3 -m http.server --bind ::1 $PORT', port: 80, host_port: {web}, ready: /hello.txt}}\n  \
+         echo: {{command: [python3, echo.py], port: 7, opaque: true, host_port: {echo}}}\n"
+    );
+    let files = [("echo.py", ECHO), ("hello.txt", "hello\n")];
+    let mesh = Mesh::up_with_files(&config, &[], &files);
+    ready(&mesh);
+    // The gateway listens on both, too.
+    for host in ["127.0.0.1", "[::1]"] {
+        assert_eq!(http_get(&format!("{host}:{web}"), "/hello.txt"), "hello\n");
+        let mut socket = TcpStream::connect(format!("{host}:{echo}")).unwrap();
+        socket.write_all(b"a line\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "a line\n");
+    }
+    let hello = mesh.ok(&["run", "--", "curl", "-s", "http://web/hello.txt"]);
+    assert_eq!(hello, "hello\n");
+    mesh.down();
+}
+
+#[test]
+fn standard_input_stays_open_unless_the_file_says_otherwise() {
+    let mesh = Mesh::up(
+        "workloads:\n  \
+         empty: {command: 'cat; echo the end; exec sleep 1000', stdin: false}\n  \
+         watcher: {command: [cat]}\n",
+    );
+    ready(&mesh);
+    wait_for(
+        "the empty input has ended",
+        PATIENCE,
+        || mesh.log(),
+        |log| log.contains("the end"),
+    );
+    let rows = rows(&mesh);
+    let stdin = |name: &str| {
+        let row = rows.iter().find(|row| row["workload"] == name).unwrap();
+        assert_eq!(row["restarts"], 0, "{row}");
+        let link = format!("/proc/{}/fd/0", row["pid"]);
+        fs::read_link(link).unwrap().to_string_lossy().into_owned()
+    };
+    assert_eq!(stdin("empty"), "/dev/null");
+    assert!(
+        stdin("watcher").starts_with("pipe:"),
+        "{}",
+        stdin("watcher")
+    );
+    mesh.down();
+}
