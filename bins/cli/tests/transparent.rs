@@ -127,6 +127,68 @@ fn programs_that_know_of_no_mesh_are_routed_retried_and_counted() {
     mesh.down();
 }
 
+/// Serves two ports that the file names, on `::1` if it can, and one that it does not.
+const PORTS: &str = r#"
+import http.server, os, socket, socketserver, threading
+class Web(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = str(self.server.server_address[1]).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+class Raw(socketserver.StreamRequestHandler):
+    def handle(self): self.wfile.write(b"raw\n")
+has_v6 = os.path.exists("/proc/net/if_inet6")
+host = "::1" if has_v6 else "127.0.0.1"
+class WebServer(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if has_v6 else socket.AF_INET
+class RawServer(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6 if has_v6 else socket.AF_INET
+raw = RawServer((host, int(os.environ["PORT_RAW"])), Raw)
+web = WebServer((host, int(os.environ["PORT"])), Web)
+other = WebServer((host, 9999), Web)
+for server in [raw, other]:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+web.serve_forever()
+"#;
+
+/// Calls each of those ports until it is stopped.
+const CALL_PORTS: &str = r#"
+import socket, time, urllib.request
+while True:
+    for url in ["http://web/", "http://web-0:9999/"]:
+        try: print(url, urllib.request.urlopen(url, timeout=10).read().decode(), flush=True)
+        except OSError as error: print(url, "error", error, flush=True)
+    try: print("web:7", socket.create_connection(("web", 7), 10).makefile().readline(), flush=True)
+    except OSError as error: print("web:7", "error", error, flush=True)
+    time.sleep(0.1)
+"#;
+
+#[test]
+fn all_ports_of_a_program_are_called_as_in_a_pod() {
+    if families().is_none() {
+        return;
+    }
+    let config = format!(
+        "namespace: shop\nworkloads:\n  \
+         web:\n    command: [python3, -c, {ports}]\n    ports:\n    \
+         - {{port: 80, listen: 8080, host_port: false}}\n    \
+         - {{name: raw, port: 7, listen: 7777, opaque: true}}\n  \
+         caller: {{command: [python3, -c, {caller}], depends_on: [web]}}\n",
+        ports = quoted(PORTS),
+        caller = quoted(CALL_PORTS),
+    );
+    let mesh = Mesh::up_with_files(&config, &["--transparent"], &[]);
+    said(&mesh, "http://web/ 8080");
+    said(&mesh, "web:7 raw");
+    said(&mesh, "http://web-0:9999/ 9999");
+    let log = mesh.log();
+    assert!(!log.contains("error"), "{log}");
+    mesh.down();
+}
+
 #[test]
 fn a_replaced_replica_gets_a_network_of_its_own_and_a_killed_mesh_leaves_none() {
     if families().is_none() {

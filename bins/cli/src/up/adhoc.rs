@@ -115,6 +115,7 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
         inbound: port.map(|_| next()).transpose()?,
         outbound: next()?,
         admin: next()?,
+        further: Vec::new(),
         upstreams: Vec::new(),
     };
     let known = supervisor.adhoc.entry(name.clone()).or_default();
@@ -126,7 +127,7 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
     let around = &supervisor.around;
     let spec = plan::plain_sidecar(around, &name, &pod, &upstreams, &ports);
     let sidecar = replica::sidecar(&pod, &spec, plan::ready(loopback(ports.admin)), context);
-    context.board.declare(&name, &service, port);
+    context.board.declare(&name, &service, port, &[]);
     context.board.add(
         &name,
         &pod,
@@ -134,6 +135,7 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
             opaque: false,
+            further: Vec::new(),
             revision: None,
         },
         Pod {

@@ -2,7 +2,7 @@
 //! other tasks.
 
 use super::{json, keep::Status, plan::loopback};
-use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Workload, Workloads};
+use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Served, Workload, Workloads};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -49,8 +49,20 @@ pub(crate) struct Sidecar {
     pub(crate) admin: SocketAddr,
     /// True if its program does not speak HTTP.
     pub(crate) opaque: bool,
+    /// Where it takes calls for the further ports of the service.
+    pub(crate) further: Vec<Serves>,
     /// The revision that its program runs, if it has a name.
     pub(crate) revision: Option<String>,
+}
+
+/// Where a sidecar takes calls for a further port of its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Serves {
+    /// The port of the service.
+    pub(crate) port: u16,
+    pub(crate) inbound: SocketAddr,
+    /// True if no HTTP is spoken there.
+    pub(crate) opaque: bool,
 }
 
 /// A line of `mesh ps`.
@@ -93,9 +105,15 @@ impl Board {
         })))
     }
 
-    /// Declares a workload, whose service is called `service` if it has a port; its replicas come
-    /// with [`add`](Self::add).
-    pub(crate) fn declare(&self, name: &str, service: &str, service_port: Option<u16>) {
+    /// Declares a workload, whose service is called `service` if it has a port, and may have
+    /// `further` ports; its replicas come with [`add`](Self::add).
+    pub(crate) fn declare(
+        &self,
+        name: &str,
+        service: &str,
+        service_port: Option<u16>,
+        further: &[u16],
+    ) {
         // The file says only what is not as usual.
         let service = Some(service).filter(|it| *it != name && service_port.is_some());
         self.edit(|state| {
@@ -105,12 +123,14 @@ impl Board {
                 namespace,
                 service: service.map(str::to_owned),
                 service_port,
+                further_ports: further.to_vec(),
                 ..Workload::default()
             };
             match state.file.workloads.iter_mut().find(|it| it.name == name) {
                 Some(old) => {
                     old.service = workload.service;
                     old.service_port = service_port;
+                    old.further_ports = workload.further_ports;
                 }
                 None => state.file.workloads.push(workload),
             }
@@ -165,6 +185,7 @@ impl Board {
                 admin: Some(sidecar.admin),
                 protocol: sidecar.opaque.then_some(Protocol::Opaque),
                 revision: sidecar.revision.clone(),
+                further: sidecar.further.iter().map(served).collect(),
                 ..Replica::default()
             };
             if let Some(workload) = state.workload(workload) {
@@ -295,6 +316,14 @@ impl BoardState {
     }
 }
 
+fn served(serves: &Serves) -> Served {
+    Served {
+        port: serves.port,
+        inbound: serves.inbound,
+        protocol: serves.opaque.then_some(Protocol::Opaque),
+    }
+}
+
 fn row(workload: &str, replica: &Replica, pod: &Pod) -> Row {
     let sidecar = pod.sidecar.borrow();
     let program = pod.program.as_ref().map(|it| it.borrow());
@@ -351,6 +380,7 @@ mod tests {
             inbound: Some(loopback(1)),
             admin: loopback(2),
             opaque: false,
+            further: Vec::new(),
             revision: None,
         }
     }
@@ -363,7 +393,7 @@ mod tests {
     fn each_change_is_written_under_a_new_generation_and_no_change_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let board = board(&dir);
-        board.declare("web", "web", Some(80));
+        board.declare("web", "web", Some(80), &[]);
         board.add("web", "web-0", &sidecar(), pod());
         let before = file(&dir);
         assert_eq!(before.workloads[0].replicas[0].pod, "web-0");
@@ -387,7 +417,7 @@ mod tests {
             ("web-svc", Some(80), Some("web-svc")),
             ("web-svc", None, None),
         ] {
-            board.declare("web", service, port);
+            board.declare("web", service, port, &[]);
             let workload = &file(&dir).workloads[0];
             assert_eq!(workload.service(), told);
             assert_eq!(workload.service.is_some(), told == Some("web-svc"));
@@ -399,7 +429,7 @@ mod tests {
     async fn who_waits_for_a_workload_goes_on_when_all_its_replicas_are_ready() {
         let dir = tempfile::tempdir().unwrap();
         let board = board(&dir);
-        board.declare("web", "web", Some(80));
+        board.declare("web", "web", Some(80), &[]);
         board.add("web", "web-0", &sidecar(), pod());
         board.add("web", "web-1", &sidecar(), pod());
         assert!(!board.is_ready("web"));

@@ -34,12 +34,26 @@ pub(crate) struct WorkloadDocument {
     pub(crate) host_port: Option<Spanned<HostPortDocument>>,
     #[serde(default)]
     pub(crate) opaque: bool,
+    #[serde(default)]
+    pub(crate) ports: Vec<Spanned<PortDocument>>,
     pub(crate) replicas: Option<Spanned<u32>>,
     pub(crate) ready: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) depends_on: Vec<Spanned<String>>,
     #[serde(default)]
     pub(crate) upstreams: BTreeMap<String, Spanned<UpstreamDocument>>,
+}
+
+/// One entry of `ports`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortDocument {
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) port: Spanned<u16>,
+    pub(crate) listen: Option<Spanned<u16>>,
+    pub(crate) host_port: Option<Spanned<HostPortDocument>>,
+    #[serde(default)]
+    pub(crate) opaque: bool,
 }
 
 /// `command`: a list, or one string for the shell.

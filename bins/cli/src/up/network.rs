@@ -43,7 +43,9 @@ pub(crate) struct Network {
     switch: Netns,
     number: u8,
     has_v6: bool,
-    pods: BTreeSet<u16>,
+    /// Names of the pods by their numbers.
+    pods: BTreeMap<u16, String>,
+    namespace: String,
     /// The number that a pod got last.
     last: u16,
     services: BTreeMap<String, u16>,
@@ -83,15 +85,17 @@ pub(crate) fn check() -> Result<()> {
 }
 
 impl Network {
-    /// Makes the switch and connects this machine to it. `run_dir` gets the file of names.
-    pub(crate) fn start(run_dir: &Path) -> Result<Self> {
+    /// Makes the switch and connects this machine to it. `run_dir` gets the file of names, which
+    /// are those of `namespace`.
+    pub(crate) fn start(run_dir: &Path, namespace: &str) -> Result<Self> {
         check()?;
         let number = free_network()?;
         let network = Self {
             switch: Netns::new()?,
             number,
             has_v6: Path::new("/proc/net/if_inet6").exists(),
-            pods: BTreeSet::new(),
+            pods: BTreeMap::new(),
+            namespace: namespace.to_owned(),
             last: PODS.end - 1,
             services: BTreeMap::new(),
             hosts: run_dir.join("hosts"),
@@ -110,7 +114,7 @@ impl Network {
         network
             .switch
             .ip("link set host master switch\nlink set host up\n")?;
-        network.write_hosts("")?;
+        network.write_hosts()?;
         Ok(network)
     }
 
@@ -119,11 +123,11 @@ impl Network {
         self.v4(HOST).into()
     }
 
-    /// A new pod, with its firewall.
-    pub(crate) fn pod(&mut self) -> Result<Arc<Pod>> {
+    /// A new pod called `name`, with its firewall. Other pods find its address by its name.
+    pub(crate) fn pod(&mut self, name: &str) -> Result<Arc<Pod>> {
         // The cable of a pod that has just ended may still be there, and so may its name.
         let numbers = (self.last + 1..PODS.end).chain(PODS);
-        let mut free = numbers.filter(|number| !self.pods.contains(number));
+        let mut free = numbers.filter(|number| !self.pods.contains_key(number));
         let number = free.next().context("too many pods")?;
         self.last = number;
         let netns = Netns::new()?;
@@ -155,7 +159,8 @@ impl Network {
             let mut families = families.iter();
             families.try_for_each(|family| mesh_init::apply(&rules, *family, iptables))
         })?;
-        self.pods.insert(number);
+        self.pods.insert(number, name.to_owned());
+        self.write_hosts()?;
         Ok(Arc::new(Pod {
             netns,
             number,
@@ -168,10 +173,12 @@ impl Network {
     /// Takes the number of a pod back.
     pub(crate) fn release(&mut self, pod: &Pod) {
         self.pods.remove(&pod.number);
+        // A name that stays a while longer harms nobody.
+        let _ = self.write_hosts();
     }
 
     /// The addresses of `service`, which the firewalls of pods redirect: nobody has them.
-    pub(crate) fn service(&mut self, service: &str, namespace: &str) -> Result<Vec<IpAddr>> {
+    pub(crate) fn service(&mut self, service: &str) -> Result<Vec<IpAddr>> {
         let number = match self.services.get(service) {
             Some(number) => *number,
             None => {
@@ -179,7 +186,7 @@ impl Network {
                 let free = SERVICES.clone().find(|number| !taken.contains(number));
                 let number = free.context("too many services")?;
                 self.services.insert(service.to_owned(), number);
-                self.write_hosts(namespace)?;
+                self.write_hosts()?;
                 number
             }
         };
@@ -216,7 +223,8 @@ impl Network {
 
     /// Writes what pods have for `/etc/hosts`: where it is, not beside it, since a file that is
     /// mounted elsewhere stays the one it was.
-    fn write_hosts(&self, namespace: &str) -> Result<()> {
+    fn write_hosts(&self) -> Result<()> {
+        let namespace = &self.namespace;
         let mut text = "# Names of the mesh; written by `mesh up`.\n".to_owned();
         for (service, number) in &self.services {
             for address in self.both(*number) {
@@ -225,6 +233,11 @@ impl Network {
                     "{address} {service} {service}.{namespace} {service}.{namespace}.svc \
                      {service}.{namespace}.svc.cluster.local"
                 );
+            }
+        }
+        for (number, pod) in &self.pods {
+            for address in self.both(*number) {
+                let _ = writeln!(text, "{address} {pod}");
             }
         }
         text.push_str(&fs::read_to_string("/etc/hosts").unwrap_or_default());

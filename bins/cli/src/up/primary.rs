@@ -109,7 +109,7 @@ impl Supervisor {
         if declared.port.is_none() {
             bail!("workload `{target}` has no port, so there is no traffic to shift");
         }
-        if declared.listen.is_some() && self.network.is_none() {
+        if declared.listens().next().is_some() && self.network.is_none() {
             bail!(
                 "workload `{target}` always listens on one port, so two sets of its replicas cannot \
                  run at once: let it listen on $PORT, or use `mesh up --transparent`"
@@ -164,9 +164,10 @@ fn hash(workload: &Workload) -> String {
         ready,
         listen,
         opaque,
+        ports,
         ..
     } = &template;
-    (command, dir, env, stdin, ready, listen, opaque).hash(&mut hasher);
+    (command, dir, env, stdin, ready, listen, opaque, ports).hash(&mut hasher);
     format!("{upstreams:?}").hash(&mut hasher);
     rollout::build_of(workload).hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -57,7 +57,8 @@ impl Supervisor {
             workload,
         };
         let Workload { service, port, .. } = &deployed.workload;
-        self.context.board.declare(name, service, *port);
+        let further = further(&deployed.workload);
+        self.context.board.declare(name, service, *port, &further);
         self.publish_template(name, &deployed.workload);
         self.address(name, service, *port)?;
         for _ in 0..deployed.workload.replicas {
@@ -73,7 +74,7 @@ impl Supervisor {
         let depends_on = workload.depends_on.clone();
         let (plan, pod) = match &mut self.network {
             Some(network) => {
-                let pod = network.pod()?;
+                let pod = network.pod(&format!("{name}-{index}"))?;
                 let plan = transparent::replica(&self.around, name, workload, index, &pod);
                 (plan, Some(pod))
             }
@@ -102,7 +103,7 @@ impl Supervisor {
     /// Assigns cluster addresses to a service in transparent mode.
     fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
         if let (Some(network), Some(_)) = (&mut self.network, port) {
-            let addresses = network.service(service, &self.config.namespace)?;
+            let addresses = network.service(service)?;
             self.context.board.address(name, addresses);
         }
         Ok(())
@@ -156,9 +157,9 @@ impl Supervisor {
             self.release(&running);
             running.stop(Pace::CAREFUL, &self.context).await;
         }
-        self.context
-            .board
-            .declare(name, &workload.service, workload.port);
+        let (service, further) = (&workload.service, further(&workload));
+        let board = &self.context.board;
+        board.declare(name, service, workload.port, &further);
         self.publish_template(name, &workload);
         self.address(name, &workload.service, workload.port)?;
         if restart {
@@ -272,12 +273,12 @@ impl Supervisor {
 
     /// Returns true if the replacement should start before the old replica stops: a single replica
     /// that serves, with no fixed port that both would need. Workloads without a port may act on
-    /// treplacement own, so two of them must not run at once.
+    /// their own, so two of them must not run at once.
     fn can_overlap(&self, deployed: &Deployed) -> bool {
         let Deployed {
             workload, replicas, ..
         } = deployed;
-        let has_port_of_its_own = workload.listen.is_none() || self.network.is_some();
+        let has_port_of_its_own = workload.listens().next().is_none() || self.network.is_some();
         replicas.len() == 1 && workload.port.is_some() && has_port_of_its_own
     }
 
@@ -310,6 +311,11 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// Returns the further service ports of a workload.
+fn further(workload: &Workload) -> Vec<u16> {
+    workload.ports.iter().map(|it| it.port).collect()
 }
 
 pub(super) fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {

@@ -3,7 +3,7 @@
 use super::{
     adhoc::{AdHoc, RunRequest, RunTicket},
     board::Board,
-    config::Config,
+    config::{Config, Workload},
     gateway::Gateway,
     keep::{Job, Kept},
     logs::Logs,
@@ -64,10 +64,10 @@ impl Supervisor {
         let wanted = config
             .workloads
             .values()
-            .flat_map(|it| [it.listen, it.port]);
-        ports.reserve_all(wanted.flatten());
+            .flat_map(|it| it.listens().chain(it.port));
+        ports.reserve_all(wanted);
         let network = match config.transparent {
-            true => Some(Network::start(&state.run())?),
+            true => Some(Network::start(&state.run(), &config.namespace)?),
             false => None,
         };
         let (grpc, http) = (ports.next()?, ports.next()?);
@@ -163,7 +163,7 @@ impl Supervisor {
 
         let mut changes = Vec::new();
         self.ports.reserve_all(host_ports.services.keys().copied());
-        let listens = config.workloads.values().filter_map(|it| it.listen);
+        let listens = config.workloads.values().flat_map(Workload::listens);
         self.ports.reserve_all(listens);
         // Sidecars start while the controller does, unless there is something to apply first.
         if !manifests.is_empty() {

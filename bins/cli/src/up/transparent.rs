@@ -1,7 +1,7 @@
 //! A replica in a pod of its own: what it is told, and where its sidecar listens.
 
 use super::{
-    board::Sidecar,
+    board::{Serves, Sidecar},
     config::Workload,
     document::Form,
     enter::Within,
@@ -52,6 +52,9 @@ fn plan_in(
     let pod = format!("{name}-{index}");
     let app = workload.port.map(|port| workload.listen.unwrap_or(port));
     let mut env = environment(workload, app);
+    let further = workload.ports.iter();
+    let further = further.map(|port| port.listen.unwrap_or(port.port));
+    plan::name_ports(&mut env, workload, app, further.clone());
     env.extend(workload.env.clone());
     let within = |probe| Probe::Within(place.network.clone(), Box::new(probe));
     let program_probe = match (app, &workload.ready) {
@@ -73,6 +76,16 @@ fn plan_in(
             inbound: app_addr,
             admin: SocketAddr::new(place.address, ADMIN),
             opaque: workload.opaque,
+            further: workload
+                .ports
+                .iter()
+                .zip(further)
+                .map(|(port, listen)| Serves {
+                    port: port.port,
+                    inbound: SocketAddr::new(place.address, listen),
+                    opaque: port.opaque,
+                })
+                .collect(),
             revision: workload.revision(),
         },
         program_probe,
@@ -141,13 +154,13 @@ fn sidecar(
     }
     let mut args = plan::proxy(around, name, pod, SocketAddr::new(everywhere, ADMIN));
     args.extend(["--transparent-outbound".to_owned(), outbound]);
-    if let Some(app) = app {
-        let inbound = SocketAddr::new(everywhere, INBOUND).to_string();
-        args.extend(["--transparent-inbound".to_owned(), inbound]);
-        args.extend(["--transparent-port".to_owned(), app.to_string()]);
-        if workload.opaque {
-            args.extend(["--opaque-port".to_owned(), app.to_string()]);
-        }
+    // Every port that the program listens on can be called, as in a pod.
+    let inbound = SocketAddr::new(everywhere, INBOUND).to_string();
+    args.extend(["--transparent-inbound".to_owned(), inbound]);
+    let further = workload.ports.iter().filter(|port| port.opaque);
+    let further = further.map(|port| port.listen.unwrap_or(port.port));
+    for app in app.filter(|_| workload.opaque).into_iter().chain(further) {
+        args.extend(["--opaque-port".to_owned(), app.to_string()]);
     }
     args
 }
@@ -208,7 +221,7 @@ mod tests {
         for part in [
             "--admin [::]:4191 --control 10.200.0.1:99",
             "--transparent-outbound 127.0.0.1:4140,[::1]:4140",
-            "--transparent-inbound [::]:4143 --transparent-port 5000 --opaque-port 5000",
+            "--transparent-inbound [::]:4143 --opaque-port 5000",
         ] {
             assert!(args.contains(part), "{part} in {args}");
         }

@@ -46,6 +46,50 @@ fn a_program_that_listens_on_the_other_loopback_is_ready_and_called() {
     mesh.down();
 }
 
+/// Answers with the name of the port, on three ports.
+const PORTS: &str = r#"
+import http.server, os, socketserver, threading
+def web(name, port):
+    class Web(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-length", str(len(name)))
+            self.end_headers()
+            self.wfile.write(name.encode())
+        def log_message(self, *args): pass
+    return http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Web)
+class Raw(socketserver.StreamRequestHandler):
+    def handle(self): self.wfile.write(b"raw\n")
+raw = socketserver.ThreadingTCPServer(("127.0.0.1", int(os.environ["PORT_RAW"])), Raw)
+for server in [raw, web("metrics", os.environ["PORT_METRICS"])]:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+assert os.environ["PORT"] == os.environ["PORT_MAIN"]
+web("main", os.environ["PORT"]).serve_forever()
+"#;
+
+#[test]
+fn every_port_of_a_service_is_called_by_its_number() {
+    let (host_port, listen) = (free_port(), free_port());
+    let config = format!(
+        "workloads:\n  web:\n    command: [python3, ports.py]\n    ports:\n    \
+         - {{name: main, port: 80, host_port: false}}\n    \
+         - {{name: metrics, port: 9090, host_port: {host_port}}}\n    \
+         - {{name: raw, port: 7, listen: {listen}, opaque: true}}\n"
+    );
+    let mesh = Mesh::up_with_files(&config, &[], &[("ports.py", PORTS)]);
+    ready(&mesh);
+    for (port, name) in [(80, "main"), (9090, "metrics")] {
+        let url = format!("http://web:{port}/");
+        assert_eq!(mesh.ok(&["run", "--", "curl", "-sS", &url]), name);
+    }
+    // The proxy of the program's environment opens a tunnel to the third.
+    let raw = "curl -sSp -x $http_proxy telnet://web:7 < /dev/null";
+    let raw = mesh.ok(&["run", "--", "timeout", "20", "sh", "-c", raw]);
+    assert_eq!(raw, "raw\n");
+    assert_eq!(http_get(&format!("127.0.0.1:{host_port}"), "/"), "metrics");
+    mesh.down();
+}
+
 #[test]
 fn standard_input_stays_open_unless_the_file_says_otherwise() {
     let mesh = Mesh::up(

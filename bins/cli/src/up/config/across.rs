@@ -50,22 +50,34 @@ impl Checker<'_> {
         let mut asked: BTreeMap<u16, String> = BTreeMap::new();
         for (name, workload) in workloads {
             let workload = &workload.value;
-            let zero = [("port", &workload.port), ("listen", &workload.listen)];
-            for (key, port) in zero {
-                if let Some(port) = port.as_ref().filter(|port| port.value == 0) {
+            let mut asks = vec![
+                ("port", workload.port.as_ref()),
+                ("listen", workload.listen.as_ref()),
+            ];
+            let mut host_ports = vec![workload.host_port.as_ref()];
+            for further in &workload.ports {
+                let further = &further.value;
+                asks.push(("port", Some(&further.port)));
+                asks.push(("listen", further.listen.as_ref()));
+                host_ports.push(further.host_port.as_ref());
+            }
+            for (key, port) in &asks {
+                if let Some(port) = port.filter(|port| port.value == 0) {
                     return Err(self.no(
                         port.referenced,
                         format_args!("workload `{name}`: `{key}` is between 1 and 65535"),
                     ));
                 }
             }
-            let host_port = workload.host_port.as_ref().and_then(|it| match it.value {
+            let host_ports = host_ports.into_iter().flatten();
+            let host_ports = host_ports.filter_map(|it| match it.value {
                 HostPortDocument::Port(port) => Some(("host_port", port, it.referenced)),
                 HostPortDocument::None => None,
             });
-            let listen = workload.listen.as_ref();
-            let listen = listen.map(|it| ("listen", it.value, it.referenced));
-            for (key, port, at) in host_port.into_iter().chain(listen) {
+            let listens = asks.iter().filter(|(key, _)| *key == "listen");
+            let listens = listens.filter_map(|(key, it)| Some((*key, it.as_ref()?)));
+            let listens = listens.map(|(key, it)| (key, it.value, it.referenced));
+            for (key, port, at) in host_ports.chain(listens) {
                 let this = format!("`{key}` of workload `{name}`");
                 if let Some(other) = asked.insert(port, this.clone()) {
                     return Err(self.no(

@@ -1,6 +1,6 @@
 //! One workload after the other, each member of it.
 
-use super::{Config, HostPort, Upstream, Workload, is_authority};
+use super::{Config, HostPort, Upstream, Workload, is_authority, ports};
 use crate::up::document::{CommandDocument, Document, HostPortDocument, WorkloadDocument};
 use anyhow::{Result, anyhow};
 use serde_saphyr::{Location, Spanned};
@@ -22,7 +22,11 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    pub(super) fn check(&self, document: Document) -> Result<Config> {
+    pub(super) fn check(&self, mut document: Document) -> Result<Config> {
+        let mut port_names = BTreeMap::new();
+        for (name, workload) in &mut document.workloads {
+            port_names.insert(name.clone(), ports::promote(&mut workload.value));
+        }
         let namespace = match document.namespace {
             Some(namespace) => {
                 self.check_name("namespace", &namespace.value, namespace.referenced)?;
@@ -35,7 +39,8 @@ impl Checker<'_> {
         self.check_dependencies(&document.workloads)?;
         let mut workloads = BTreeMap::new();
         for (name, workload) in document.workloads {
-            let checked = self.workload(&name, workload)?;
+            let port_name = port_names.remove(&name).flatten();
+            let checked = self.workload(&name, port_name, workload)?;
             workloads.insert(name, checked);
         }
         let mut manifests = Vec::new();
@@ -59,10 +64,19 @@ impl Checker<'_> {
         })
     }
 
-    fn workload(&self, name: &str, written: Spanned<WorkloadDocument>) -> Result<Workload> {
+    fn workload(
+        &self,
+        name: &str,
+        port_name: Option<String>,
+        written: Spanned<WorkloadDocument>,
+    ) -> Result<Workload> {
         let at = written.referenced;
         self.check_name("workload", name, at)?;
         let written = written.value;
+        let ports = self.further_ports(name, port_name.as_deref(), &written)?;
+        if let Some(port_name) = &port_name {
+            self.check_name("port name", port_name, at)?;
+        }
         let Some(command) = written.command else {
             return Err(self.no(
                 at,
@@ -117,7 +131,9 @@ impl Checker<'_> {
                 format_args!("workload `{name}`: at most {MAX_REPLICAS} replicas"),
             ));
         }
-        if let Some(listen) = &written.listen
+        let further = written.ports.iter();
+        let further = further.filter_map(|port| port.value.listen.as_ref());
+        if let Some(listen) = written.listen.iter().chain(further).next()
             && replicas > 1
         {
             return Err(self.no(
@@ -183,6 +199,7 @@ impl Checker<'_> {
                 .service
                 .map_or_else(|| name.to_owned(), |it| it.value),
             port,
+            port_name,
             listen: written.listen.map(|listen| listen.value),
             host_port: match (written.host_port.map(|it| it.value), port) {
                 (Some(HostPortDocument::Port(port)), _) => HostPort::Exactly(port),
@@ -190,6 +207,7 @@ impl Checker<'_> {
                 (Some(HostPortDocument::None), _) | (None, None) => HostPort::None,
             },
             opaque: written.opaque,
+            ports,
             replicas,
             ready: written.ready.map(|ready| ready.value),
             depends_on: written.depends_on.into_iter().map(|it| it.value).collect(),

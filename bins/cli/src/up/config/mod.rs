@@ -2,6 +2,9 @@
 
 mod across;
 mod check;
+mod ports;
+
+pub(crate) use self::ports::{ServicePort, variable};
 
 use super::document::{Document, Form};
 use anyhow::{Context, Result};
@@ -48,12 +51,16 @@ pub(crate) struct Workload {
     pub(crate) service: String,
     /// The service port.
     pub(crate) port: Option<u16>,
+    /// Name of the service port, if it has one.
+    pub(crate) port_name: Option<String>,
     /// Port that the program listens on, if it cannot be told one by `$PORT`.
     pub(crate) listen: Option<u16>,
     /// Port on the host for use from outside of the mesh.
     pub(crate) host_port: HostPort,
     /// True if its connections are carried as bytes.
     pub(crate) opaque: bool,
+    /// Further ports of its service.
+    pub(crate) ports: Vec<ServicePort>,
     pub(crate) replicas: u32,
     /// The path of its readiness check.
     pub(crate) ready: Option<String>,
@@ -73,6 +80,12 @@ impl Workload {
         self.env.get(REVISION).cloned()
     }
 
+    /// Returns the fixed ports that its program listens on.
+    pub(crate) fn listens(&self) -> impl Iterator<Item = u16> {
+        let further = self.ports.iter().filter_map(|port| port.listen);
+        self.listen.into_iter().chain(further)
+    }
+
     /// Returns the workload with this many replicas.
     ///
     /// # Errors
@@ -82,7 +95,7 @@ impl Workload {
         if replicas > MAX_REPLICAS {
             anyhow::bail!("workload `{name}`: at most {MAX_REPLICAS} replicas");
         }
-        if let (Some(port), 2..) = (self.listen, replicas) {
+        if let (Some(port), 2..) = (self.listens().next(), replicas) {
             anyhow::bail!("workload `{name}`: {replicas} replicas cannot all listen on {port}");
         }
         self.replicas = replicas;

@@ -36,9 +36,34 @@ workloads:
       BOOKS_URL: "books:7002"
       VOTING: { to: "voting-svc:8080", as: hostport }
   traffic: { command: go }
+  grpc:
+    command: go
+    stdin: false
+    ports:
+    - { port: 80, name: main }
+    - { port: 9090, name: metrics, listen: 9091, host_port: 9092, opaque: true }
+    - { port: 9093 }
 "#,
     )
     .unwrap();
+
+    let grpc = &config.workloads["grpc"];
+    assert_eq!(
+        (grpc.port, grpc.port_name.as_deref()),
+        (Some(80), Some("main"))
+    );
+    assert_eq!(grpc.host_port, HostPort::IfFree(80));
+    assert!(!grpc.stdin && config.workloads["traffic"].stdin);
+    let metrics = ServicePort {
+        name: "metrics".to_owned(),
+        port: 9090,
+        listen: Some(9091),
+        host_port: Some(9092),
+        opaque: true,
+    };
+    assert_eq!(grpc.ports[0], metrics);
+    assert_eq!(grpc.ports[1].name, "9093");
+    assert_eq!(grpc.listens().collect::<Vec<_>>(), [9091]);
 
     assert_eq!(config.namespace, "booksapp");
     assert_eq!(config.build.as_deref(), Some("cargo build"));
@@ -148,6 +173,34 @@ fn what_makes_no_sense_is_refused_with_its_place() {
             "mesh.yaml:1: `manifests`: there is no /nowhere/gone/",
         ),
         (
+            "workloads:\n  a:\n    command: x\n    port: 80\n    ports:\n    - {port: 81}\n    - {port: 80}\n",
+            "mesh.yaml:7: workload `a`: `port` 80 is there already",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    ports:\n    - {port: 81, name: m}\n    - {port: 80, name: m}\n",
+            "mesh.yaml:6: workload `a`: two ports have the name `m`",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    listen: 80\n    ports:\n    - {port: 81}\n",
+            "mesh.yaml:6: workload `a`: `ports` beside these keys needs a `port`",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    port: 80\n    ports:\n    - {port: 81, name: A_B}\n",
+            "mesh.yaml:6: the port name `A_B` cannot be part of a host name: use lower-case letters, digits and dashes, at most 63",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    port: 80\n    env: {PORT_M: 1}\n    ports: [{port: 81, name: m}]\n",
+            "mesh.yaml:5: workload `a`: PORT_M is given by the mesh; a program that cannot take it says where it listens with `listen`",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    port: 80\n    listen: 9\n    ports:\n    - {port: 81, listen: 9}\n",
+            "mesh.yaml:7: `listen` of workload `a` is 9, which is already the `listen` of workload `a`",
+        ),
+        (
+            "workloads:\n  a:\n    command: x\n    port: 80\n    ports: [{port: 0}]\n",
+            "mesh.yaml:5: workload `a`: `port` is between 1 and 65535",
+        ),
+        (
             "workloads:\n  a: {command: x, port: 0}\n",
             "mesh.yaml:2: workload `a`: `port` is between 1 and 65535",
         ),
@@ -168,6 +221,10 @@ fn a_value_of_the_wrong_type_is_refused_with_its_place() {
             "mesh.yaml:4",
         ),
         ("workloads: [a]\n", "mesh.yaml:1"),
+        (
+            "workloads:\n  a:\n    command: x\n    ports:\n    - {prot: 80}\n",
+            "mesh.yaml:5",
+        ),
         (
             "workloads:\n  a:\n    command: x\n    upstreams: {B: {too: b}}\n",
             "mesh.yaml:4",

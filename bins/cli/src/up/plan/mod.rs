@@ -8,8 +8,8 @@ pub(crate) use ours::{controller, gateway, plain_sidecar};
 pub(crate) use ports::{ReplicaPorts, host_ports};
 
 use super::{
-    board::Sidecar,
-    config::{HostPort, Upstream, Workload},
+    board::{Serves, Sidecar},
+    config::{self, HostPort, Upstream, Workload},
     document::Form,
     process::Spec,
     ready::Probe,
@@ -73,6 +73,8 @@ pub(crate) fn replica(
 ) -> ReplicaPlan {
     let pod = format!("{name}-{index}");
     let mut env = environment(around, &workload.upstreams, &ports);
+    let further = ports.further.iter().map(|it| it.app);
+    name_ports(&mut env, workload, ports.app, further);
     env.extend(workload.env.clone());
     let program_probe = match (ports.app, &workload.ready) {
         (Some(port), Some(path)) => Probe::Http(loopback(port), path.clone()),
@@ -101,6 +103,16 @@ pub(crate) fn replica(
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
             opaque: workload.opaque,
+            further: workload
+                .ports
+                .iter()
+                .zip(&ports.further)
+                .map(|(port, own)| Serves {
+                    port: port.port,
+                    inbound: loopback(own.inbound),
+                    opaque: port.opaque,
+                })
+                .collect(),
             revision: workload.revision(),
         },
         ports,
@@ -142,6 +154,21 @@ pub(crate) fn environment(
         env.insert(variable.clone(), value);
     }
     env
+}
+
+/// Tells a program by `PORT_NAME` where it listens for each port that has a name.
+pub(super) fn name_ports(
+    env: &mut BTreeMap<String, String>,
+    workload: &Workload,
+    main: Option<u16>,
+    further: impl Iterator<Item = u16>,
+) {
+    if let (Some(name), Some(port)) = (&workload.port_name, main) {
+        env.insert(config::variable(name), port.to_string());
+    }
+    for (port, listen) in workload.ports.iter().zip(further) {
+        env.insert(config::variable(&port.name), listen.to_string());
+    }
 }
 
 /// The full name of a service.

@@ -19,8 +19,13 @@ pub(super) fn sidecar(
     ports: &ReplicaPorts,
 ) -> Spec {
     let mut spec = plain_sidecar(around, name, pod, &workload.upstreams, ports);
-    if let (true, Some(app), Spec::Mesh { args, .. }) = (workload.opaque, ports.app, &mut spec) {
-        args.extend(["--opaque-port".to_owned(), app.to_string()]);
+    if let Spec::Mesh { args, .. } = &mut spec {
+        let main = ports.app.filter(|_| workload.opaque);
+        let further = workload.ports.iter().zip(&ports.further);
+        let further = further.filter_map(|(port, own)| port.opaque.then_some(own.app));
+        for app in main.into_iter().chain(further) {
+            args.extend(["--opaque-port".to_owned(), app.to_string()]);
+        }
     }
     spec
 }
@@ -40,6 +45,10 @@ pub(crate) fn plain_sidecar(
     ]);
     if let (Some(inbound), Some(app)) = (ports.inbound, ports.app) {
         let inbound = format!("{}={}", loopback(inbound), loopback(app));
+        args.extend(["--inbound".to_owned(), inbound]);
+    }
+    for further in &ports.further {
+        let inbound = format!("{}={}", loopback(further.inbound), loopback(further.app));
         args.extend(["--inbound".to_owned(), inbound]);
     }
     for (upstream, port) in upstreams.values().zip(&ports.upstreams) {

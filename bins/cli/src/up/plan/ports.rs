@@ -15,8 +15,19 @@ pub(crate) struct ReplicaPorts {
     pub(crate) outbound: u16,
     /// The sidecar's admin listener.
     pub(crate) admin: u16,
+    /// One for each further port of the service, in their order.
+    pub(crate) further: Vec<FurtherPort>,
     /// One for each upstream, in the order of their variables.
     pub(crate) upstreams: Vec<u16>,
+}
+
+/// The loopback ports of a further port of a replica's service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FurtherPort {
+    /// Where the program listens.
+    pub(crate) app: u16,
+    /// Where its sidecar takes calls for it.
+    pub(crate) inbound: u16,
 }
 
 impl ReplicaPorts {
@@ -34,11 +45,23 @@ impl ReplicaPorts {
             inbound: serves.then(&mut next).transpose()?,
             outbound: next()?,
             admin: next()?,
+            further: workload
+                .ports
+                .iter()
+                .map(|port| {
+                    let app = match port.listen {
+                        Some(port) => port,
+                        None => next()?,
+                    };
+                    let inbound = next()?;
+                    Ok(FurtherPort { app, inbound })
+                })
+                .collect::<anyhow::Result<_>>()?,
             upstreams: workload
                 .upstreams
                 .iter()
                 .map(|_| next())
-                .collect::<Result<_, _>>()?,
+                .collect::<anyhow::Result<_>>()?,
         })
     }
 
@@ -47,6 +70,7 @@ impl ReplicaPorts {
         let some = self.app.into_iter().chain(self.inbound);
         some.chain([self.outbound, self.admin])
             .chain(self.upstreams.clone())
+            .chain(self.further.iter().flat_map(|it| [it.app, it.inbound]))
     }
 }
 
@@ -67,21 +91,26 @@ pub(crate) fn host_ports(config: &Config, is_free: impl Fn(u16) -> bool) -> Host
     let listened: Vec<u16> = config
         .workloads
         .values()
-        .filter_map(|it| it.listen)
+        .flat_map(Workload::listens)
         .collect();
     for (name, workload) in &config.workloads {
-        let (HostPort::Exactly(port), Some(service)) = (workload.host_port, workload.port) else {
-            continue;
+        let main = match workload.host_port {
+            HostPort::Exactly(port) => Some(port),
+            HostPort::IfFree(_) | HostPort::None => None,
         };
-        if is_free(port) {
-            let service = authority(&workload.service, &config.namespace, service);
-            ports.services.insert(port, service);
-        } else {
-            ports.errors.push(format!(
-                "{}: the host port {port} of workload `{name}` is taken by another process; \
-                 choose another `host_port`, or `false` for none",
-                workload.place
-            ));
+        let further = workload.ports.iter();
+        let further = further.filter_map(|it| Some((it.host_port?, it.port)));
+        for (port, service) in main.zip(workload.port).into_iter().chain(further) {
+            if is_free(port) {
+                let service = authority(&workload.service, &config.namespace, service);
+                ports.services.insert(port, service);
+            } else {
+                ports.errors.push(format!(
+                    "{}: the host port {port} of workload `{name}` is taken by another process; \
+                     choose another `host_port`, or `false` for none",
+                    workload.place
+                ));
+            }
         }
     }
     for (name, workload) in &config.workloads {

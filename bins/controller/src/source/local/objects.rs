@@ -54,7 +54,7 @@ pub(super) fn events(file: &Workloads) -> [Event; 5] {
 fn services(workloads: &[Workload]) -> Vec<Object> {
     let mut services: BTreeMap<ServiceName, (model::Service, Vec<WorkloadName>)> = BTreeMap::new();
     for workload in workloads {
-        let (Some(name), Some(number)) = (workload.service(), workload.service_port) else {
+        let Some(name) = workload.service() else {
             continue;
         };
         let new = model::Service::new(workload.namespace.as_str(), name);
@@ -62,16 +62,18 @@ fn services(workloads: &[Workload]) -> Vec<Object> {
         let (service, members) = service.or_insert_with(|| (new, Vec::new()));
         members.push(WorkloadName::deployment(workload.name.as_str()));
         service.addresses.extend(&workload.addresses);
-        let mut replicas = workload.replicas.iter();
-        let is_opaque = replicas.any(|replica| replica.protocol == Some(Protocol::Opaque));
-        let place = service.ports.iter().position(|port| port.number == number);
-        let place = place.unwrap_or_else(|| {
-            let target = Target::Name(port_name(number));
-            service.ports.push(Port::new(number, target));
-            service.ports.len() - 1
-        });
-        if is_opaque {
-            service.ports[place].protocol = Some(model::Protocol::Opaque);
+        for number in workload.service_ports() {
+            let mut replicas = workload.replicas.iter();
+            let is_opaque = replicas.any(|replica| replica.is_opaque(workload, number));
+            let place = service.ports.iter().position(|port| port.number == number);
+            let place = place.unwrap_or_else(|| {
+                let target = Target::Name(port_name(number));
+                service.ports.push(Port::new(number, target));
+                service.ports.len() - 1
+            });
+            if is_opaque {
+                service.ports[place].protocol = Some(model::Protocol::Opaque);
+            }
         }
     }
     for primary in workloads {
@@ -118,11 +120,15 @@ fn follow_primary(
 }
 
 fn pod(workload: &Workload, replica: &Replica) -> Pod {
-    let port = workload.service_port.zip(replica.inbound);
-    let port = port.map(|(service, inbound)| PodPort {
+    let main = workload.service_port.zip(replica.inbound);
+    let main = main.map(|(service, inbound)| (service, inbound, replica.protocol));
+    let further = replica.further.iter();
+    let further = further.map(|it| (it.port, it.inbound, it.protocol));
+    let ports = main.into_iter().chain(further);
+    let ports = ports.map(|(service, inbound, protocol)| PodPort {
         name: port_name(service),
         number: inbound.port(),
-        protocol: replica.protocol.map(|protocol| match protocol {
+        protocol: protocol.map(|protocol| match protocol {
             Protocol::Http1 => model::Protocol::Http1,
             Protocol::H2 => model::Protocol::H2,
             Protocol::Opaque => model::Protocol::Opaque,
@@ -131,7 +137,7 @@ fn pod(workload: &Workload, replica: &Replica) -> Pod {
     Pod {
         workload: Some(WorkloadName::deployment(workload.name.as_str())),
         address: replica.inbound.map(|inbound| inbound.ip()),
-        ports: port.into_iter().collect(),
+        ports: ports.collect(),
         conditions: Conditions {
             ready: replica.ready && !replica.draining,
             serving: replica.ready,
@@ -213,6 +219,27 @@ mod tests {
             assert_eq!(ports("web:80"), [apex]);
             assert_eq!(ports("web-canary:80"), [1]);
             assert_eq!(ports("web-primary:80"), primary);
+        }
+    }
+
+    #[test]
+    fn a_service_has_the_further_ports_of_its_workload() {
+        let index = index(
+            r#"{"generation": 1, "namespace": "shop", "workloads": [
+                {"name": "web", "namespace": "shop", "service_port": 80, "further_ports": [9090, 7],
+                 "replicas": [{"pod": "web-0", "ready": true, "inbound": "127.0.0.1:1", "further": [
+                    {"port": 9090, "inbound": "127.0.0.1:2"},
+                    {"port": 7, "inbound": "127.0.0.1:3", "protocol": "opaque"}]}]}]}"#,
+        );
+        for (authority, port, opaque) in [
+            ("web:80", 1, false),
+            ("web:9090", 2, false),
+            ("web:7", 3, true),
+        ] {
+            let endpoints = index.endpoints(authority, "shop");
+            let ports: Vec<_> = endpoints.list.iter().map(|it| it.addr.port()).collect();
+            assert_eq!(ports, [port], "{authority}");
+            assert_eq!(index.apex(authority, "shop").opaque, opaque, "{authority}");
         }
     }
 

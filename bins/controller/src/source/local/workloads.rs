@@ -31,6 +31,9 @@ pub struct Workload {
     /// The port of its service; without one it has no service.
     #[serde(default)]
     pub service_port: Option<u16>,
+    /// Further ports of its service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_ports: Vec<u16>,
     /// The addresses of its service, if it has any: a call to one of them is a call to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
@@ -50,6 +53,13 @@ impl Workload {
     pub fn service(&self) -> Option<&str> {
         self.service_port?;
         Some(self.service.as_deref().unwrap_or(&self.name))
+    }
+
+    /// The ports of its service, the main one first.
+    pub fn service_ports(&self) -> impl Iterator<Item = u16> {
+        let further = self.further_ports.iter().copied();
+        let further = further.filter(|_| self.service_port.is_some());
+        self.service_port.into_iter().chain(further)
     }
 
     /// The replicas that take requests.
@@ -82,6 +92,9 @@ pub struct Replica {
     /// The protocol on its port, if that is known.
     #[serde(default)]
     pub protocol: Option<Protocol>,
+    /// Where requests for the further ports of its service are taken, on the same address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Served>,
     /// The revision of the workload that it runs, if one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -94,10 +107,36 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// Returns true if bytes are carried to it for the port `port` of the service of `of`.
+    pub fn is_opaque(&self, of: &Workload, port: u16) -> bool {
+        let protocol = match of.service_port == Some(port) {
+            true => self.protocol,
+            false => {
+                let mut further = self.further.iter();
+                further
+                    .find(|it| it.port == port)
+                    .and_then(|it| it.protocol)
+            }
+        };
+        protocol == Some(Protocol::Opaque)
+    }
+
     /// Returns true if requests may be sent to it.
     pub fn is_ready(&self) -> bool {
         self.ready && !self.draining && self.inbound.is_some()
     }
+}
+
+/// Where a replica serves a further port of its service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The port of the service.
+    pub port: u16,
+    /// The address on which its sidecar takes requests.
+    pub inbound: SocketAddr,
+    /// The protocol, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
 }
 
 /// The protocol that a program speaks on its port.
