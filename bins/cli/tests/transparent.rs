@@ -7,7 +7,11 @@
 mod support;
 
 use serde_json::Value;
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
 use support::{Mesh, free_port, http_get, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -186,6 +190,66 @@ fn all_ports_of_a_program_are_called_as_in_a_pod() {
     said(&mesh, "http://web-0:9999/ 9999");
     let log = mesh.log();
     assert!(!log.contains("error"), "{log}");
+    mesh.down();
+}
+
+/// Greets as the mail server does until it is called once, on the port of its environment.
+const GREETER: &str = r#"
+import os, socket
+server = socket.create_server(("0.0.0.0", int(os.environ["PORT"])))
+print("proxies", [name for name in os.environ if name.lower() == "http_proxy" and os.environ[name]])
+while True:
+    caller, _ = server.accept()
+    # The readiness probe leaves without a word.
+    try:
+        caller.sendall(b"220 ad hoc\r\n")
+        if caller.recv(100).startswith(b"QUIT"): break
+    except OSError: pass
+    caller.close()
+"#;
+
+#[test]
+fn a_command_is_meshed_in_a_network_as_a_replica_has() {
+    if families().is_none() {
+        return;
+    }
+    let mesh = up(free_port());
+    said(&mesh, "everything is ready");
+    let call = "import socket, sys\n\
+        sock = socket.create_connection((sys.argv[1], 2525), 10)\n\
+        print(sock.makefile().readline().strip())\n\
+        sock.sendall(b'QUIT\\r\\n')\n";
+    let run = |more: &[&str]| mesh.ok(&[&["run"][..], more].concat());
+    assert_eq!(run(&["--", "python3", "-c", call, "mail"]), "220 hello\n");
+    assert_eq!(run(&["--", "curl", "-sS", "http://books:7002/"]), "a book");
+    let no = mesh.run(&["run", "--", "sh", "-c", "exit 7"]);
+    assert_eq!(no.status.code(), Some(7));
+
+    // One that serves is called by another.
+    let greeter = [
+        "run",
+        "--name=own",
+        "--port=2525",
+        "--",
+        "python3",
+        "-c",
+        GREETER,
+    ];
+    let greeter = mesh.command(&greeter).stdout(Stdio::piped()).spawn();
+    let greeter = greeter.expect("mesh runs");
+    wait_for(
+        "it is ready",
+        PATIENCE,
+        || mesh.json(&["ps"]),
+        |rows| {
+            let mut rows = rows.as_array().into_iter().flatten();
+            rows.any(|row| row["workload"] == "own" && row["state"] == "ready")
+        },
+    );
+    assert_eq!(run(&["--", "python3", "-c", call, "own"]), "220 ad hoc\n");
+    let output = greeter.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "proxies []\n");
     mesh.down();
 }
 

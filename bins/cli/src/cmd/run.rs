@@ -8,15 +8,15 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Signal, kill_process};
 use std::{
-    io::IsTerminal,
-    net::SocketAddr,
+    io::{self, IsTerminal},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{ExitCode, ExitStatus},
     time::Duration,
 };
 use tokio::{
     net::TcpStream,
-    process::{Child, Command},
+    process::Child,
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep, timeout},
 };
@@ -28,7 +28,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Mesh one command into the running mesh, for as long as it runs
 ///
-/// Exits as the command did.
+/// Exits as the command did. In a transparent mesh the command gets a network as a replica has: it finds
+/// the services by name, and all of its connections pass through its sidecar.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     mesh run --name web --port 8080 -- sh -c 'python3 -m http.server $PORT'\n  \
@@ -74,8 +75,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     wait_for_sidecar(&ticket).await?;
 
     let pid = std::process::id().to_string();
-    let mut child = Command::new(up::own_program())
-        .arg0("mesh")
+    let mut child = up::enter(ticket.within.as_ref())
         .args(["shim", up::shim::ATTACHED, &pid])
         .args(&args.command)
         .envs(&ticket.env)
@@ -123,13 +123,25 @@ async fn end(child: &mut Child) -> Result<ExitStatus> {
 }
 
 async fn wait_for_sidecar(ticket: &RunTicket) -> Result<()> {
+    if let Some(within) = &ticket.within {
+        let addr = (Ipv4Addr::LOCALHOST, up::OUTBOUND).into();
+        let connect = || up::connect_within(&within.network, addr, SIDECAR);
+        return until_it_accepts(ticket, connect).await;
+    }
     let proxy = ticket.env.get("http_proxy").map(String::as_str);
     let addr = proxy.and_then(|proxy| proxy.strip_prefix("http://"));
     let addr: SocketAddr = addr
         .and_then(|addr| addr.parse().ok())
         .context("the supervisor's response names no proxy")?;
+    until_it_accepts(ticket, || TcpStream::connect(addr)).await
+}
+
+async fn until_it_accepts<F>(ticket: &RunTicket, connect: impl Fn() -> F) -> Result<()>
+where
+    F: Future<Output = io::Result<TcpStream>>,
+{
     let give_up = Instant::now() + SIDECAR;
-    while TcpStream::connect(addr).await.is_err() {
+    while connect().await.is_err() {
         if Instant::now() > give_up {
             bail!(
                 "the sidecar of {} does not start; see `mesh logs {}`",

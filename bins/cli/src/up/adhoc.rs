@@ -3,15 +3,20 @@
 use super::{
     board::{Pod, Sidecar},
     config::Upstream,
+    enter::Within,
     keep::{Kept, Status},
-    plan::{self, ReplicaPorts, loopback},
+    network,
+    plan::{self, ReplicaPorts, Surroundings, loopback},
+    ports::Ports,
+    process::Spec,
     ready::Probe,
     replica,
     supervisor::Supervisor,
+    transparent,
 };
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
 /// Drain limit of the sidecar after its program has ended.
@@ -68,6 +73,9 @@ pub(crate) struct RunTicket {
     pub(crate) workload: String,
     /// Environment variables of the program.
     pub(crate) env: BTreeMap<String, String>,
+    /// Network of the program, if it has one of its own.
+    #[serde(default)]
+    pub(crate) within: Option<Within>,
 }
 
 /// Replicas of one name that `mesh run` started, by their number.
@@ -77,6 +85,7 @@ pub(crate) struct AdHoc(BTreeMap<u32, Replica>);
 #[derive(Debug)]
 pub(crate) struct Replica {
     ports: ReplicaPorts,
+    network: Option<Arc<network::Pod>>,
     sidecar: Kept,
     link: JoinHandle<()>,
 }
@@ -94,77 +103,119 @@ impl AdHoc {
     }
 }
 
-/// Starts the sidecar, and says how the program finds it.
+/// Everything about a new replica that depends on where it is: on this machine's loopback, or in a
+/// network of its own.
+pub(super) struct Placed {
+    pub(super) ports: ReplicaPorts,
+    pub(super) network: Option<Arc<network::Pod>>,
+    pub(super) sidecar: Spec,
+    pub(super) sidecar_probe: Probe,
+    pub(super) program_probe: Probe,
+    /// Where the program listens, as others find it.
+    pub(super) app: Option<SocketAddr>,
+    pub(super) entry: Sidecar,
+    pub(super) env: BTreeMap<String, String>,
+    /// Where the program is started.
+    pub(super) within: Option<Within>,
+}
+
+/// Starts the sidecar, and returns how the program finds it.
 pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<RunTicket> {
     let service = request.service().to_owned();
     let RunRequest {
-        name,
-        port,
-        listen,
-        pid,
-        ..
-    } = request;
-    let upstreams: BTreeMap<String, Upstream> = BTreeMap::new();
-    let mut next = || supervisor.ports.next();
-    let ports = ReplicaPorts {
-        app: match (port, listen) {
-            (None, _) => None,
-            (_, Some(listen)) => Some(listen),
-            (Some(_), None) => Some(next()?),
-        },
-        inbound: port.map(|_| next()).transpose()?,
-        outbound: next()?,
-        admin: next()?,
-        further: Vec::new(),
-        upstreams: Vec::new(),
-    };
+        name, port, pid, ..
+    } = request.clone();
     let known = supervisor.adhoc.entry(name.clone()).or_default();
     let index = (0..)
         .find(|index| !known.0.contains_key(index))
         .unwrap_or(0);
     let pod = format!("{name}-{index}");
-    let context = &supervisor.context;
-    let around = &supervisor.around;
-    let spec = plan::plain_sidecar(around, &name, &pod, &upstreams, &ports);
-    let sidecar = replica::sidecar(&pod, &spec, plan::ready(loopback(ports.admin)), context);
+    let placed = match &mut supervisor.network {
+        Some(network) => {
+            let network = network.pod(&pod)?;
+            transparent::ad_hoc(&supervisor.around, &request, &pod, network)
+        }
+        None => {
+            let ports = choose_ports(&request, &mut supervisor.ports)?;
+            on_loopback(&supervisor.around, &request, &pod, ports)
+        }
+    };
+    let context = supervisor.context.clone();
+    let sidecar = replica::sidecar(&pod, &placed.sidecar, placed.sidecar_probe, &context);
     context.board.declare(&name, &service, port, &[]);
+    supervisor.address(&name, &service, port)?;
     context.board.add(
         &name,
         &pod,
-        &Sidecar {
+        &placed.entry,
+        Pod {
+            program: None,
+            sidecar: sidecar.status(),
+            app: placed.app,
+        },
+    );
+    let link = tokio::spawn(link(
+        context,
+        (name.clone(), pod.clone(), pid),
+        sidecar.status(),
+        placed.program_probe,
+    ));
+    let replica = Replica {
+        ports: placed.ports,
+        network: placed.network,
+        sidecar,
+        link,
+    };
+    let known = supervisor.adhoc.entry(name.clone()).or_default();
+    known.0.insert(index, replica);
+    Ok(RunTicket {
+        pod,
+        workload: name,
+        env: placed.env,
+        within: placed.within,
+    })
+}
+
+fn choose_ports(request: &RunRequest, ports: &mut Ports) -> Result<ReplicaPorts> {
+    Ok(ReplicaPorts {
+        app: match (request.port, request.listen) {
+            (None, _) => None,
+            (_, Some(listen)) => Some(listen),
+            (Some(_), None) => Some(ports.next()?),
+        },
+        inbound: request.port.map(|_| ports.next()).transpose()?,
+        outbound: ports.next()?,
+        admin: ports.next()?,
+        further: Vec::new(),
+        upstreams: Vec::new(),
+    })
+}
+
+fn on_loopback(
+    around: &Surroundings,
+    request: &RunRequest,
+    pod: &str,
+    ports: ReplicaPorts,
+) -> Placed {
+    let upstreams: BTreeMap<String, Upstream> = BTreeMap::new();
+    let app = ports.app.map(loopback);
+    Placed {
+        network: None,
+        sidecar: plan::plain_sidecar(around, &request.name, pod, &upstreams, &ports),
+        sidecar_probe: plan::ready(loopback(ports.admin)),
+        program_probe: app.map_or(Probe::Running, Probe::Accepts),
+        app,
+        entry: Sidecar {
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
             opaque: false,
             further: Vec::new(),
             revision: None,
         },
-        Pod {
-            program: None,
-            sidecar: sidecar.status(),
-            app: ports.app.map(loopback),
-        },
-    );
-    let probe = ports
-        .app
-        .map_or(Probe::Running, |port| Probe::Accepts(loopback(port)));
-    let link = tokio::spawn(link(
-        context.clone(),
-        (name.clone(), pod.clone(), pid),
-        sidecar.status(),
-        probe,
-    ));
-    let env = plan::environment(around, &upstreams, &ports);
-    let replica = Replica {
+        env: plan::environment(around, &upstreams, &ports),
+        within: None,
         ports,
-        sidecar,
-        link,
-    };
-    known.0.insert(index, replica);
-    Ok(RunTicket {
-        pod,
-        workload: name,
-        env,
-    })
+    }
 }
 
 /// Takes the program of `ticket` out of the mesh.
@@ -178,7 +229,7 @@ pub(crate) async fn end(supervisor: &mut Supervisor, ticket: &RunTicket) {
         return;
     };
     let is_last = known.0.is_empty();
-    supervisor.ports.release(replica.ports.all());
+    supervisor.release_place(&replica.ports, replica.network.as_deref());
     let board = &supervisor.context.board;
     board.update(workload, pod, |it| it.draining = true);
     replica.stop(DRAIN).await;

@@ -11,6 +11,7 @@ use rustix::{
     process::{Gid, Uid},
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
+use serde::{Deserialize, Serialize};
 use std::{ffi::OsString, fs::File, path::PathBuf};
 
 /// Placeholder of an absent argument.
@@ -19,7 +20,7 @@ const NONE: &str = "-";
 const COMMAND: &str = "enter";
 
 /// Namespace, names and user of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Within {
     /// The network namespace.
     pub(crate) network: PathBuf,

@@ -32,9 +32,10 @@ pub(crate) use self::{
     adhoc::{RunRequest, RunTicket},
     api::{ApplyRequest, Problem, Status},
     board::Row,
-    network::check as check_network,
+    netns::connect as connect_within,
+    network::{OUTBOUND, check as check_network},
     preflight::{build, check},
-    process::{own_program, pid_of, without_huge_pages},
+    process::{enter, own_program, pid_of, without_huge_pages},
     replica::FAILURES,
 };
 

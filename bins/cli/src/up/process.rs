@@ -259,8 +259,8 @@ async fn listen(stream: UnixStream, tell: watch::Sender<Said>, name: String, rec
     }
 }
 
-/// This program, in its pod if it has one.
-fn enter(within: Option<&Within>) -> Command {
+/// Returns a command of this program, in its pod if it has one.
+pub(crate) fn enter(within: Option<&Within>) -> Command {
     let own = own_program();
     match within {
         // What it mounts there is for itself.

@@ -3,6 +3,7 @@
 use super::{
     api::{EnvRequest, RevisionRequest, ScaleRequest},
     config::{self, Workload},
+    network,
     plan::{self, ReplicaPorts},
     program,
     replica::{Pace, Running},
@@ -101,7 +102,7 @@ impl Supervisor {
     }
 
     /// Assigns cluster addresses to a service in transparent mode.
-    fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
+    pub(super) fn address(&mut self, name: &str, service: &str, port: Option<u16>) -> Result<()> {
         if let (Some(network), Some(_)) = (&mut self.network, port) {
             let addresses = network.service(service)?;
             self.context.board.address(name, addresses);
@@ -111,8 +112,13 @@ impl Supervisor {
 
     /// Releases the ports and the network namespace of a replica.
     fn release(&mut self, running: &Running) {
-        self.ports.release(running.plan.ports.all());
-        if let (Some(network), Some(pod)) = (&mut self.network, &running.network) {
+        self.release_place(&running.plan.ports, running.network.as_deref());
+    }
+
+    /// Releases ports and a network namespace.
+    pub(super) fn release_place(&mut self, ports: &ReplicaPorts, pod: Option<&network::Pod>) {
+        self.ports.release(ports.all());
+        if let (Some(network), Some(pod)) = (&mut self.network, pod) {
             network.release(pod);
         }
     }

@@ -222,12 +222,6 @@ impl Supervisor {
                 request.name
             );
         }
-        if self.network.is_some() && request.port.is_some() {
-            bail!(
-                "the mesh is transparent: a program outside of it cannot be called from within; \
-                 give it a place in mesh.yaml, or no --port"
-            );
-        }
         let service = request.service();
         let owner = self.context.board.owner(service);
         if request.port.is_some() && owner.is_some_and(|it| it != request.name) {

@@ -1,8 +1,9 @@
 //! A replica in a pod of its own: what it is told, and where its sidecar listens.
 
 use super::{
+    adhoc::{Placed, RunRequest},
     board::{Serves, Sidecar},
-    config::Workload,
+    config::{Upstream, Workload},
     document::Form,
     enter::Within,
     network::{ADMIN, INBOUND, OUTBOUND, PROXY_UID, Pod},
@@ -14,6 +15,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// The network namespace and address of a planned pod.
@@ -51,11 +53,15 @@ fn plan_in(
 ) -> ReplicaPlan {
     let pod = format!("{name}-{index}");
     let app = workload.port.map(|port| workload.listen.unwrap_or(port));
-    let mut env = environment(workload, app);
+    let mut env = environment(&workload.upstreams, app);
     let further = workload.ports.iter();
     let further = further.map(|port| port.listen.unwrap_or(port.port));
     plan::name_ports(&mut env, workload, app, further.clone());
     env.extend(workload.env.clone());
+    let opaque = workload.ports.iter().filter(|port| port.opaque);
+    let opaque = opaque.map(|port| port.listen.unwrap_or(port.port));
+    let main = app.filter(|_| workload.opaque).into_iter();
+    let opaque: Vec<_> = main.chain(opaque).collect();
     let within = |probe| Probe::Within(place.network.clone(), Box::new(probe));
     let program_probe = match (app, &workload.ready) {
         (Some(port), Some(path)) => within(Probe::Http(loopback(port), path.clone())),
@@ -91,7 +97,7 @@ fn plan_in(
         program_probe,
         sidecar_probe: within(plan::ready(loopback(ADMIN))),
         sidecar: Spec::Mesh {
-            args: sidecar(around, name, &pod, workload, app, place.has_v6),
+            args: sidecar(around, name, &pod, &opaque, place.has_v6),
             within: Some(Within {
                 network: place.network.clone(),
                 hosts: None,
@@ -114,8 +120,52 @@ fn plan_in(
     }
 }
 
+/// Plans the replica `pod` of a program that `mesh run` starts, in the network `place`.
+pub(super) fn ad_hoc(
+    around: &Surroundings,
+    request: &RunRequest,
+    pod: &str,
+    place: Arc<Pod>,
+) -> Placed {
+    let app = request.port.map(|port| request.listen.unwrap_or(port));
+    let within = |probe| Probe::Within(place.path(), Box::new(probe));
+    let listens = app.map(|port| Probe::Accepts(loopback(port)));
+    let app_addr = app.map(|port| SocketAddr::new(place.address, port));
+    Placed {
+        ports: ReplicaPorts::default(),
+        sidecar: Spec::Mesh {
+            args: sidecar(around, &request.name, pod, &[], place.has_v6),
+            within: Some(Within {
+                network: place.path(),
+                hosts: None,
+                user: Some(PROXY_UID),
+            }),
+        },
+        sidecar_probe: within(plan::ready(loopback(ADMIN))),
+        program_probe: listens.map_or(Probe::Running, within),
+        app: app_addr,
+        entry: Sidecar {
+            inbound: app_addr,
+            admin: SocketAddr::new(place.address, ADMIN),
+            opaque: false,
+            further: Vec::new(),
+            revision: None,
+        },
+        env: environment(&BTreeMap::new(), app),
+        within: Some(Within {
+            network: place.path(),
+            hosts: Some(place.hosts.clone()),
+            user: None,
+        }),
+        network: Some(place),
+    }
+}
+
 /// The environment of a program in transparent mode: without any proxy variable, even inherited.
-fn environment(workload: &Workload, app: Option<u16>) -> BTreeMap<String, String> {
+fn environment(
+    upstreams: &BTreeMap<String, Upstream>,
+    app: Option<u16>,
+) -> BTreeMap<String, String> {
     let proxies = ["http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"];
     let mut env: BTreeMap<_, _> = proxies
         .iter()
@@ -124,7 +174,7 @@ fn environment(workload: &Workload, app: Option<u16>) -> BTreeMap<String, String
     if let Some(port) = app {
         env.insert("PORT".to_owned(), port.to_string());
     }
-    for (variable, upstream) in &workload.upstreams {
+    for (variable, upstream) in upstreams {
         let value = match upstream.form {
             Form::Url => format!("http://{}", upstream.to),
             Form::HostPort => upstream.to.clone(),
@@ -138,8 +188,7 @@ fn sidecar(
     around: &Surroundings,
     name: &str,
     pod: &str,
-    workload: &Workload,
-    app: Option<u16>,
+    opaque: &[u16],
     has_v6: bool,
 ) -> Vec<String> {
     // One socket of IPv6 takes both.
@@ -157,9 +206,7 @@ fn sidecar(
     // Every port that the program listens on can be called, as in a pod.
     let inbound = SocketAddr::new(everywhere, INBOUND).to_string();
     args.extend(["--transparent-inbound".to_owned(), inbound]);
-    let further = workload.ports.iter().filter(|port| port.opaque);
-    let further = further.map(|port| port.listen.unwrap_or(port.port));
-    for app in app.filter(|_| workload.opaque).into_iter().chain(further) {
+    for app in opaque {
         args.extend(["--opaque-port".to_owned(), app.to_string()]);
     }
     args
