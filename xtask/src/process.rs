@@ -1,10 +1,11 @@
-//! Running processes and their memory.
+//! Running processes, their memory and their CPU time.
 
 use anyhow::{Context, bail};
 use std::{
     collections::BTreeMap,
     fs,
     process::{Child, Command},
+    time::Duration,
 };
 
 /// `mesh` in the profile in which it is distributed.
@@ -25,6 +26,20 @@ pub(crate) fn interrupt(child: &mut Child) -> anyhow::Result<()> {
     Command::new("kill").args(["-INT", &pid]).status()?;
     child.wait()?;
     Ok(())
+}
+
+/// User and system CPU time of all children that have ended, and of theirs.
+pub(crate) fn cpu_of_children() -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name in brackets may have spaces; `cutime` and `cstime` are fields 16 and 17.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest);
+    let fields = fields.unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(13).take(2).map(str::parse::<u64>);
+    let ticks: Result<Vec<_>, _> = ticks.collect();
+    let ticks: u64 = ticks.context("/proc/self/stat")?.iter().sum();
+    Ok(Duration::from_millis(
+        ticks * 1_000 / rustix::param::clock_ticks_per_second(),
+    ))
 }
 
 /// Resident memory, in KiB.

@@ -1,6 +1,8 @@
 //! The checks that every change must pass, fastest first.
 
-use crate::{fuzz, instructions, libraries, packages, protocols, skips, soak, tool};
+use crate::{
+    fuzz, instructions, libraries, packages, process::cpu_of_children, protocols, skips, soak, tool,
+};
 use anyhow::{Context, bail};
 use std::{
     process::Command,
@@ -23,9 +25,10 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
             return Ok(());
         }
         eprintln!("\n=== {name}");
-        let started = SystemTime::now();
+        let (started, cpu) = (SystemTime::now(), cpu_of_children()?);
         let result = work().with_context(|| format!("`{name}` failed"));
-        took.push((name, started.elapsed().unwrap_or_default()));
+        let time = started.elapsed().unwrap_or_default();
+        took.push((name, time, cpu_of_children()?.saturating_sub(cpu)));
         result
     };
     step("format", &|| {
@@ -74,9 +77,12 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     if took.is_empty() {
         bail!("no step is called {:?}", only.unwrap_or_default());
     }
-    eprintln!("\n=== all passed");
-    for (name, time) in took {
-        eprintln!("{name:14} {}", minutes(time));
+    eprintln!("\n=== all passed (CPU: user and system time of every program that a step ran)");
+    let cpu = took.iter().map(|(.., cpu)| *cpu).sum();
+    let time = took.iter().map(|(_, time, _)| *time).sum();
+    for (name, time, cpu) in took.into_iter().chain([("total", time, cpu)]) {
+        let cpu = cpu.as_secs();
+        eprintln!("{name:14} {:>10} {cpu:6} s of CPU", minutes(time));
     }
     Ok(())
 }
