@@ -57,7 +57,7 @@ pub(crate) fn kept_extensions(extensions: &Extensions) -> Extensions {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;

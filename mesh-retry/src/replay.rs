@@ -335,5 +335,5 @@ impl<B> fmt::Debug for ReplayBody<B> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;

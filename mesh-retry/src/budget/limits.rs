@@ -1,6 +1,6 @@
 //! The limits as whole numbers, readable without a lock while they change.
 
-use super::window::{RING, SLOTS};
+use super::model::{RING, SLOTS};
 use mesh_core::RetryBudget;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

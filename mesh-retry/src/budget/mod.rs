@@ -1,6 +1,7 @@
 //! The retry budget: a running balance that bounds the load of retries.
 
 mod limits;
+mod model;
 mod window;
 
 use self::{
@@ -177,5 +178,5 @@ fn thread_number() -> usize {
     })
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;

@@ -8,24 +8,8 @@
 //! moves on, its word is sealed, so that pending grants fail. Originals need no such care, as a
 //! missed one only refuses a retry.
 
-#[cfg(loom)]
-use loom::{hint, sync::atomic::AtomicU64};
+use super::model::{AtomicU64, RING, SLOTS, hint};
 use std::{array, sync::atomic::Ordering};
-#[cfg(not(loom))]
-use std::{hint, sync::atomic::AtomicU64};
-
-/// Slots in which originals are counted. It divides every `ttl` of whole microseconds.
-#[cfg(not(loom))]
-pub(super) const SLOTS: u64 = 25;
-/// Words in a ring: the current slot, [`SLOTS`] before it and one more, and a power of two.
-#[cfg(not(loom))]
-pub(super) const RING: u64 = 32;
-
-// Every access is a step of the model, so fewer of them.
-#[cfg(loom)]
-pub(super) const SLOTS: u64 = 2;
-#[cfg(loom)]
-pub(super) const RING: u64 = 4;
 
 /// A slot's word: its number, whether it is closed to grants, and its count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -275,71 +259,5 @@ impl Ring {
 
     fn newest(&self) -> u64 {
         (0..RING).map(|i| self.load(i).key()).max().unwrap_or(0)
-    }
-}
-
-#[cfg(all(test, loom))]
-mod tests {
-    use super::*;
-    use loom::{sync::Arc, thread};
-
-    const FIRST: u64 = 2 * RING;
-
-    /// Every interleaving with at most two preemptions:
-    /// `RUSTFLAGS="--cfg loom" cargo test --release -p mesh-retry --lib budget::window`.
-    fn model(run: impl Fn() + Sync + Send + 'static) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(2);
-        builder.check(run);
-    }
-
-    /// Two threads whose clocks differ by a slot.
-    #[test]
-    fn no_interleaving_grants_more_than_the_law() {
-        model(|| {
-            let window = Arc::new(Window::new(1));
-            window.deposit(0, FIRST);
-            let law = |originals, grants| grants <= originals;
-            let threads: Vec<_> = [FIRST, FIRST + 1]
-                .into_iter()
-                .map(|key| {
-                    let window = window.clone();
-                    thread::spawn(move || u64::from(window.withdraw(key, SLOTS, law)))
-                })
-                .collect();
-            let granted: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
-            assert_eq!(granted, 1);
-        });
-    }
-
-    #[test]
-    fn an_original_counted_meanwhile_is_never_lost_for_good() {
-        model(|| {
-            let window = Arc::new(Window::new(1));
-            let law = |originals, grants| grants <= originals;
-            let depositor = {
-                let window = window.clone();
-                thread::spawn(move || window.deposit(0, FIRST))
-            };
-            let early = u64::from(window.withdraw(FIRST, SLOTS, law));
-            depositor.join().unwrap();
-            let late = u64::from(window.withdraw(FIRST, SLOTS, law));
-            assert_eq!(early + late, 1);
-        });
-    }
-
-    #[test]
-    fn no_interleaving_of_a_new_ttl_forgets_a_grant() {
-        model(|| {
-            let window = Arc::new(Window::new(1));
-            let law = |_, grants| grants <= 1;
-            let withdrawer = {
-                let window = window.clone();
-                thread::spawn(move || u64::from(window.withdraw(FIRST, SLOTS, law)))
-            };
-            window.carry(FIRST, FIRST + 2 * RING + 1, SLOTS, |_, grants| grants);
-            let after = u64::from(window.withdraw(FIRST + 2 * RING + 1, SLOTS, law));
-            assert_eq!(withdrawer.join().unwrap() + after, 1);
-        });
     }
 }
