@@ -1,5 +1,6 @@
 //! Counts the instructions of the hot path with callgrind, which is steadier than a clock.
 
+use crate::process;
 use anyhow::{Context, bail};
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, process::Command};
 
@@ -62,16 +63,7 @@ pub(crate) fn run(bless: bool) -> anyhow::Result<()> {
 
 /// Instructions of one run of each scenario.
 fn count() -> anyhow::Result<BTreeMap<String, u64>> {
-    output(Command::new(env!("CARGO")).args([
-        "build",
-        "--release",
-        "--package",
-        "mesh-benches",
-        "--bin",
-        "instructions",
-    ]))?;
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    let program = Path::new(&target).join("release/instructions");
+    let program = process::build_release()?.join("instructions");
     let scenarios = output(&mut Command::new(&program))?;
     let scenarios = scenarios.lines().map(|line| {
         let (name, times) = line.split_once(' ').context("a name and how often")?;

@@ -1,6 +1,7 @@
 //! Checks the libraries' promises: few dependencies, few foreign types in signatures, one version
 //! of the core.
 
+use crate::test::{TESTED, run_with};
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::{
@@ -155,18 +156,12 @@ pub(crate) fn bills() -> anyhow::Result<()> {
 /// form is not stable.
 pub(crate) fn foreign_types() -> anyhow::Result<()> {
     let rustdoc = unstable_rustdoc()?;
+    let doc = [&["doc", "--quiet", "--no-deps", "--lib"], &TESTED[..]].concat();
+    let flags = "-Zunstable-options --output-format json";
+    let rustdoc = rustdoc.to_string_lossy();
+    run_with(&doc, &[("RUSTDOC", &rustdoc), ("RUSTDOCFLAGS", flags)])?;
     let mut wrong = Vec::new();
     for package in LIBRARIES {
-        let json = ["-Zunstable-options", "--output-format", "json"];
-        let status = Command::new(env!("CARGO"))
-            .args(["rustdoc", "--quiet", "--package", package])
-            .args(["--lib", "--all-features", "--"])
-            .args(json)
-            .env("RUSTDOC", &rustdoc)
-            .status()?;
-        if !status.success() {
-            bail!("cargo rustdoc of {package}: {status}");
-        }
         let library = package.replace("mesh-sdk-", "mesh-").replace('-', "_");
         let path = target_dir()?.join("doc").join(format!("{library}.json"));
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;

@@ -1,9 +1,11 @@
 //! Running processes, their memory and their CPU time.
 
+use crate::{libraries::target_dir, test::cargo};
 use anyhow::{Context, bail};
 use std::{
     collections::BTreeMap,
     fs,
+    path::PathBuf,
     process::{Child, Command},
     time::Duration,
 };
@@ -18,6 +20,16 @@ pub(crate) fn build() -> anyhow::Result<()> {
         bail!("cannot build mesh");
     }
     Ok(())
+}
+
+/// Builds the programs that steps run in release, and returns their folder.
+///
+/// One call of cargo for all of them, so that they share their dependencies.
+pub(crate) fn build_release() -> anyhow::Result<PathBuf> {
+    let build = ["build", "--workspace", "--release"];
+    let programs = ["--bin", "instructions", "--bin", "mesh"];
+    cargo(&[&build[..], &programs].concat())?;
+    Ok(target_dir()?.join("release"))
 }
 
 /// Ends `child` as Ctrl-C does and waits for it.

@@ -33,7 +33,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     let folder = install()?;
     let status = Command::new(env!("CARGO"))
-        .args(["test", "--package", "mesh-proxy", "--test", "protocols"])
+        .args([
+            "test",
+            "--workspace",
+            "--all-features",
+            "--test",
+            "protocols",
+        ])
         .args(["--", "--ignored", "--nocapture"])
         .env("PROTOCOL_SUITES", folder)
         .env(mesh_skips::FILE, skips::file())

@@ -1,7 +1,10 @@
 //! An hour of booksapp: resident memory of each process at minute 10 and at the end, and whether
 //! every replica had its share of the requests all the time.
 
-use crate::process::{self, MESH, Memory};
+use crate::{
+    process::{self, MESH, Memory},
+    test::run_with,
+};
 use anyhow::{Context, bail};
 use std::{
     collections::BTreeMap,
@@ -20,15 +23,18 @@ const GRAIN_KIB: u64 = 256;
 /// Rolling restarts at 2,000 requests a second, none of which may fail: the test of CI, but longer
 /// and of the release build.
 pub(crate) fn restarts(number: u64) -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO"))
-        .args(["test", "--release", "--package", "mesh-cli"])
-        .args(["--test", "restarts", "--", "--nocapture"])
-        .env("MESH_RESTARTS", number.to_string())
-        .status()?;
-    if !status.success() {
-        bail!("rolling restarts: {status}");
-    }
-    Ok(())
+    let mesh = process::build_release()?.join("mesh");
+    let test = ["test", "--workspace", "--all-features"];
+    let restarts = ["--test", "restarts", "--", "--nocapture"];
+    let environment = [
+        ("MESH_PROGRAM", mesh.to_string_lossy()),
+        ("MESH_RATE", "2000".into()),
+        ("MESH_RESTARTS", number.to_string().into()),
+    ];
+    let environment = environment
+        .each_ref()
+        .map(|(name, value)| (*name, &**value));
+    run_with(&[&test[..], &restarts].concat(), &environment)
 }
 
 pub(crate) fn run(minutes: u64) -> anyhow::Result<()> {

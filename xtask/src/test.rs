@@ -9,6 +9,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// Selects the features with which `cargo test --workspace --all-features` compiles everything.
+///
+/// The example makes cargo count features of dev-dependencies, too. Whatever is built with these
+/// arguments shares all dependencies with the tests.
+pub(crate) const TESTED: [&str; 4] = ["--workspace", "--all-features", "--example", "answer"];
+
 /// Runs all steps, or `only` one.
 pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     skips::forget()?;
@@ -51,18 +57,23 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     step("foreign types", &libraries::foreign_types)?;
     step("one core", &libraries::one_core)?;
     step("docs", &|| {
-        run_with(
-            &["doc", "--workspace", "--no-deps", "--all-features"],
-            &[("RUSTDOCFLAGS", "-D warnings")],
-        )
+        let doc = [&["doc", "--no-deps", "--lib", "--bins"], &TESTED[..]].concat();
+        run_with(&doc, &[("RUSTDOCFLAGS", "-D warnings")])
     })?;
-    step("loom", &loom)?;
-    step("chain", &chain)?;
-    step("sequential", &sequential)?;
-    step("canary states", &canary_states)?;
     step("instructions", &|| instructions::run(false))?;
     step("programs", &|| {
-        cargo(&["build", "--package", "booksapp", "--package", "emojivoto"])
+        let programs = ["build", "--bin", "booksapp", "--bin", "emojivoto"];
+        cargo(&[&programs, &TESTED[..]].concat())
+    })?;
+    step("loom", &|| simulate("loom", &[]))?;
+    step("chain", &|| {
+        simulate("chain", &[("MESH_CHAIN_SEEDS", "1000")])
+    })?;
+    step("sequential", &|| {
+        simulate("sequential", &[("MESH_CANARY_SEEDS", "1000")])
+    })?;
+    step("canary states", &|| {
+        simulate("explore", &[("MESH_CANARY_STATES", "all")])
     })?;
     step("tests", &|| {
         cargo(&["test", "--workspace", "--all-features"])
@@ -120,68 +131,11 @@ fn deny() -> anyhow::Result<()> {
     }
 }
 
-/// Models the lock-free code under every interleaving.
-fn loom() -> anyhow::Result<()> {
-    let arguments = [
-        "test",
-        "--package",
-        "mesh-retry",
-        "--release",
-        "--lib",
-        "budget::window",
-    ];
-    run_with(
-        &arguments,
-        &[
-            ("RUSTFLAGS", "--cfg loom"),
-            ("CARGO_TARGET_DIR", "target/loom"),
-        ],
-    )
-}
-
-/// Five services in virtual time, a thousand times.
-fn chain() -> anyhow::Result<()> {
-    let arguments = [
-        "test",
-        "--profile",
-        "simulation",
-        "--package",
-        "mesh-retry",
-        "--test",
-        "chain",
-        "--",
-        "--nocapture",
-        "--test-threads",
-        "1",
-    ];
-    run_with(&arguments, &[("MESH_CHAIN_SEEDS", "1000")])
-}
-
-/// The sequential test of canaries beside the threshold rule, a thousand times.
-fn sequential() -> anyhow::Result<()> {
-    let seeds = [("MESH_CANARY_SEEDS", "1000")];
-    run_with(&canary_test("sequential"), &seeds)
-}
-
-/// Every reachable state of a canary's machine.
-fn canary_states() -> anyhow::Result<()> {
-    run_with(&canary_test("explore"), &[("MESH_CANARY_STATES", "all")])
-}
-
-fn canary_test(name: &'static str) -> [&'static str; 11] {
-    [
-        "test",
-        "--profile",
-        "simulation",
-        "--package",
-        "mesh-canary",
-        "--features",
-        "serde",
-        "--test",
-        name,
-        "--",
-        "--nocapture",
-    ]
+/// Runs one test program of the workspace as `cargo test` builds it, with more to do.
+fn simulate(test: &str, environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    let arguments = ["test", "--workspace", "--all-features", "--test", test];
+    let one_by_one = ["--", "--nocapture", "--test-threads", "1"];
+    run_with(&[&arguments[..], &one_by_one].concat(), environment)
 }
 
 pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<()> {

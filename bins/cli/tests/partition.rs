@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    cargo_build, free_port, http_get,
+    build_example, free_port, http_get,
     steady::{Form, Steady, Target},
     supervisor, wait_for,
     wire::{Mode, Wire},
@@ -81,7 +81,7 @@ struct Mesh {
 impl Mesh {
     fn start() -> Self {
         let folder = TempDir::new().expect("a folder");
-        let programs = cargo_build(&["--package", "mesh-cli", "--example", "answer"]);
+        let answer = build_example("answer");
         let [grpc, upstream, admin, one, two] = std::array::from_fn(|_| free_port());
         let replicas = [one, two].map(|port| {
             let pod = format!("answer-{port}");
@@ -100,7 +100,7 @@ impl Mesh {
 
         let mut others: Vec<_> = [one, two]
             .map(|port| {
-                let mut program = Command::new(programs.join("examples/answer"));
+                let mut program = Command::new(&answer);
                 program.env("PORT", port.to_string());
                 Process::start(program.current_dir(folder.path()))
             })

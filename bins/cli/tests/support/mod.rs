@@ -31,26 +31,36 @@ pub fn root() -> PathBuf {
         .expect("the workspace is there")
 }
 
-/// Builds `package` as cargo built this test, and returns the folder of its programs.
-pub fn build(package: &str) -> PathBuf {
-    cargo_build(&["--package", package])
+/// The `mesh` under test: `MESH_PROGRAM`, or the one that cargo built with this test.
+pub fn mesh_program() -> PathBuf {
+    let set = std::env::var_os("MESH_PROGRAM");
+    set.map_or_else(|| env!("CARGO_BIN_EXE_mesh").into(), PathBuf::from)
 }
 
-/// Builds an example as cargo built this test, and returns its program.
+/// Builds the program `name` of the workspace as `cargo test` builds this test, and returns the
+/// folder of programs.
+pub fn build(name: &str) -> PathBuf {
+    cargo_build(&["--bin", name])
+}
+
+/// Builds an example as `cargo test` builds this test, and returns its program.
 pub fn build_example(name: &str) -> PathBuf {
-    let programs = cargo_build(&["--package", "mesh-examples", "--example", name]);
-    programs.join("examples").join(name)
+    cargo_build(&["--example", name])
+        .join("examples")
+        .join(name)
 }
 
-/// Builds `what` as cargo built this test, and returns the folder of programs.
-pub fn cargo_build(what: &[&str]) -> PathBuf {
+/// Builds `what` with the features of all tests, and returns the folder of programs.
+fn cargo_build(what: &[&str]) -> PathBuf {
     let programs = Path::new(env!("CARGO_BIN_EXE_mesh"))
         .parent()
         .expect("a program is in a folder")
         .to_owned();
     let mut cargo = Command::new(env!("CARGO"));
+    // An example makes cargo count features of dev-dependencies: the tests have shared all of it.
     cargo
-        .args(["build", "--quiet"])
+        .args(["build", "--quiet", "--workspace", "--all-features"])
+        .args(["--example", "answer"])
         .args(what)
         .current_dir(root());
     if programs.ends_with("release") {
@@ -130,7 +140,7 @@ impl Mesh {
             fs::write(folder.path().join(name), text).expect("a file is written");
         }
         let log = fs::File::create(folder.path().join("up.log")).expect("a log file");
-        let up = Command::new(env!("CARGO_BIN_EXE_mesh"))
+        let up = Command::new(mesh_program())
             .args(["up", "."])
             .args(args)
             .current_dir(folder.path())
@@ -159,7 +169,7 @@ impl Mesh {
 
     /// A `mesh` command against this mesh.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
+        let mut command = Command::new(mesh_program());
         command
             .args(args)
             .current_dir(self.folder())

@@ -1,7 +1,7 @@
 //! A load at a fixed rate, however long answers take, that checks each answer and counts each
 //! failure with its cause.
 
-use super::{Mesh, cargo_build, free_port, wait_for};
+use super::{Mesh, build_example, free_port, wait_for};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::{self, SendRequest};
@@ -367,7 +367,7 @@ fn judged(is_success: bool, head: &str, body: String) -> Result<String, String> 
 
 /// A service of so many replicas, and four ways to it.
 pub fn answering(replicas: u64) -> (Mesh, [Target; 4]) {
-    let programs = cargo_build(&["--package", "mesh-cli", "--example", "answer"]);
+    let answer = build_example("answer");
     let gateway = free_port();
     let mesh = Mesh::up(&format!(
         r#"
@@ -383,7 +383,7 @@ workloads:
     upstreams: {{ ANSWER: {{ to: "answer:8080", as: hostport }} }}
     depends_on: [answer]
 "#,
-        programs.join("examples/answer").display()
+        answer.display()
     ));
     wait_for(
         "everything is ready",
