@@ -95,13 +95,13 @@ enum Lifeline {
     /// Read by a task that ends when the shim does; its abort closes the socket.
     Shim {
         reader: JoinHandle<()>,
-        said: watch::Receiver<Said>,
+        report: watch::Receiver<ShimReport>,
     },
 }
 
-/// Reports of a shim.
+/// The latest report of a shim about its program.
 #[derive(Clone, Debug, Default)]
-struct Said {
+struct ShimReport {
     pid: Option<u32>,
     ended: Option<Ended>,
 }
@@ -150,10 +150,10 @@ impl Process {
             Spec::Mesh { .. } => Lifeline::Plain(ours),
             Spec::Program { .. } => {
                 ours.set_nonblocking(true)?;
-                let (tell, said) = watch::channel(Said::default());
+                let (tell, report) = watch::channel(ShimReport::default());
                 let stream = UnixStream::from_std(ours)?;
                 let reader = tokio::spawn(listen(stream, tell, name.to_owned(), record.clone()));
-                Lifeline::Shim { reader, said }
+                Lifeline::Shim { reader, report }
             }
         };
         Ok(Self {
@@ -167,16 +167,16 @@ impl Process {
     /// The process people mean: the program, not its shim.
     pub(crate) fn pid(&self) -> Option<u32> {
         match &self.lifeline {
-            Some(Lifeline::Shim { said, .. }) => said.borrow().pid,
+            Some(Lifeline::Shim { report, .. }) => report.borrow().pid,
             _ => self.child.id(),
         }
     }
 
     /// As [`pid`](Self::pid), waiting for the shim to tell.
     pub(crate) async fn pid_once_known(&self) -> Option<u32> {
-        if let Some(Lifeline::Shim { said, .. }) = &self.lifeline {
-            let mut said = said.clone();
-            let _ = said.wait_for(|said| said.pid.is_some()).await;
+        if let Some(Lifeline::Shim { report, .. }) = &self.lifeline {
+            let mut report = report.clone();
+            let _ = report.wait_for(|report| report.pid.is_some()).await;
         }
         self.pid()
     }
@@ -189,16 +189,16 @@ impl Process {
             Ok(status) => status.into(),
             Err(error) => Ended::NotStarted(error.to_string()),
         };
-        if let Some(Lifeline::Shim { reader, said }) = &mut self.lifeline {
-            // The shim's last words are in the socket; they say more than its exit status.
+        if let Some(Lifeline::Shim { reader, report }) = &mut self.lifeline {
+            // Its last report may still be in the socket, and is more exact than an exit status.
             let _ = reader.await;
-            let said = said.borrow();
-            match &said.ended {
-                Some(said) => ended = said.clone(),
+            let report = report.borrow();
+            match &report.ended {
+                Some(end) => ended = end.clone(),
                 // The shim itself was killed: what it was to look after goes with it.
-                None => kill_group(said.pid),
+                None => kill_group(report.pid),
             }
-            self.record.remove(&self.name, said.pid);
+            self.record.remove(&self.name, report.pid);
         }
         self.lifeline = None;
         self.record.remove(&self.name, pid);
@@ -209,10 +209,10 @@ impl Process {
     pub(crate) async fn stop(mut self, limit: Duration) -> Ended {
         let program = self.pid();
         match &self.lifeline {
-            Some(Lifeline::Shim { said, .. }) => {
+            Some(Lifeline::Shim { report, .. }) => {
                 // The signal that the shim would send; the socket stays open, to hear how it ended.
-                let said = said.borrow().clone();
-                if let Some(pid) = said.pid.and_then(pid_of) {
+                let report = report.borrow().clone();
+                if let Some(pid) = report.pid.and_then(pid_of) {
                     let _ = kill_process_group(pid, Signal::TERM);
                 } else {
                     self.lifeline = None;
@@ -240,20 +240,20 @@ impl Drop for Process {
     }
 }
 
-async fn listen(stream: UnixStream, tell: watch::Sender<Said>, name: String, record: Record) {
+async fn listen(stream: UnixStream, tell: watch::Sender<ShimReport>, name: String, record: Record) {
     let mut lines = BufReader::with_capacity(256, stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let (what, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        tell.send_modify(|said| match what {
+        tell.send_modify(|report| match what {
             "pid" => {
-                said.pid = rest.parse().ok();
-                if let Some(pid) = said.pid {
+                report.pid = rest.parse().ok();
+                if let Some(pid) = report.pid {
                     record.add(&name, pid);
                 }
             }
-            "exit" => said.ended = rest.parse().ok().map(Ended::Code),
-            "signal" => said.ended = rest.parse().ok().map(Ended::Signal),
-            "error" => said.ended = Some(Ended::NotStarted(rest.to_owned())),
+            "exit" => report.ended = rest.parse().ok().map(Ended::Code),
+            "signal" => report.ended = rest.parse().ok().map(Ended::Signal),
+            "error" => report.ended = Some(Ended::NotStarted(rest.to_owned())),
             _ => {}
         });
     }

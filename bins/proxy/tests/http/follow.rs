@@ -34,7 +34,7 @@ const UPSTREAMS: usize = BACKENDS + 2;
 
 /// The description of an endpoint in a destination.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Said {
+struct EndpointSpec {
     h2: bool,
     identity: Option<u8>,
     pod: u8,
@@ -43,14 +43,14 @@ struct Said {
 /// One destination in a sequence, and the requests that are sent while it is in force.
 #[derive(Clone, Debug)]
 struct Step {
-    endpoints: [Option<Said>; BACKENDS],
+    endpoints: [Option<EndpointSpec>; BACKENDS],
     /// Weights, below a condition on the path; the last rule is for all.
     rules: Vec<(char, [u32; BACKENDS])>,
     requests: Vec<char>,
 }
 
-fn said() -> impl Strategy<Value = Said> {
-    (any::<bool>(), prop::option::of(0..2u8), 0..2u8).prop_map(|(h2, identity, pod)| Said {
+fn endpoint_spec() -> impl Strategy<Value = EndpointSpec> {
+    (any::<bool>(), prop::option::of(0..2u8), 0..2u8).prop_map(|(h2, identity, pod)| EndpointSpec {
         h2,
         identity,
         pod,
@@ -60,7 +60,11 @@ fn said() -> impl Strategy<Value = Said> {
 fn step() -> impl Strategy<Value = Step> {
     let weights = (1..4u32, 0..4u32, 0..4u32).prop_map(|(a, b, c)| [a, b, c]);
     let rules = prop::collection::vec((prop::char::range('a', 'c'), weights), 1..4);
-    let endpoints = (said(), prop::option::of(said()), prop::option::of(said()));
+    let endpoints = (
+        endpoint_spec(),
+        prop::option::of(endpoint_spec()),
+        prop::option::of(endpoint_spec()),
+    );
     let requests = prop::collection::vec(prop::char::range('a', 'd'), 0..8);
     (endpoints, rules, requests).prop_map(|((a, b, c), rules, requests)| Step {
         endpoints: [Some(a), b, c],
@@ -90,13 +94,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 impl Step {
     fn destination(&self, number: usize, addrs: &[SocketAddr]) -> Destination {
-        let backend = |number: usize, said: Option<Said>| {
-            let endpoint = said.map(|said| {
-                let labels = BTreeMap::from([("pod".to_owned(), format!("web-{}", said.pod))]);
+        let backend = |number: usize, spec: Option<EndpointSpec>| {
+            let endpoint = spec.map(|spec| {
+                let labels = BTreeMap::from([("pod".to_owned(), format!("web-{}", spec.pod))]);
                 let endpoint = Endpoint::new(addrs[number])
                     .with_labels(labels)
-                    .with_h2(said.h2);
-                match said.identity {
+                    .with_h2(spec.h2);
+                match spec.identity {
                     Some(id) => endpoint.with_identity(format!("{id}.shop.identity")),
                     None => endpoint,
                 }
@@ -104,7 +108,7 @@ impl Step {
             Backend::new(format!("web-{number}:80"), endpoint)
         };
         let endpoints = self.endpoints.iter().enumerate();
-        let backends = endpoints.map(|(number, said)| backend(number, *said));
+        let backends = endpoints.map(|(number, spec)| backend(number, *spec));
         let which = BACKENDS + number % 2;
         let tells = Backend::new(format!("step-{number}:80"), [Endpoint::new(addrs[which])]);
         let path = |path: String| RequestMatchSpec::path_regex(path);
@@ -252,9 +256,9 @@ async fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut in_use = [None; BACKENDS];
     for (number, step) in steps.iter().enumerate() {
         both.announce(step, number).await;
-        for (in_use, said) in in_use.iter_mut().zip(&step.endpoints) {
+        for (in_use, spec) in in_use.iter_mut().zip(&step.endpoints) {
             // A changed endpoint is another one, and so is one that was away.
-            if *in_use != *said {
+            if *in_use != *spec {
                 *in_use = None;
             }
         }
@@ -284,23 +288,23 @@ proptest! {
 
 #[tokio::test]
 async fn a_changed_protocol_or_identity_replaces_the_connections_in_both() {
-    let same = Said {
+    let same = EndpointSpec {
         h2: false,
         identity: None,
         pod: 0,
     };
-    let step = |said: Said, weight| Step {
-        endpoints: [Some(said), None, None],
+    let step = |spec: EndpointSpec, weight| Step {
+        endpoints: [Some(spec), None, None],
         rules: vec![('a', [weight, 0, 0])],
         requests: vec!['a', 'a'],
     };
     let mut both = Both::start().await;
-    let h2 = Said { h2: true, ..same };
-    let identity = Said {
+    let h2 = EndpointSpec { h2: true, ..same };
+    let identity = EndpointSpec {
         identity: Some(1),
         ..h2
     };
-    for (number, (said, weight, expected)) in [
+    for (number, (spec, weight, expected)) in [
         (same, 1, 1),
         (same, 2, 1),
         (h2, 2, 2),
@@ -310,7 +314,7 @@ async fn a_changed_protocol_or_identity_replaces_the_connections_in_both() {
     .into_iter()
     .enumerate()
     {
-        let step = step(said, weight);
+        let step = step(spec, weight);
         both.announce(&step, number).await;
         for letter in &step.requests {
             assert_eq!(both.send(&format!("/{letter}")).await, (0, 0));
