@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod describe;
 mod event;
 mod events;
 mod exchange_state;

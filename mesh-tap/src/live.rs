@@ -1,9 +1,14 @@
 use crate::{
     Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit,
-    exchange_state::ExchangeState, filter::Facts, layer::Point, redact::Redact, tap::Subscription,
+    describe::{destination, number, request, route_labels, source},
+    exchange_state::ExchangeState,
+    filter::Facts,
+    layer::Point,
+    redact::Redact,
+    tap::Subscription,
 };
 use bytes::Buf;
-use http::{HeaderMap, Request, Response, header::HOST};
+use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use mesh_core::{Attempt, Conn, DefaultClassify, Direction, Fault, Head, Route};
 use std::{any::Any, borrow::Cow, sync::Arc, time::Duration};
@@ -382,57 +387,5 @@ impl Drop for Live {
             self.cancelled();
         }
         self.tell_end();
-    }
-}
-
-fn source(point: &Point, conn: Option<&Conn>) -> Peer {
-    let mut labels = point.source.clone();
-    if let Some(identity) = conn.and_then(|conn| conn.identity.as_deref()) {
-        let proven = [("tls", "true"), ("client_id", identity)];
-        let proven = proven.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let others = labels.iter().filter(|(name, _)| name != "tls").cloned();
-        labels = others.chain(proven).collect();
-    }
-    Peer {
-        addr: conn.map(|conn| conn.peer),
-        labels,
-    }
-}
-
-fn destination(point: &Point, conn: Option<&Conn>, direction: Direction) -> Peer {
-    let addr = point.endpoint.or_else(|| match direction {
-        Direction::Inbound => conn.map(|conn| conn.original_dst.unwrap_or(conn.local)),
-        Direction::Outbound => conn.and_then(|conn| conn.original_dst),
-    });
-    Peer {
-        addr,
-        labels: point.destination.clone(),
-    }
-}
-
-fn number(attempt: Option<&Attempt>) -> u32 {
-    attempt.map_or(1, Attempt::number)
-}
-
-fn route_labels(route: Option<&Route>, attempt: u32) -> Labels {
-    let route = route.filter(|route| !route.is_default());
-    let name = route.map(|route| ("route".to_owned(), route.name().to_owned()));
-    let attempt = (attempt > 1).then(|| ("attempt".to_owned(), attempt.to_string()));
-    name.into_iter().chain(attempt).collect()
-}
-
-fn request<B>(req: &Request<B>) -> RequestInit {
-    let authority = match req.uri().authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => req.headers().get(HOST).and_then(|host| host.to_str().ok()),
-    };
-    RequestInit {
-        method: req.method().clone(),
-        scheme: req.uri().scheme_str().map(str::to_owned),
-        authority: authority.unwrap_or_default().to_owned(),
-        path: req.uri().path().to_owned(),
-        query: None,
-        version: Some(req.version()),
-        headers: None,
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
-use crate::resource::Body;
+use crate::resource::{Body, Outcome};
 use mesh_api::ManifestKind;
+use mesh_control::source::ResourceStore;
+use mesh_local::atomic;
 use tempfile::TempDir;
 
 const NAME: &str = "web.shop.svc.cluster.local";

@@ -1,11 +1,16 @@
 //! Events in the shape of `linkerd viz tap -o json`.
 //!
-//! Where Linkerd has no field for something of ours (`query`, `httpVersion`, `reason`, `notRetried`, `grpcOk`), the field is ours and absent
-//! unless it says something, so that the rest is the same to the byte.
+//! Linkerd has no field for `query`, `httpVersion`, `reason`, `notRetried` and `grpcOk`. These are
+//! ours and absent unless they have a value, so that the rest is the same to the byte.
 
+mod form;
+
+#[cfg(test)]
+mod tests;
+
+use self::form::{End, Endpoint, Header, Json, ProxyDirection, Request, Response};
 use super::{
-    Event, EventId, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, VERSIONS,
-    version_name,
+    Event, EventKind, Labels, Peer, RequestInit, ResponseEnd, ResponseInit, VERSIONS, version_name,
 };
 use base64::{
     Engine, alphabet,
@@ -14,108 +19,7 @@ use base64::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use mesh_core::Direction;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time};
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Json {
-    source: Option<Endpoint>,
-    destination: Option<Endpoint>,
-    route_meta: Option<BTreeMap<String, String>>,
-    proxy_direction: ProxyDirection,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    request_init_event: Option<Request>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    response_init_event: Option<Response>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    response_end_event: Option<End>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum ProxyDirection {
-    Inbound,
-    Outbound,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Endpoint {
-    ip: String,
-    port: u16,
-    metadata: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request {
-    id: EventId,
-    method: String,
-    scheme: String,
-    authority: String,
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    query: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    http_version: Option<String>,
-    headers: Option<Vec<Header>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Response {
-    id: EventId,
-    since_request_init: Duration,
-    http_status: u16,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    http_version: Option<String>,
-    headers: Option<Vec<Header>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct End {
-    id: EventId,
-    since_request_init: Duration,
-    since_response_init: Option<Duration>,
-    response_bytes: u64,
-    trailers: Option<Vec<Header>>,
-    grpc_status_code: u32,
-    /// Ours: tells a stated 0 from no gRPC status.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-    grpc_ok: bool,
-    #[serde(skip_serializing_if = "is_zero", default)]
-    reset_error_code: u32,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    not_retried: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Duration {
-    #[serde(skip_serializing_if = "is_zero64", default)]
-    seconds: u64,
-    #[serde(skip_serializing_if = "is_zero", default)]
-    nanos: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    value_str: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    value_bin: Option<String>,
-}
-
-fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
-fn is_zero64(n: &u64) -> bool {
-    *n == 0
-}
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr};
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -312,137 +216,4 @@ fn header_map<E: Error>(headers: Option<Vec<Header>>) -> Result<Option<HeaderMap
         map.append(name, value);
     }
     Ok(Some(map))
-}
-
-impl From<time::Duration> for Duration {
-    fn from(duration: time::Duration) -> Self {
-        Self {
-            seconds: duration.as_secs(),
-            nanos: duration.subsec_nanos(),
-        }
-    }
-}
-
-impl From<Duration> for time::Duration {
-    fn from(duration: Duration) -> Self {
-        Self::from_secs(duration.seconds).saturating_add(Self::from_nanos(duration.nanos.into()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A request in the form of `linkerd viz tap -o json`.
-    const REQUEST: &str = r#"{
-  "source": {
-    "ip": "10.0.0.1",
-    "port": 50000,
-    "metadata": null
-  },
-  "destination": {
-    "ip": "ff01::1",
-    "port": 80,
-    "metadata": {
-      "pod": "my-pod",
-      "tls": "true"
-    }
-  },
-  "routeMeta": null,
-  "proxyDirection": "OUTBOUND",
-  "requestInitEvent": {
-    "id": {
-      "base": 1,
-      "stream": 0
-    },
-    "method": "GET",
-    "scheme": "HTTPS",
-    "authority": "localhost",
-    "path": "/some/path",
-    "headers": [
-      {
-        "name": "x-text",
-        "valueStr": "some text"
-      },
-      {
-        "name": "x-bytes",
-        "valueBin": "/wk="
-      }
-    ]
-  }
-}"#;
-    const END: &str = r#"{
-  "source": null,
-  "destination": null,
-  "routeMeta": {
-    "route": "GET /"
-  },
-  "proxyDirection": "INBOUND",
-  "responseEndEvent": {
-    "id": {
-      "base": 1,
-      "stream": 7
-    },
-    "sinceRequestInit": {
-      "seconds": 10
-    },
-    "sinceResponseInit": {
-      "nanos": 64000
-    },
-    "responseBytes": 1337,
-    "trailers": null,
-    "grpcStatusCode": 14
-  }
-}"#;
-
-    #[test]
-    fn json_is_that_of_linkerd_both_ways() {
-        for text in [REQUEST, END] {
-            let event: Event = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string_pretty(&event).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn a_stated_success_is_told_from_no_status() {
-        let ok = END.replace(
-            "\"grpcStatusCode\": 14",
-            "\"grpcStatusCode\": 0,\n    \"grpcOk\": true",
-        );
-        let none = END.replace("\"grpcStatusCode\": 14", "\"grpcStatusCode\": 0");
-        for (text, status) in [(ok, Some(0)), (none, None)] {
-            let event: Event = serde_json::from_str(&text).unwrap();
-            let EventKind::End(end) = &event.kind else {
-                panic!("{event}");
-            };
-            assert_eq!(end.grpc_status, status);
-            assert_eq!(serde_json::to_string_pretty(&event).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn a_version_and_a_query_are_read_back() {
-        for name in ["HTTP/1.0", "HTTP/1.1", "HTTP/2"] {
-            let ours =
-                format!("some/path\",\n    \"query\": \"q=1\",\n    \"httpVersion\": \"{name}\"");
-            let text = REQUEST.replace("some/path\"", &ours);
-            let event: Event = serde_json::from_str(&text).unwrap();
-            assert_eq!(serde_json::to_string_pretty(&event).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn what_is_not_an_event_is_refused() {
-        for (from, to) in [
-            ("requestInitEvent", "other"),
-            ("10.0.0.1", "localhost"),
-            ("GET", "G E T"),
-            ("/wk=", "*"),
-            ("x-text", ""),
-            ("\"method\"", "\"httpVersion\": \"SPDY\", \"method\""),
-        ] {
-            let text = REQUEST.replace(from, to);
-            assert!(serde_json::from_str::<Event>(&text).is_err(), "{to}");
-        }
-    }
 }

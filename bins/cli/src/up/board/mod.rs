@@ -1,9 +1,16 @@
 //! State of all running workloads, written to `workloads.json` for the controller and watched by
 //! other tasks.
 
+mod row;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::row::Row;
+
+use self::row::{index_of, row};
 use super::{json, keep::Status, plan::loopback};
 use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Served, Workload, Workloads};
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
@@ -63,23 +70,6 @@ pub(crate) struct Serves {
     pub(crate) inbound: SocketAddr,
     /// True if no HTTP is spoken there.
     pub(crate) opaque: bool,
-}
-
-/// A line of `mesh ps`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) workload: String,
-    /// `ready`, `starting`, `waiting`, `failing`, `draining`, `stopped`.
-    pub(crate) state: String,
-    pub(crate) pid: Option<u32>,
-    pub(crate) restarts: u32,
-    /// Where the program listens.
-    pub(crate) app: Option<String>,
-    pub(crate) inbound: Option<String>,
-    pub(crate) admin: Option<String>,
-    /// Why it is not ready.
-    pub(crate) why: Option<String>,
 }
 
 impl Board {
@@ -321,127 +311,5 @@ fn served(serves: &Serves) -> Served {
         port: serves.port,
         inbound: serves.inbound,
         protocol: serves.opaque.then_some(Protocol::Opaque),
-    }
-}
-
-fn row(workload: &str, replica: &Replica, pod: &Pod) -> Row {
-    let sidecar = pod.sidecar.borrow();
-    let program = pod.program.as_ref().map(|it| it.borrow());
-    let program_state = program.as_ref().map(|it| it.phase.as_str());
-    let state = if replica.draining {
-        "draining"
-    } else if replica.ready {
-        "ready"
-    } else if !sidecar.is_ready() {
-        sidecar.phase.as_str()
-    } else {
-        program_state.unwrap_or("starting")
-    };
-    let why = program.as_ref().and_then(|it| it.why.clone());
-    Row {
-        name: replica.pod.clone(),
-        workload: workload.to_owned(),
-        state: state.to_owned(),
-        pid: replica.pid,
-        restarts: program.as_ref().map_or(0, |it| it.restarts),
-        app: pod.app.map(|addr| addr.to_string()),
-        inbound: replica.inbound.map(|addr| addr.to_string()),
-        admin: replica.admin.map(|addr| addr.to_string()),
-        why: why.or_else(|| sidecar.why.clone().map(|why| format!("sidecar {why}"))),
-    }
-}
-
-fn index_of(pod: &str) -> u32 {
-    let index = pod
-        .rsplit_once('-')
-        .and_then(|(_, index)| index.parse().ok());
-    index.unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn board(dir: &tempfile::TempDir) -> Board {
-        Board::new(dir.path().join("workloads.json"), "shop").unwrap()
-    }
-
-    fn pod() -> Pod {
-        let (_, status) = watch::channel(Status::default());
-        Pod {
-            program: None,
-            sidecar: status,
-            app: None,
-        }
-    }
-
-    fn sidecar() -> Sidecar {
-        Sidecar {
-            inbound: Some(loopback(1)),
-            admin: loopback(2),
-            opaque: false,
-            further: Vec::new(),
-            revision: None,
-        }
-    }
-
-    fn file(dir: &tempfile::TempDir) -> Workloads {
-        serde_json::from_slice(&fs::read(dir.path().join("workloads.json")).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn each_change_is_written_under_a_new_generation_and_no_change_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let board = board(&dir);
-        board.declare("web", "web", Some(80), &[]);
-        board.add("web", "web-0", &sidecar(), pod());
-        let before = file(&dir);
-        assert_eq!(before.workloads[0].replicas[0].pod, "web-0");
-
-        board.update("web", "web-0", |replica| replica.ready = false);
-        assert_eq!(file(&dir), before);
-        board.update("web", "web-0", |replica| replica.ready = true);
-        assert_eq!(file(&dir).generation, before.generation + 1);
-
-        let next = Board::new(dir.path().join("workloads.json"), "shop").unwrap();
-        drop(next);
-        assert!(file(&dir).generation > before.generation);
-    }
-
-    #[test]
-    fn a_service_is_told_by_its_name_if_that_is_another() {
-        let dir = tempfile::tempdir().unwrap();
-        let board = board(&dir);
-        for (service, port, told) in [
-            ("web", Some(80), Some("web")),
-            ("web-svc", Some(80), Some("web-svc")),
-            ("web-svc", None, None),
-        ] {
-            board.declare("web", service, port, &[]);
-            let workload = &file(&dir).workloads[0];
-            assert_eq!(workload.service(), told);
-            assert_eq!(workload.service.is_some(), told == Some("web-svc"));
-            assert_eq!(board.owner(service).is_some(), told.is_some());
-        }
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_a_workload_goes_on_when_all_its_replicas_are_ready() {
-        let dir = tempfile::tempdir().unwrap();
-        let board = board(&dir);
-        board.declare("web", "web", Some(80), &[]);
-        board.add("web", "web-0", &sidecar(), pod());
-        board.add("web", "web-1", &sidecar(), pod());
-        assert!(!board.is_ready("web"));
-
-        let waiting = tokio::spawn({
-            let board = board.clone();
-            async move { board.ready("web").await }
-        });
-        for pod in ["web-0", "web-1"] {
-            board.update("web", pod, |replica| replica.ready = true);
-        }
-        waiting.await.unwrap();
-        board.ready("no such workload").await;
     }
 }
