@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
-pub mod clock;
 pub mod lifeline;
 mod lock;
 pub mod process;

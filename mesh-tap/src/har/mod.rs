@@ -24,6 +24,8 @@
 mod entry;
 mod time;
 
+pub use self::time::iso8601;
+
 use self::entry::Entry;
 use crate::{Event, EventId, EventKind, RequestInit, ResponseInit};
 use serde::{Serialize, Serializer, ser::SerializeStruct};

@@ -1,7 +1,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The time as ISO 8601 in UTC, with milliseconds; one before 1970 is shown as its beginning.
-pub(super) fn iso8601(at: SystemTime) -> String {
+/// Formats a time as ISO 8601 (RFC 3339) in UTC with milliseconds: `2026-12-31T23:59:59.000Z`.
+///
+/// A time before 1970 is formatted as the beginning of 1970.
+pub fn iso8601(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
     let (year, month, day) = date(seconds / 86_400);

@@ -10,12 +10,13 @@ use clap::Subcommand;
 use mesh_api::{
     CanariesRequest, CanaryCheck, CanaryCommand, CanaryCommanded, CanaryDetail, CanaryRow,
 };
-use mesh_local::clock::rfc3339_millis;
+use mesh_tap::har::iso8601;
 use serde_json::Value;
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
 };
 
 /// Show canary releases, and steer them
@@ -187,7 +188,7 @@ fn list(rows: &[CanaryRow], format: Format, with_namespace: bool) -> Result<Stri
         }
         cells.push(match row.last_transition {
             0 => NONE.to_owned(),
-            at => rfc3339_millis(at),
+            at => time(at),
         });
         table.row(cells);
     }
@@ -230,7 +231,7 @@ fn describe(detail: &CanaryDetail) -> String {
         let _ = writeln!(
             text,
             "  {}  {:<9} canary {:>3}, failed checks {}: {}",
-            rfc3339_millis(decision.at),
+            time(decision.at),
             decision.outcome,
             decision.weight,
             decision.failed_checks,
@@ -246,11 +247,16 @@ fn describe(detail: &CanaryDetail) -> String {
         let _ = writeln!(
             text,
             "  {}  {kind:<7}  {}",
-            rfc3339_millis(event.at),
+            time(event.at),
             event.message
         );
     }
     text
+}
+
+/// The time so many milliseconds after 1970 began.
+fn time(millis: u64) -> String {
+    iso8601(UNIX_EPOCH + Duration::from_millis(millis))
 }
 
 /// `√ request-success-rate 99.5, at least 99, of 200 requests`.

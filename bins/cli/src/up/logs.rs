@@ -3,6 +3,7 @@
 //! The terminal may be slow (`mesh up | less`), so it has a thread of its own and a bounded
 //! queue: lines that do not fit are dropped and counted, and nobody waits. The files have it all.
 
+use mesh_tap::har::iso8601;
 use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File, OpenOptions},
@@ -14,7 +15,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -198,7 +199,7 @@ impl LogState {
         let Some(log) = self.files.get_mut(name) else {
             return Ok(());
         };
-        let line = format!("{} {source} {text}\n", mesh_local::clock::now());
+        let line = format!("{} {source} {text}\n", iso8601(SystemTime::now()));
         log.file.write_all(line.as_bytes())?;
         log.size += line.len() as u64;
         if log.size >= MAX_FILE {

@@ -15,9 +15,10 @@ use mesh_control::{
     model::{self, Reference},
     source::BoxError,
 };
-use mesh_local::clock;
 use mesh_manifest::names::{check_namespace, check_subdomain};
+use mesh_tap::har::iso8601;
 use serde_json::Value;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The longest text of manifests in one request: what a folder of the largest manifests has.
 const MAX_BODY: usize = 16 << 20;
@@ -190,7 +191,7 @@ fn canary_status(app: &App, key: &Key) -> Option<Value> {
         "canaryWeight": row.weight,
         "failedChecks": row.failed_checks,
         "iterations": row.iterations,
-        "lastTransitionTime": clock::rfc3339_millis(row.last_transition),
+        "lastTransitionTime": iso8601(UNIX_EPOCH + Duration::from_millis(row.last_transition)),
     }))
 }
 
