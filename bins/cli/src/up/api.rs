@@ -6,18 +6,19 @@ use super::{
     config::Config,
     logs::Logs,
 };
-use anyhow::{Context as _, Result};
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
-use hyper::{
-    body::{Body, Frame, Incoming},
-    server::conn::http1,
-    service::service_fn,
+use anyhow::{Context as _, Result, anyhow};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
 };
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
+use http_body::Frame;
 use mesh_local::socket;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     convert::Infallible,
@@ -180,149 +181,115 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
 ) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely; some will come back.
-            tokio::time::sleep(HEARTBEAT).await;
-            continue;
-        };
-        let (shared, commands) = (Arc::clone(&shared), commands.clone());
-        let service = service_fn(move |request| {
-            let (shared, commands) = (Arc::clone(&shared), commands.clone());
-            async move { Ok::<_, Infallible>(respond(request, &shared, commands).await) }
-        });
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    }
+    // Serving goes on after errors of a connection or of `accept`.
+    let _ = axum::serve(listener, router(Api { shared, commands })).await;
 }
 
-type ApiResponse = Response<BoxBody<Bytes, Infallible>>;
-
-async fn respond(
-    request: Request<Incoming>,
-    shared: &Shared,
+/// What requests are answered from.
+#[derive(Clone)]
+struct Api {
+    shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-) -> ApiResponse {
-    let answer = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/v1/status") => json(&shared.status()),
-        (&Method::GET, "/v1/ps") => json(&shared.board.rows()),
-        (&Method::POST, "/v1/down") => {
-            shared.stop.notify_one();
-            json(&shared.status())
-        }
-        (&Method::POST, "/v1/apply") => apply(request, &commands).await,
-        (&Method::POST, "/v1/restart") => restart(request, &commands).await,
-        (&Method::POST, "/v1/scale") => scale(request, &commands).await,
-        (&Method::POST, "/v1/revision") => set_revision(request, &commands).await,
-        (&Method::POST, "/v1/env") => set_env(request, &commands).await,
-        (&Method::POST, "/v1/primary") => set_primary(request, &commands).await,
-        (&Method::POST, "/v1/run") => run(request, commands).await,
-        (method, path) => {
-            let error = anyhow::anyhow!("the supervisor does not serve {method} {path}");
-            return error_response(StatusCode::NOT_FOUND, &error);
-        }
-    };
-    answer.unwrap_or_else(|error| error_response(StatusCode::UNPROCESSABLE_ENTITY, &error))
 }
 
-async fn apply(
-    request: Request<Incoming>,
-    commands: &mpsc::Sender<Command>,
-) -> Result<ApiResponse> {
-    let ApplyRequest { file, namespace } = read(request).await?;
+type Body = Result<Bytes, BytesRejection>;
+
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/ps", get(ps))
+        .route("/v1/down", post(down))
+        .route("/v1/apply", post(apply))
+        .route("/v1/restart", command(Command::Restart))
+        .route("/v1/scale", command(Command::Scale))
+        .route("/v1/revision", command(Command::SetRevision))
+        .route("/v1/env", command(Command::SetEnv))
+        .route("/v1/primary", command(Command::SetPrimary))
+        .route("/v1/run", post(run))
+        .fallback(not_served)
+        .method_not_allowed_fallback(not_served)
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(api)
+}
+
+async fn status(State(api): State<Api>) -> Json<Status> {
+    Json(api.shared.status())
+}
+
+async fn ps(State(api): State<Api>) -> Json<Vec<Row>> {
+    Json(api.shared.board.rows())
+}
+
+async fn down(State(api): State<Api>) -> Json<Status> {
+    api.shared.stop.notify_one();
+    Json(api.shared.status())
+}
+
+async fn apply(State(api): State<Api>, body: Body) -> Result<Json<Vec<String>>, Failure> {
+    let ApplyRequest { file, namespace } = read(body)?;
     let config = Box::new(Config::read(&file)?.in_namespace(namespace.as_deref()));
-    let changes = ask(commands, |reply| Command::Apply(config, reply)).await?;
-    json(&changes)
+    let changes = api.ask(|reply| Command::Apply(config, reply)).await?;
+    Ok(Json(changes))
 }
 
-async fn restart(
-    request: Request<Incoming>,
-    commands: &mpsc::Sender<Command>,
-) -> Result<ApiResponse> {
-    let name: String = read(request).await?;
-    ask(commands, |reply| Command::Restart(name, reply)).await?;
-    json(&())
+/// Passes the request on as a command whose answer is empty.
+fn command<T>(command: fn(T, Reply<()>) -> Command) -> MethodRouter<Api>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    post(async move |State(api): State<Api>, body: Body| {
+        let request = read(body)?;
+        api.ask(|reply| command(request, reply)).await?;
+        Ok::<_, Failure>(Json(()))
+    })
 }
 
-async fn scale(
-    request: Request<Incoming>,
-    commands: &mpsc::Sender<Command>,
-) -> Result<ApiResponse> {
-    let request = read(request).await?;
-    ask(commands, |reply| Command::Scale(request, reply)).await?;
-    json(&())
-}
-
-async fn set_revision(
-    request: Request<Incoming>,
-    commands: &mpsc::Sender<Command>,
-) -> Result<ApiResponse> {
-    let request = read(request).await?;
-    ask(commands, |reply| Command::SetRevision(request, reply)).await?;
-    json(&())
-}
-
-async fn set_env(
-    request: Request<Incoming>,
-    commands: &mpsc::Sender<Command>,
-) -> Result<ApiResponse> {
-    let request = read(request).await?;
-    ask(commands, |reply| Command::SetEnv(request, reply)).await?;
-    json(&())
-}
-
-async fn set_primary(
-    request: Request<Incoming>,
-    commands: &mpsc::Sender<Command>,
-) -> Result<ApiResponse> {
-    let request = read(request).await?;
-    ask(commands, |reply| Command::SetPrimary(request, reply)).await?;
-    json(&())
-}
-
-async fn run(request: Request<Incoming>, commands: mpsc::Sender<Command>) -> Result<ApiResponse> {
-    let request: RunRequest = read(request).await?;
-    let ticket = ask(&commands, |reply| Command::Run(request, reply)).await?;
+async fn run(State(api): State<Api>, body: Body) -> Result<axum::body::Body, Failure> {
+    let request: RunRequest = read(body)?;
+    let ticket = api.ask(|reply| Command::Run(request, reply)).await?;
     let mut first = serde_json::to_vec(&ticket)?;
     first.push(b'\n');
-    let body = Held {
+    Ok(axum::body::Body::new(Held {
         first: Some(first.into()),
         heartbeat: interval(HEARTBEAT),
         ticket: Some(ticket),
-        commands,
-    };
-    Ok(Response::new(BoxBody::new(body)))
+        commands: api.commands,
+    }))
 }
 
-async fn ask<T>(
-    commands: &mpsc::Sender<Command>,
-    command: impl FnOnce(Reply<T>) -> Command,
-) -> Result<T> {
-    let (reply, answer) = oneshot::channel();
-    let sent = commands.send(command(reply)).await;
-    sent.ok().context("the mesh is stopping")?;
-    answer.await.context("the mesh is stopping")?
+async fn not_served(method: Method, uri: Uri) -> (StatusCode, Failure) {
+    let path = uri.path();
+    let error = anyhow!("the supervisor does not serve {method} {path}");
+    (StatusCode::NOT_FOUND, Failure(error))
 }
 
-async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T> {
-    let body = Limited::new(request.into_body(), MAX_REQUEST)
-        .collect()
-        .await;
-    let body = body.map_err(|error| anyhow::anyhow!(error))?;
-    serde_json::from_slice(&body.to_bytes()).context("the request is not what was expected")
+impl Api {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(command(reply)).await;
+        sent.ok().context("the mesh is stopping")?;
+        answer.await.context("the mesh is stopping")?
+    }
 }
 
-fn json(value: &impl Serialize) -> Result<ApiResponse> {
-    let body = Full::new(Bytes::from(serde_json::to_vec(value)?));
-    Ok(Response::builder()
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(BoxBody::new(body))?)
+fn read<T: DeserializeOwned>(body: Body) -> Result<T> {
+    serde_json::from_slice(&body?).context("the request is not what was expected")
 }
 
-fn error_response(status: StatusCode, error: &anyhow::Error) -> ApiResponse {
-    let text = serde_json::json!({ "error": format!("{error:#}") }).to_string();
-    let mut answer = Response::new(BoxBody::new(Full::new(Bytes::from(text))));
-    *answer.status_mut() = status;
-    answer
+/// The reason of a no, as JSON.
+struct Failure(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let error = json!({ "error": format!("{:#}", self.0) });
+        (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
+    }
 }
 
 /// An answer that lasts as long as a `mesh run`; its drop is how the supervisor learns of the
@@ -334,7 +301,7 @@ struct Held {
     commands: mpsc::Sender<Command>,
 }
 
-impl Body for Held {
+impl http_body::Body for Held {
     type Data = Bytes;
     type Error = Infallible;
 
