@@ -54,6 +54,22 @@ impl<S> Followed<S> {
             _following: following,
         }
     }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without this one. Nothing keeps it up to date unless another clone of
+    /// this one exists.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S: Service<R>, R> Service<R> for Followed<S> {
