@@ -15,7 +15,8 @@ pub(crate) fn cargo(name: &str) -> anyhow::Result<Command> {
     let program = if runs(Path::new(&package)) {
         Path::new(&package)
     } else {
-        if !runs(&ours) && !(install_wheels(&root) && runs(&ours)) {
+        let is_there = runs(&ours) || (install_wheels(&root) && runs(&ours));
+        if !is_there {
             compile(&package, &root)?;
         }
         &ours
