@@ -62,7 +62,15 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     })?;
     step("instructions", &|| instructions::run(false))?;
     step("programs", &|| {
-        let programs = ["build", "--bin", "booksapp", "--bin", "emojivoto"];
+        let programs = [
+            "build",
+            "--bin",
+            "booksapp",
+            "--bin",
+            "emojivoto",
+            "--bin",
+            "podinfo",
+        ];
         cargo(&[&programs, &TESTED[..]].concat())
     })?;
     step("loom", &|| simulate("loom", &[]))?;

@@ -5,7 +5,7 @@ mod support;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 use support::{
-    Mesh, cargo_build, free_port, http_get,
+    Mesh, build, free_port, http_get,
     steady::{Steady, answering},
     wait_for,
 };
@@ -101,7 +101,7 @@ fn a_promotion_a_rollback_and_a_killed_controller_lose_no_request_and_repeat_no_
 
 #[test]
 fn two_releases_at_once_are_promoted_and_rolled_back_by_what_their_callers_see() {
-    let podinfo = cargo_build(&["--package", "podinfo"]).join("podinfo");
+    let podinfo = build("podinfo").join("podinfo");
     let [good, bad, tester] = [free_port(), free_port(), free_port()];
     let workload = |port: u16| {
         format!(

@@ -244,12 +244,7 @@ fn describe(detail: &CanaryDetail) -> String {
     let _ = writeln!(text, "\nEvents, newest last:");
     for event in events {
         let kind = if event.warning { "Warning" } else { "Normal" };
-        let _ = writeln!(
-            text,
-            "  {}  {kind:<7}  {}",
-            time(event.at),
-            event.message
-        );
+        let _ = writeln!(text, "  {}  {kind:<7}  {}", time(event.at), event.message);
     }
     text
 }
