@@ -1,11 +1,12 @@
 use super::{Split, fetch};
 use crate::{args::Global, client::Client};
 use anyhow::Result;
+use mesh_tap::har::iso8601;
 use std::{
     collections::BTreeMap,
     io::{self, Write},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// The interval at which the mesh is asked.
@@ -32,7 +33,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<ExitCode> {
             name.is_none_or(|name| split.name == name || split.service == name)
         });
         let wanted = wanted.map(|split| (split.name.clone(), split)).collect();
-        let now = mesh_local::clock::now();
+        let now = iso8601(SystemTime::now());
         let mut out = io::stdout().lock();
         for line in changes(&known, &wanted) {
             writeln!(out, "{now} {line}")?;
