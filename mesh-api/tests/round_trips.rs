@@ -156,6 +156,7 @@ fn answers_are_read_back() {
     json(&WorkloadChange {
         replicas: Some(3),
         revision: Some("v2".to_owned()),
+        env: [("GREETING".to_owned(), Some("hello".to_owned()))].into(),
     });
     json(&WorkloadChange::default());
     let addr = "127.0.0.1:8085".parse().unwrap();
