@@ -21,12 +21,12 @@ async fn send(clients: &[Client], mut req: Request<Full<Bytes>>) -> Result<Bytes
         };
         let returned = error.downcast_mut().and_then(SendError::take_back);
         match returned {
-            Some(returned) if !returned.lost => {
+            Some(returned) => {
                 println!("not sent to {}: {error}", returned.from);
                 req = returned.req;
                 failed = error;
             }
-            _ => return Err(error),
+            None => return Err(error),
         }
     }
     Err(failed)

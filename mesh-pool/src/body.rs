@@ -1,4 +1,4 @@
-use crate::{http1::Lease, stream::Download, wakeup::Wakeup};
+use crate::{ending::Ending, http1::Lease, stream::Download, wakeup::Wakeup};
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -7,6 +7,7 @@ use mesh_core::BoxError;
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -47,8 +48,8 @@ where
         Self(Source::Http1(body))
     }
 
-    pub(super) fn http2(stream: RecvStream) -> Self {
-        Self(Source::Http2(Download::new(stream)))
+    pub(super) fn http2(stream: RecvStream, ending: Arc<Ending>) -> Self {
+        Self(Source::Http2(Download::new(stream, ending)))
     }
 }
 

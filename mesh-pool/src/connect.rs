@@ -179,6 +179,13 @@ impl Stream {
         }
     }
 
+    /// Returns true if the socket has an error to report, as after an RST, and clears it.
+    pub(crate) fn has_failed(&self) -> bool {
+        match self {
+            Self::Plain(io) => io.has_failed(),
+        }
+    }
+
     /// Waits until the peer has sent something; `false` if it has closed its side instead.
     ///
     /// # Errors

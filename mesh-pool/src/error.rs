@@ -19,9 +19,8 @@ pub struct SendError {
     cause: String,
     caller: Option<CallerFault>,
     head_too_large: bool,
-    /// The request, if it never left, or was lost and may be sent again.
+    /// The request, if it never left.
     back: Option<Box<dyn Any + Send + Sync>>,
-    lost: bool,
 }
 
 impl SendError {
@@ -38,7 +37,6 @@ impl SendError {
             caller: None,
             head_too_large: false,
             back: None,
-            lost: false,
         }
     }
 
@@ -48,21 +46,12 @@ impl SendError {
         self
     }
 
-    /// Gives the request back, which was lost and is safe to send again.
-    pub(super) fn with_lost<B: Send + 'static>(self, req: Option<Request<B>>) -> Self {
-        Self {
-            lost: true,
-            ..self.with_unsent(req)
-        }
-    }
-
     /// The request, if it was given back and has a body of this type.
     pub fn take_back<B: Send + 'static>(&mut self) -> Option<Returned<B>> {
         let back = self.back.take()?.downcast::<Mutex<Request<B>>>().ok()?;
         Some(Returned {
             req: back.into_inner().unwrap_or_else(PoisonError::into_inner),
             from: self.endpoint,
-            lost: self.lost,
         })
     }
 
@@ -70,11 +59,6 @@ impl SendError {
     /// may also have been malformed, which h2 does not tell apart.
     pub fn is_head_too_large(&self) -> bool {
         self.head_too_large
-    }
-
-    /// Returns true if the peer broke the exchange off.
-    pub(super) fn is_lost(&self) -> bool {
-        self.fault == Fault::Reset && self.caller.is_none()
     }
 
     /// The same over HTTP/2.
@@ -223,14 +207,6 @@ fn is_reset(error: &hyper::Error) -> bool {
         || error.is_closed()
         || error.is_body_write_aborted()
         || source::<io::Error>(error).is_some()
-}
-
-/// Returns true if it was the connection of HTTP/2 that broke, rather than that a peer which is there reset
-/// the stream or asks for less.
-pub(super) fn is_broken_connection(error: &h2::Error) -> bool {
-    !error.is_reset()
-        && !error.is_library()
-        && error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 /// Returns true if this end has reset the stream on purpose.

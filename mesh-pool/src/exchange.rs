@@ -17,7 +17,6 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
-use tokio::time::Instant;
 
 /// A request that has no answer yet.
 pub(super) struct Unsettled<B> {
@@ -59,8 +58,8 @@ pin_project! {
 struct Sent<B> {
     pool: Arc<Inner<B>>,
     conn: Box<Conn<B>>,
-    /// When it was sent, if the connection was used before.
-    reused: Option<Instant>,
+    /// True if the connection was used before.
+    reused: bool,
     spare: Option<Spare>,
     uploaded: Uploaded<B>,
     idempotent: bool,
@@ -89,12 +88,13 @@ where
     let spare = (uploaded.was_empty() && (idempotent || pool.has_relay()))
         .then(|| Spare::of(&mut req, pool.hooks()));
     pool.prepare(&mut req);
+    conn.ending().expect(reused.then(sending));
     Exchange {
         answer: conn.send(req),
         sent: Some(Sent {
             pool,
             conn,
-            reused: reused.then(sending),
+            reused,
             spare,
             uploaded,
             idempotent,
@@ -158,8 +158,8 @@ where
         let refusal = pool.refusal(&rsp);
         let rsp = framing::unambiguous(rsp, pool.addr)?;
         let mut rsp = pool.answered(rsp, conn, &uploaded);
-        if let (Some(refusal), Some(spare)) = (refusal, spare) {
-            pool.give_back(&mut rsp, refusal, spare, uploaded);
+        if let (Some(_), Some(spare)) = (refusal, spare) {
+            pool.give_back(&mut rsp, spare, uploaded);
         }
         Ok(rsp)
     }
@@ -171,6 +171,7 @@ where
     ) -> Result<Unsettled<B>, SendError> {
         let Self {
             pool,
+            conn,
             reused,
             spare,
             uploaded,
@@ -181,28 +182,20 @@ where
         let addr = pool.addr;
         let unsent = error.take_message();
         let error = error.into_error();
+        let is_unread = reused && conn.ending().is_unread();
         let (req, fresh_only) = match (unsent, spare) {
             (Some(req), spare) => {
                 let req = spare.map_or(req, |spare| spare.into_request(Upload::empty()));
-                if reused.is_none() {
+                if !reused {
                     let error = SendError::new(Fault::NeverSent, addr, error);
                     return Err(error.with_unsent(uploaded.unsent(req)));
                 }
                 (req, false)
             }
-            (None, Some(spare))
-                if idempotent
-                    && is_closed(&error)
-                    && reused.is_some_and(|sent| pool.is_soon(sent)) =>
-            {
+            (None, Some(spare)) if idempotent && is_unread => {
                 (spare.into_request(Upload::empty()), true)
             }
-            (None, spare) => {
-                let broken = SendError::broken(&error, addr, idempotent || retryable);
-                let lost = spare.filter(|_| idempotent && !retryable && broken.is_lost());
-                let lost = lost.map(|spare| spare.into_request(Upload::empty()));
-                return Err(broken.with_lost(lost.and_then(|req| uploaded.unsent(req))));
-            }
+            (None, _) => return Err(SendError::broken(&error, addr, idempotent || retryable)),
         };
         Ok(Unsettled {
             req,
@@ -212,20 +205,4 @@ where
             fresh_only,
         })
     }
-}
-
-/// Returns true if the connection ended before any answer, as when the peer closes an idle one.
-fn is_closed(error: &hyper::Error) -> bool {
-    use std::{error::Error as _, io::ErrorKind};
-    let kind = error
-        .source()
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
-        .map(std::io::Error::kind);
-    error.is_incomplete_message()
-        || error.is_closed()
-        || error.is_canceled()
-        || matches!(
-            kind,
-            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
-        )
 }

@@ -6,8 +6,8 @@ use mesh_core::{Fault, hot::KeptHead};
 /// The default is that of a pool that stands alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Hooks {
-    /// Returns true if a layer above sends the request again when it fails; the pool then hands
-    /// nothing back that may have been seen.
+    /// Returns true if a layer above sends the request again when it fails: the error then says
+    /// that this is safe.
     pub is_retried: fn(&Extensions) -> bool,
     /// Returns the head of the request if a layer above keeps it unchanged; else the pool keeps
     /// a copy.
@@ -36,7 +36,7 @@ impl Default for Hooks {
 pub struct Relay {
     /// Added to each request.
     pub header: (HeaderName, HeaderValue),
-    /// Reads in the head of a response why the proxy's endpoint did not answer: `Refused` and
-    /// `ConnectTimeout` if it has not seen the request, `Reset` if the request was lost.
+    /// Reads in the head of a response why the proxy's endpoint has not seen the request:
+    /// `Refused` or `ConnectTimeout`.
     pub refusal: fn(&HeaderMap) -> Option<Fault>,
 }

@@ -1,5 +1,6 @@
 use crate::{
     Body, Protocol, SendError, Sending,
+    ending::Ending,
     exchange::{self, Unsettled},
     pool::{Inner, MAX_HEADERS, MOST_HEADERS},
     upload::{Upload, Uploaded},
@@ -44,6 +45,7 @@ pub(super) struct Conn<B> {
     /// wake up for it; absent when it runs as a task of its own.
     driver: Option<Driver>,
     wakeup: Wakeup,
+    ending: Arc<Ending>,
     /// The peer's own `Keep-Alive: timeout`, less a second.
     peer_limit: Option<Duration>,
 }
@@ -154,7 +156,8 @@ where
     }
 
     async fn open(&self, upgrades: bool) -> Result<Box<Conn<B>>, SendError> {
-        let io = TokioIo::new(self.connect(Protocol::Http1).await?);
+        let (io, ending) = self.connect(Protocol::Http1).await?;
+        let io = TokioIo::new(io);
         let mut builder = http1::Builder::new();
         builder
             // A proxy removes them (RFC 9112, 5.1).
@@ -180,6 +183,7 @@ where
                 Box::pin(conn)
             }),
             wakeup: Wakeup::new(),
+            ending,
             peer_limit: None,
         }))
     }
@@ -274,6 +278,11 @@ where
         let is_here = self.driver.is_some();
         self.wakeup.poll(cx, |cx| drive(&mut self.driver, cx));
         is_here
+    }
+
+    /// The record of its end.
+    pub(super) fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// Time that it may be unused: `ours`, or the peer's limit if that is less.

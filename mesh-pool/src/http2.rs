@@ -1,6 +1,7 @@
 use crate::{
     Body, Protocol, Returned, SendError, Sending,
-    error::{is_broken_connection, is_unprocessed},
+    ending::Ending,
+    error::is_unprocessed,
     framing,
     kept::Kept,
     pool::{Inner, sending},
@@ -19,9 +20,10 @@ use http_body::Body as HttpBody;
 use mesh_core::{BoxError, Fault};
 use std::{
     future::poll_fn,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
 };
+use tokio::time::Instant;
 
 /// A peer that refuses every stream must not be asked for ever.
 const MAX_RESENDS: u32 = 3;
@@ -41,6 +43,28 @@ const STREAM_WINDOW: u32 = 128 << 10;
 /// proxy takes 200 streams at a time, others mostly 100 to 250.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
+/// A connection that requests share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    sender: SendRequest<Bytes>,
+    /// Each exchange on the connection holds one, to its end.
+    ending: Arc<Ending>,
+}
+
+impl Shared {
+    /// Its holders while there is no exchange: the socket, the pool, and who is about to send.
+    const HOLDERS: usize = 3;
+
+    /// Counts a request, and looks for the proof that the peer did not read it, if it was `sent` then
+    /// and has the connection for itself: its number, if so.
+    fn begin(&self, sent: Option<Instant>) -> Option<u64> {
+        let number = self.ending.requests.fetch_add(1, Relaxed) + 1;
+        let sent = sent.filter(|_| Arc::strong_count(&self.ending) <= Self::HOLDERS);
+        self.ending.expect(sent);
+        sent.map(|_| number)
+    }
+}
+
 impl<B> Inner<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -53,6 +77,7 @@ where
         let safe = idempotent || retryable;
 
         let mut resends = 0;
+        let mut found_unread = false;
         let mut sent_at = sending();
         Box::pin(async move {
             loop {
@@ -64,12 +89,12 @@ where
                         turn
                     }
                 };
-                let (mut sender, reused) = match self.open_sender() {
-                    Some(sender) => (sender, true),
+                let (mut shared, reused) = match self.open_sender() {
+                    Some(shared) => (shared, true),
                     None => match Box::pin(self.connected()).await {
-                        Ok(sender) => {
+                        Ok(shared) => {
                             sent_at = sending();
-                            (sender, false)
+                            (shared, false)
                         }
                         Err(error) => return Err(error.with_unsent(Some(req)).into()),
                     },
@@ -81,18 +106,20 @@ where
                 let spare = Spare::of(&mut head, self.hooks());
                 self.announce(&mut head);
                 self.to_absolute_form(&mut head);
-                let (error, body, unsent) = match sender.send_request(head, was_empty) {
+                let expected = reused && idempotent && was_empty;
+                let alone = shared.begin(expected.then_some(sent_at));
+                let ending = shared.ending.clone();
+                let (error, body, unsent) = match shared.sender.send_request(head, was_empty) {
                     Ok((answer, out)) => {
                         let mut stream = Stream::new(answer, out, body);
                         // Pending only while the peer takes no more streams: whoever comes next
                         // waits before anything of it is sent.
-                        let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
-                        drop((sender, turn));
+                        let _ = poll_fn(|cx| shared.sender.poll_ready(cx)).await;
+                        drop((shared, turn));
                         match stream.answer().await {
                             Ok(rsp) => {
                                 let rsp = framing::unambiguous_stream(rsp, self.addr)?;
-                                let may_be_lost = idempotent && was_empty && !retryable;
-                                return Ok(self.answered_stream(rsp, stream, spare, may_be_lost));
+                                return Ok(self.answered_stream(rsp, stream, spare, ending));
                             }
                             Err(error) => (error, stream.into_body(), false),
                         }
@@ -100,20 +127,13 @@ where
                     Err(error) => (error, body, true),
                 };
                 let unprocessed = unsent || is_unprocessed(&error);
-                // As over HTTP/1, a connection that the peer was closing is survived once.
-                let again = reused
-                    && idempotent
-                    && resends == 0
-                    && was_empty
-                    && is_broken_connection(&error)
-                    && self.is_soon(sent_at);
-                let unsent = body.take_back(spare.into_request(()));
+                // As over HTTP/1, a peer that closes the connection unread is survived once.
+                let again = !found_unread && alone.is_some_and(|n| ending.was_last(n));
+                found_unread |= again;
                 if !unprocessed && !again {
-                    let broken = SendError::broken_stream(error, self.addr, safe);
-                    let lost = idempotent && !retryable && was_empty;
-                    return Err(broken.with_lost(unsent.filter(|_| lost)).into());
+                    return Err(SendError::broken_stream(error, self.addr, safe).into());
                 }
-                req = match unsent {
+                req = match body.take_back(spare.into_request(())) {
                     Some(req) => req,
                     // Too much of its body is gone; a retry layer may have kept it.
                     None => return Err(SendError::new(Fault::NeverSent, self.addr, error).into()),
@@ -129,23 +149,20 @@ where
     }
 
     /// The response as the caller gets it, or as it goes to whoever asks another endpoint.
-    /// `may_be_lost` is set if that is safe although the endpoint may have seen the request.
     fn answered_stream(
         &self,
         rsp: Response<RecvStream>,
         stream: Stream<B>,
         spare: Spare,
-        may_be_lost: bool,
+        ending: Arc<Ending>,
     ) -> Response<Body<B>> {
-        let mut rsp = rsp.map(Body::http2);
-        let lost = |refusal| refusal == Fault::Reset;
+        let mut rsp = rsp.map(|body| Body::http2(body, ending));
         match self.refusal(&rsp) {
-            Some(refusal) if stream.is_whole() && (may_be_lost || !lost(refusal)) => {
+            Some(_) if stream.is_whole() => {
                 if let Some(req) = stream.into_body().take_back(spare.into_request(())) {
                     let returned = Returned {
                         req,
                         from: self.addr,
-                        lost: lost(refusal),
                     };
                     returned.go_with(&mut rsp);
                 }
@@ -156,8 +173,8 @@ where
     }
 
     /// A new connection, which requests share from now on.
-    async fn connected(&self) -> Result<SendRequest<Bytes>, SendError> {
-        let io = self.connect(Protocol::Http2).await?;
+    async fn connected(&self) -> Result<Shared, SendError> {
+        let (io, ending) = self.connect(Protocol::Http2).await?;
         let (sender, conn) = h2::client::Builder::new()
             .enable_push(false)
             .initial_max_send_streams(FIRST_STREAMS)
@@ -173,16 +190,19 @@ where
                 tracing::debug!(%error, "connection to an endpoint ended");
             }
         }));
-        *self.shared() = Some(sender.clone());
-        Ok(sender)
+        let shared = Shared { sender, ending };
+        *self.shared() = Some(shared.clone());
+        Ok(shared)
     }
 
     /// The connection, if there is one that takes requests.
-    fn open_sender(&self) -> Option<SendRequest<Bytes>> {
+    fn open_sender(&self) -> Option<Shared> {
         let mut shared = self.shared();
-        let sender = shared.as_mut()?;
+        let open = shared.as_mut()?;
         // Nobody waits with this one for a stream to be opened: it is ready, or of no more use.
-        let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+        let ready = open
+            .sender
+            .poll_ready(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(Err(_)) = ready {
             *shared = None;
         }

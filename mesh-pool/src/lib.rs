@@ -3,6 +3,7 @@
 
 mod body;
 mod connect;
+mod ending;
 mod error;
 mod exchange;
 mod framing;

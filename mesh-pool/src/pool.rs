@@ -1,18 +1,19 @@
 //! The connections to one endpoint.
 //!
-//! A request is sent over the protocol it came with. What provably never left is sent again at
-//! once on another connection: not an attempt, no budget. That is so when hyper hands the request
-//! back, when HTTP/2 says that the stream was refused, and for an idempotent request without a
-//! body also when a connection that had been used before broke before any answer, and soon: the
-//! peer was closing it (RFC 9110, 9.2.2). If there is nobody to connect to, or the proxy there says
-//! so of its application, the request is given back, for another endpoint; so is, for the budget to
-//! decide, an idempotent request without a body that was lost in any other way: on a new
-//! connection, after a while, or because the peer reset its stream.
+//! A request is sent over the protocol it came with. What the endpoint provably did not read is sent
+//! again at once on another connection: not an attempt, no budget. That is so when hyper hands the
+//! request back, when HTTP/2 says that the stream was not processed, and for an idempotent request
+//! without a body also when the connection had been used before, and its peer closed it without
+//! reading the request: see `ending`. If there is nobody to connect to, or the proxy there says so of
+//! its application, the request is given back, for another endpoint. Whatever else may have run is
+//! an error, and never sent again here.
 
 use crate::{
-    Body, Hooks, Protocol, Relay, Returned, SendError, Settings, Stream, Target,
+    Body, Hooks, Protocol, Relay, Returned, SendError, Settings, Target,
     connect::connect,
+    ending::{Ending, Watched},
     http1::Idle,
+    http2::Shared,
     spare::Spare,
     upload::{Upload, Uploaded},
 };
@@ -60,7 +61,7 @@ pub(crate) struct Inner<B> {
     /// Set while a task watches `idle`.
     pub(crate) reaping: AtomicBool,
     /// The HTTP/2 connection, which requests share.
-    shared: Mutex<Option<h2::client::SendRequest<Bytes>>>,
+    shared: Mutex<Option<Shared>>,
     /// Held while it, or a stream of it, is being opened: one after the other.
     pub(crate) opening: tokio::sync::Mutex<()>,
 }
@@ -113,20 +114,24 @@ impl<B> Inner<B> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn shared(&self) -> MutexGuard<'_, Option<h2::client::SendRequest<Bytes>>> {
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Option<Shared>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) async fn connect(&self, protocol: Protocol) -> Result<Stream, SendError> {
+    pub(crate) async fn connect(
+        &self,
+        protocol: Protocol,
+    ) -> Result<(Watched, Arc<Ending>), SendError> {
         let target = Target {
             protocol,
             ..self.target.clone()
         };
         let stream = connect(&target, &self.settings.connector).await?;
-        Ok(match &self.settings.flusher {
+        let stream = match &self.settings.flusher {
             Some(flusher) => stream.with_flusher(flusher),
             None => stream,
-        })
+        };
+        Ok(Watched::new(stream, self.settings.resend))
     }
 
     pub(crate) fn hooks(&self) -> &'static Hooks {
@@ -152,44 +157,24 @@ impl<B> Inner<B> {
     }
 
     /// The fault, if the peer's proxy says that its application cannot be reached, so that nobody has
-    /// seen the request, or that the request was lost there, and may be sent again. It is believed
-    /// because a proxy lets no application say so.
+    /// seen the request. It is believed because a proxy lets no application say so.
     pub(crate) fn refusal<B2>(&self, rsp: &Response<B2>) -> Option<Fault> {
         let relay = self.relay.as_ref()?;
         (relay.refusal)(rsp.headers())
     }
 
-    /// Lets the request go along with the answer, which is a `refusal`, for another endpoint.
-    pub(crate) fn give_back<B2>(
-        &self,
-        rsp: &mut Response<B2>,
-        refusal: Fault,
-        spare: Spare,
-        uploaded: Uploaded<B>,
-    ) where
+    /// Lets the request go along with the answer, which is a refusal, for another endpoint.
+    pub(crate) fn give_back<B2>(&self, rsp: &mut Response<B2>, spare: Spare, uploaded: Uploaded<B>)
+    where
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     {
-        let lost = refusal == Fault::Reset;
-        if lost && !(spare.method().is_idempotent() && uploaded.was_empty()) {
-            return;
-        }
         if let Some(req) = uploaded.unsent(spare.into_request(Upload::empty())) {
-            // A retry layer looks after those.
-            if lost && self.is_retried(req.extensions()) {
-                return;
-            }
             let returned = Returned {
                 req,
                 from: self.addr,
-                lost,
             };
             returned.go_with(rsp);
         }
-    }
-
-    /// Returns true if what was `sent` then, and lost now, met a peer that was closing the connection.
-    pub(crate) fn is_soon(&self, sent: Instant) -> bool {
-        sent.elapsed() < self.settings.resend
     }
 
     pub(crate) fn note_resent(&self) {

@@ -20,7 +20,8 @@ pub struct Settings {
     pub idle: Duration,
     /// Unused HTTP/1 connections that are kept; 1,024 by default.
     pub size: usize,
-    /// A used connection that breaks this soon after a request was being closed; 100 ms by default.
+    /// Time after an idempotent request within which its reused connection must end, unread, for it
+    /// to be sent again; 100 ms by default, 0 for never.
     pub resend: Duration,
     /// Time that the sender of an HTTP/1 request body may be silent; 5 min by default.
     pub body_gap: Duration,
@@ -39,7 +40,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Requests that were sent again on another connection because they never left.
+    /// Requests that were sent again on another connection because their endpoint had not read them.
     pub fn resent(&self) -> u64 {
         self.resent.load(Relaxed)
     }

@@ -1,7 +1,7 @@
 //! Requests that can be sent again: what is kept of one until it has arrived, and what comes back.
 
 use crate::Hooks;
-use http::{Extensions, Method, Request, Response};
+use http::{Extensions, Request, Response};
 use mesh_core::hot::KeptHead;
 use std::{
     mem,
@@ -41,10 +41,6 @@ impl Spare {
         head.expect("what is not lent is our own")
     }
 
-    pub(super) fn method(&self) -> &Method {
-        self.head().method()
-    }
-
     /// The request again, with the body that hyper did not need to read.
     pub(super) fn into_request<B>(mut self, body: B) -> Request<B> {
         let mut req = self.head().to_request().map(|()| body);
@@ -59,15 +55,13 @@ impl Drop for Spare {
     }
 }
 
-/// A request that a pool hands back, for another endpoint.
+/// A request that no endpoint has seen, handed back for another one.
 #[derive(Debug)]
 pub struct Returned<B> {
     /// The request as it came.
     pub req: Request<B>,
-    /// The endpoint that did not answer it.
+    /// The endpoint that did not get it.
     pub from: SocketAddr,
-    /// Set if the endpoint may have seen it; otherwise it never left.
-    pub lost: bool,
 }
 
 /// One in the extensions of an answer.

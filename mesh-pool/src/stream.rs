@@ -5,7 +5,7 @@
 //! a body that is not sent when the response begins is left to a task, as a caller that reads
 //! nothing until it has sent everything would otherwise wait for itself.
 
-use crate::kept::Kept;
+use crate::{ending::Ending, kept::Kept};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::Response;
@@ -16,6 +16,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -169,12 +170,15 @@ pub(super) struct Download {
     data_over: bool,
     /// Nothing is. Each of the layers asks after each frame, and to ask the stream takes a lock.
     over: bool,
+    /// Shows that the connection is in use.
+    _ending: Arc<Ending>,
 }
 
 impl Download {
-    pub(super) fn new(stream: RecvStream) -> Self {
+    pub(super) fn new(stream: RecvStream, ending: Arc<Ending>) -> Self {
         Self {
             over: stream.is_end_stream(),
+            _ending: ending,
             stream,
             data_over: false,
         }

@@ -99,6 +99,11 @@ impl Io {
         self.socket().peer_addr()
     }
 
+    /// Returns true if the socket has an error to report, as after an RST, and clears it.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.socket().take_error(), Ok(Some(_)))
+    }
+
     /// Waits until the peer has sent something; `false` if it has closed its side instead.
     ///
     /// # Errors

@@ -237,6 +237,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A length of time, as Go writes it; 0s switches off.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    mesh_profile::duration::parse(text)
+        .map_err(|_| "expected a duration such as 300ms, 2s or 0s".into())
+}
+
 /// A number above zero.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {

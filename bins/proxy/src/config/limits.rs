@@ -1,4 +1,4 @@
-use super::args::{count, duration};
+use super::args::{count, duration, duration_or_zero};
 use std::time::Duration;
 
 /// Every bound of the proxy, and its flag.
@@ -127,9 +127,10 @@ pub struct Limits {
           default_value = "5s", value_parser = duration)]
     pub retry_pause: Duration,
 
-    /// Time after a request within which a reused connection must break for a resend at once
+    /// Time after a request within which its reused connection must end, unread, for it to be sent
+    /// again; 0s for never
     #[arg(long = "resend-limit", value_name = "DURATION", env = "MESH_PROXY_RESEND_LIMIT",
-          default_value = "100ms", value_parser = duration)]
+          default_value = "100ms", value_parser = duration_or_zero)]
     pub resend: Duration,
 
     /// Time that an unused connection to an endpoint is kept; shorter than the peer's own limit
@@ -229,7 +230,7 @@ impl Default for Limits {
             // One request takes no more than a tenth of an idle service's retry budget.
             attempts: 10,
             retry_pause: Duration::from_secs(5),
-            // Its word that it was closing crosses the request in no more than a round trip.
+            // The end of a connection crosses the request in no more than a round trip.
             resend: Duration::from_millis(100),
             // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
             pool_idle: Duration::from_secs(3),
@@ -272,6 +273,7 @@ mod tests {
             assert!(parse(&format!("{flag} 0")).is_err(), "{flag}");
         }
         assert_eq!(parse("--max-headers 7").unwrap().headers, 7);
+        assert!(parse("--resend-limit 0s").unwrap().resend.is_zero());
     }
 
     /// The rows of the documentation that name a flag: flag, variable, default.

@@ -10,6 +10,9 @@ use tokio::{
     task::AbortHandle,
 };
 
+/// In place of an answer: the connection is closed while the request lies unread in it.
+pub(crate) const UNREAD: &[u8] = b"unread";
+
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// A server that keeps every byte that it gets, and answers each whole request with what a test
@@ -26,7 +29,7 @@ impl Recorder {
     }
 
     /// `answer` is given the number of the request, from 0. An empty one is the end of the
-    /// connection.
+    /// connection, [`UNREAD`] its end without reading the request.
     pub(crate) async fn answering(
         answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
@@ -45,10 +48,11 @@ impl Recorder {
                     log.len() - 1
                 };
                 tokio::spawn(async move {
-                    let next = || {
+                    let next = |peeked: bool| {
                         let mut count = count.lock().unwrap();
-                        *count += 1;
-                        answer(*count - 1)
+                        let answer = answer(*count);
+                        *count += usize::from(!peeked || answer == UNREAD);
+                        answer
                     };
                     let _ = converse(socket, next, |bytes| {
                         log.lock().unwrap()[number].extend_from_slice(bytes);
@@ -103,18 +107,31 @@ impl Drop for Recorder {
 
 async fn converse(
     mut socket: TcpStream,
-    mut answer: impl FnMut() -> Vec<u8>,
+    mut answer: impl FnMut(bool) -> Vec<u8>,
     log: impl Fn(&[u8]),
 ) -> std::io::Result<()> {
     let mut unread = Vec::new();
     loop {
         while let Some(length) = whole(&unread) {
             unread.drain(..length);
-            let answer = answer();
+            let answer = answer(false);
             if answer.is_empty() {
                 return Ok(());
             }
             socket.write_all(&answer).await?;
+        }
+        if unread.is_empty() {
+            let mut peeked = [0; 4096];
+            let mut length = socket.peek(&mut peeked).await?;
+            // Asked once it is there, as other connections have their turns, too.
+            if length > 0 && answer(true) == UNREAD {
+                while whole(&peeked[..length]).is_none() {
+                    tokio::task::yield_now().await;
+                    length = socket.peek(&mut peeked).await?;
+                }
+                log(&peeked[..length]);
+                return Ok(());
+            }
         }
         let before = unread.len();
         if socket.read_buf(&mut unread).await? == 0 {

@@ -1,8 +1,8 @@
-//! Requests that were written and lost: tried again elsewhere if that is safe and the budget
-//! allows, else an error that says what may have happened.
+//! Requests that were written and lost: sent again if nobody has read them, else an error that says
+//! what may have happened.
 
+use crate::recorder::{OK, Recorder, UNREAD};
 use crate::support::{frames::*, *};
-use mesh_profile::RetryBudgetSpec;
 use mesh_proxy::Role;
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
     task::JoinHandle,
 };
@@ -76,78 +76,44 @@ async fn outcome(proxy: &Running, method: &str) -> Option<String> {
     reply.header("mesh-reason").map(str::to_owned)
 }
 
-fn budget(min_retries_per_second: u32) -> mesh_profile::ProfileSpec {
-    let mut profile = profile(|_| {});
-    profile.retry_budget = Some(RetryBudgetSpec {
-        retry_ratio: 0.0,
-        min_retries_per_second,
-        ttl: "10s".into(),
+fn in_front_of(addrs: &[std::net::SocketAddr], is_retryable: bool, resend: Duration) -> Running {
+    let discovery = Discovery::default();
+    let profile = profile(|route| {
+        route.is_retryable = is_retryable;
+        route.condition = mesh_profile::RequestMatchSpec::path_regex("/.*");
     });
-    profile
+    discovery.set("books:80", destination("books.shop:80", profile, addrs));
+    let mut config = config([Role::Outbound]);
+    config.limits.resend = resend;
+    Running::discovering(config, &discovery)
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 #[tokio::test]
-async fn what_a_new_connection_lost_is_tried_once_more_if_that_is_safe() {
-    for (method, deaths, reason, seen) in [
-        ("GET", 1, None, 2),
-        ("DELETE", 1, None, 2),
-        ("GET", 2, Some("reset"), 2),
-        ("POST", 1, Some("maybe-processed"), 1),
+async fn what_an_endpoint_has_read_is_tried_again_only_if_its_route_is_retryable() {
+    for (method, is_retryable, reason, seen) in [
+        ("GET", false, Some("reset"), 1),
+        ("DELETE", false, Some("reset"), 1),
+        ("POST", false, Some("maybe-processed"), 1),
+        ("GET", true, None, 2),
+        ("POST", true, None, 2),
     ] {
-        let server = Dying::start(deaths).await;
-        let discovery = Discovery::default();
-        let known = destination("books.shop:80", budget(10), &[server.listener]);
-        discovery.set("books:80", known);
-        let proxy = Running::discovering(config([Role::Outbound]), &discovery);
-        let got = outcome(&proxy, method).await;
-        assert_eq!((got.as_deref(), server.seen()), (reason, seen), "{method}");
-    }
-}
-
-#[tokio::test]
-async fn what_one_endpoint_lost_is_tried_at_another() {
-    let discovery = Discovery::default();
-    let (dying, other) = (
-        Dying::start(usize::MAX).await,
-        Upstream::answering(|_| 200).await,
-    );
-    let endpoints = [dying.listener, other.addr()];
-    discovery.set(
-        "books:80",
-        destination("books.shop:80", budget(10), &endpoints),
-    );
-    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
-    while dying.seen() == 0 {
-        assert_eq!(outcome(&proxy, "GET").await, None);
-    }
-}
-
-#[tokio::test]
-async fn what_was_lost_is_not_tried_again_beyond_the_budget() {
-    let discovery = Discovery::default();
-    let server = Dying::start(1).await;
-    discovery.set(
-        "books:80",
-        destination("books.shop:80", budget(0), &[server.listener]),
-    );
-    let proxy = Running::discovering(config([Role::Outbound]), &discovery);
-    assert_eq!(outcome(&proxy, "GET").await.as_deref(), Some("reset"));
-    assert_eq!(outcome(&proxy, "GET").await, None);
-}
-
-#[tokio::test]
-async fn what_the_application_behind_a_sidecar_lost_is_tried_again_too() {
-    for (method, reason, seen) in [("GET", None, 2), ("POST", Some("maybe-processed"), 1)] {
-        let app = Dying::start(1).await;
-        let there = Running::start(config([Role::Inbound(app.listener)]));
-        let discovery = Discovery::default();
-        discovery.set(
-            "books:80",
-            destination("books.shop:80", budget(10), &[there.addr()]),
-        );
-        let here = Running::discovering(config([Role::Outbound]), &discovery);
-        let got = outcome(&here, method).await;
-        assert_eq!((got.as_deref(), app.seen()), (reason, seen), "{method}");
+        for meshed in [false, true] {
+            let (one, two) = (Dying::start(1).await, Dying::start(1).await);
+            let there = [&one, &two]
+                .map(|app| meshed.then(|| Running::start(config([Role::Inbound(app.listener)]))));
+            let addrs = match &there {
+                [Some(one), Some(two)] => [one.addr(), two.addr()],
+                _ => [one.listener, two.listener],
+            };
+            let proxy = in_front_of(&addrs, is_retryable, HOUR);
+            let got = outcome(&proxy, method).await;
+            let all = one.seen() + two.seen();
+            // Each of the two dies of its first.
+            let seen = seen + usize::from(is_retryable && one.seen() > 0 && two.seen() > 0);
+            assert_eq!((got.as_deref(), all), (reason, seen), "{method} {meshed}");
+        }
     }
 }
 
@@ -160,61 +126,42 @@ async fn second(proxy: &Running, mut client: Client) -> (Option<String>, f64) {
     (reason, resent)
 }
 
-fn in_front_of(listener: &TcpListener, retries: u32, resend: Duration) -> Running {
-    let discovery = Discovery::default();
-    let endpoints = [listener.local_addr().unwrap()];
-    discovery.set(
-        "books:80",
-        destination("books.shop:80", budget(retries), &endpoints),
-    );
-    let mut config = config([Role::Outbound]);
-    config.limits.resend = resend;
-    Running::discovering(config, &discovery)
-}
-
-const HOUR: Duration = Duration::from_secs(3600);
-
 #[tokio::test]
-async fn what_a_used_connection_lost_is_free_only_if_it_broke_soon() {
-    for (retries, resend, reason, resent) in [
-        (0, HOUR, None, 1.0),
-        (0, Duration::ZERO, Some("reset"), 0.0),
-        (10, Duration::ZERO, None, 0.0),
+async fn what_crossed_the_close_of_a_used_connection_is_sent_again_unless_that_is_switched_off() {
+    for (reads, resend, reason, resent) in [
+        (false, HOUR, None, 1.0),
+        (false, Duration::ZERO, Some("reset"), 0.0),
+        (true, Duration::from_millis(300), Some("reset"), 0.0),
     ] {
-        // Each connection breaks with its second request.
-        let listener = TcpListener::bind(any()).await.unwrap();
-        let proxy = in_front_of(&listener, retries, resend);
-        let server = tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let mut socket = BufReader::new(socket);
-                for answer in [&b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"[..], b""] {
-                    let mut line = String::new();
-                    while line != "\r\n" {
-                        line.clear();
-                        if socket.read_line(&mut line).await.unwrap_or(0) == 0 {
-                            break;
-                        }
-                    }
-                    socket.write_all(answer).await.unwrap();
-                }
-            }
-        });
+        // Each connection ends with its second request.
+        let script = move |n| match n {
+            1 if reads => vec![],
+            1 => UNREAD.to_vec(),
+            _ => OK.to_vec(),
+        };
+        let server = Recorder::answering(script).await;
+        let proxy = in_front_of(&[server.addr()], false, resend);
         let got = second(&proxy, Client::http1(proxy.addr()).await).await;
-        assert_eq!((got.0.as_deref(), got.1), (reason, resent));
-        server.abort();
+        assert_eq!((got.0.as_deref(), got.1), (reason, resent), "{reads}");
 
         let listener = TcpListener::bind(any()).await.unwrap();
-        let proxy = in_front_of(&listener, retries, resend);
+        let proxy = in_front_of(&[listener.local_addr().unwrap()], false, resend);
         let server = tokio::spawn(async move {
             loop {
                 let mut peer = Peer::accept(&listener).await;
                 peer.serve().await;
-                peer.read().await;
+                match reads {
+                    true => drop(peer.read().await),
+                    false => peer.leave_unread().await,
+                }
             }
         });
         let got = second(&proxy, Client::http2(proxy.addr()).await).await;
-        assert_eq!((got.0.as_deref(), got.1), (reason, resent), "HTTP/2");
+        assert_eq!(
+            (got.0.as_deref(), got.1),
+            (reason, resent),
+            "HTTP/2 {reads}"
+        );
         server.abort();
     }
 }
@@ -225,15 +172,14 @@ async fn a_stream_that_its_peer_reset_is_not_free_unless_it_was_refused() {
     const REFUSED_STREAM: u8 = 7;
     const CANCEL: u8 = 8;
     const ENHANCE_YOUR_CALM: u8 = 11;
-    for (code, retries, reason, resent) in [
-        (INTERNAL_ERROR, 0, Some("reset"), 0.0),
-        (CANCEL, 0, Some("reset"), 0.0),
-        (ENHANCE_YOUR_CALM, 0, Some("reset"), 0.0),
-        (INTERNAL_ERROR, 10, None, 0.0),
-        (REFUSED_STREAM, 0, None, 1.0),
+    for (code, reason, resent) in [
+        (INTERNAL_ERROR, Some("reset"), 0.0),
+        (CANCEL, Some("reset"), 0.0),
+        (ENHANCE_YOUR_CALM, Some("reset"), 0.0),
+        (REFUSED_STREAM, None, 1.0),
     ] {
         let listener = TcpListener::bind(any()).await.unwrap();
-        let proxy = in_front_of(&listener, retries, HOUR);
+        let proxy = in_front_of(&[listener.local_addr().unwrap()], false, HOUR);
         let server = tokio::spawn(async move {
             let mut peer = Peer::accept(&listener).await;
             peer.serve().await;
@@ -250,7 +196,7 @@ async fn a_stream_that_its_peer_reset_is_not_free_unless_it_was_refused() {
 #[tokio::test]
 async fn a_peer_that_asks_for_less_is_not_asked_again_for_free() {
     let listener = TcpListener::bind(any()).await.unwrap();
-    let proxy = in_front_of(&listener, 0, HOUR);
+    let proxy = in_front_of(&[listener.local_addr().unwrap()], false, HOUR);
     let server = tokio::spawn(async move {
         loop {
             let mut peer = Peer::accept(&listener).await;
@@ -264,4 +210,86 @@ async fn a_peer_that_asks_for_less_is_not_asked_again_for_free() {
     let got = second(&proxy, Client::http2(proxy.addr()).await).await;
     assert_eq!(got, (Some("reset".to_owned()), 0.0));
     server.abort();
+}
+
+/// A program that serves HTTP/1.1 and ends while it handles `/die`; it prints its port.
+const MORTAL: &str = r#"
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.path == "/die":
+            os._exit(1)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+/// A running program; killed when dropped.
+struct Replica {
+    process: std::process::Child,
+    addr: std::net::SocketAddr,
+}
+
+impl Replica {
+    fn start() -> Self {
+        let mut process = std::process::Command::new("python3")
+            .args(["-c", MORTAL])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = std::io::BufReader::new(process.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        let port = line.trim().parse().unwrap();
+        Self {
+            process,
+            addr: ([127, 0, 0, 1], port).into(),
+        }
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_ends_the_program_ends_one_replica() {
+    for meshed in [false, true] {
+        let mut replicas = [(); 2].map(|()| Replica::start());
+        let there = [0, 1]
+            .map(|n| meshed.then(|| Running::start(config([Role::Inbound(replicas[n].addr)]))));
+        let addrs = [0, 1].map(|n| match &there[n] {
+            Some(sidecar) => sidecar.addr(),
+            None => replicas[n].addr,
+        });
+        let proxy = in_front_of(&addrs, false, Duration::from_millis(100));
+        let mut client = Client::http1(proxy.addr()).await;
+        // Connections to both are there to be used again.
+        for _ in 0..20 {
+            assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+        }
+        let died = client.get("books:80", "/die").await.unwrap();
+        assert_eq!(died.header("mesh-reason"), Some("reset"));
+        let mut client = Client::http1(proxy.addr()).await;
+        for _ in 0..20 {
+            assert_eq!(client.get("books:80", "/").await.unwrap().status, 200);
+        }
+        let alive = |replica: &mut Replica| replica.process.try_wait().unwrap().is_none();
+        assert_eq!(
+            replicas
+                .iter_mut()
+                .filter_map(|r| alive(r).then_some(()))
+                .count(),
+            1
+        );
+    }
 }

@@ -1,12 +1,13 @@
 //! A resend outside the budget is the same request to its last byte.
 
-use crate::recorder::{OK, Recorder};
-use crate::support::{Client, Discovery, Running, Upstream, answer, config, destination, profile};
+use crate::recorder::{OK, Recorder, UNREAD};
+use crate::support::{
+    Client, Discovery, Peer, Running, any, config, destination, frames::*, profile,
+};
 use crate::wire::Wire;
 use mesh_profile::ProfileSpec;
 use mesh_proxy::{Role, Standalone};
-use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::net::TcpListener;
 
 /// Requests in which there is something to lose: targets, hosts, names said twice, what ends here.
 const REQUESTS: [&str; 5] = [
@@ -43,11 +44,11 @@ fn meshed(recorder: &Recorder, profile: ProfileSpec) -> Running {
 }
 
 #[tokio::test]
-async fn what_a_used_connection_lost_is_sent_again_to_its_last_byte() {
+async fn what_a_used_connection_left_unread_is_sent_again_to_its_last_byte() {
     for is_retryable in [true, false] {
         for request in REQUESTS {
-            // Answers the first, loses the second, and gets that once more.
-            let script = |n| if n == 1 { vec![] } else { OK.to_vec() };
+            // Answers the first, closes with the second unread, and gets that once more.
+            let script = |n| if n == 1 { UNREAD.to_vec() } else { OK.to_vec() };
             let upstream = Recorder::answering(script).await;
             let proxy = meshed(&upstream, retryable(is_retryable));
             for _ in 0..2 {
@@ -76,7 +77,7 @@ fn latin1(text: &str) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_sent_again_states_the_deadline_that_was_stated() {
     let heads_of = async |is_retryable, head: &str| {
-        let script = |n| if n == 1 { vec![] } else { OK.to_vec() };
+        let script = |n| if n == 1 { UNREAD.to_vec() } else { OK.to_vec() };
         let upstream = Recorder::answering(script).await;
         let proxy = meshed(&upstream, retryable(is_retryable));
         for _ in 0..2 {
@@ -106,10 +107,10 @@ async fn what_is_sent_again_states_the_deadline_that_was_stated() {
 
 #[tokio::test]
 async fn a_retry_that_is_sent_again_still_says_that_it_is_one() {
-    // Fails the first, which is retried; loses the retry.
+    // Fails the first, which is retried; leaves the retry unread.
     let script = |n| match n {
         0 => FAILED.to_vec(),
-        1 => vec![],
+        1 => UNREAD.to_vec(),
         _ => OK.to_vec(),
     };
     for request in &REQUESTS[..2] {
@@ -133,7 +134,7 @@ async fn a_retry_that_is_sent_again_still_says_that_it_is_one() {
 
 #[tokio::test]
 async fn without_a_name_the_host_is_empty_both_times() {
-    let script = |n| if n == 1 { vec![] } else { OK.to_vec() };
+    let script = |n| if n == 1 { UNREAD.to_vec() } else { OK.to_vec() };
     let upstream = Recorder::answering(script).await;
     let mut config = config([Role::Forward]);
     config.standalone = Some(Standalone {
@@ -185,46 +186,37 @@ async fn what_one_endpoint_refused_comes_to_another_to_its_last_byte() {
 #[tokio::test]
 async fn over_http2_it_is_the_same_too() {
     for is_retryable in [true, false] {
-        let lost = Arc::new(Notify::new());
-        let lose = lost.clone();
-        let upstream = Upstream::start(move |_, number| {
-            let lose = lose.clone();
-            async move {
-                if number == 1 {
-                    lose.notify_one();
-                    std::future::pending::<()>().await;
-                }
-                answer(200, "")
-            }
-        })
-        .await;
+        let listener = TcpListener::bind(any()).await.unwrap();
         let discovery = Discovery::default();
-        let profile = retryable(is_retryable);
-        let destination = destination("books.shop:80", profile, &[upstream.addr()]);
+        let addrs = [listener.local_addr().unwrap()];
+        let destination = destination("books.shop:80", retryable(is_retryable), &addrs);
         discovery.set("books:80", destination);
         let proxy = Running::discovering(config([Role::Outbound]), &discovery);
+        let server = tokio::spawn(async move {
+            let mut peer = Peer::accept(&listener).await;
+            let (.., stream, first) = peer.read().await.unwrap();
+            peer.write(HEADERS, LAST | END_HEADERS, stream, STATUS_200)
+                .await;
+            peer.leave_unread().await;
+            let mut peer = Peer::accept(&listener).await;
+            let (.., stream, again) = peer.read().await.unwrap();
+            peer.write(HEADERS, LAST | END_HEADERS, stream, STATUS_200)
+                .await;
+            // On a new connection, HPACK's table is as empty as it was then.
+            assert_eq!(again, first);
+        });
         let mut client = Client::http2(proxy.addr()).await;
         let mut req = client.request("GET", "books:80", "/books?a", "");
         for (name, value) in [("x-own", "1"), ("cookie", "a"), ("te", "trailers")] {
             req.headers_mut().append(name, value.parse().unwrap());
         }
         req.headers_mut().append("cookie", "b".parse().unwrap());
-        assert_eq!(client.send(req.clone()).await.unwrap().status, 200);
-        let (reply, ()) = tokio::join!(client.send(req), async {
-            lost.notified().await;
-            upstream.cut();
-        });
-        assert_eq!(reply.unwrap().status, 200);
-        let seen: Vec<_> = upstream
-            .seen()
-            .into_iter()
-            .map(|seen| (seen.uri, seen.headers.into_iter().collect::<Vec<_>>()))
-            .collect();
-        assert_eq!(seen.len(), 3);
-        assert_eq!(seen[1], seen[0]);
-        assert_eq!(seen[2], seen[1]);
-        assert!(format!("{seen:?}").contains("l5d-dst-canonical"));
+        for _ in 0..2 {
+            assert_eq!(client.send(req.clone()).await.unwrap().status, 200);
+        }
+        server.await.unwrap();
         let metrics = proxy.metrics().await;
         assert_eq!(metrics.sum("request_resent_total", &[]), 1.0);
+        assert_eq!(metrics.sum("route_actual_request_total", &[]), 2.0);
     }
 }

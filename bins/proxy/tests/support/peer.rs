@@ -129,6 +129,21 @@ impl Peer {
         payload
     }
 
+    /// Closes the connection while the head of a request lies unread in it.
+    pub async fn leave_unread(mut self) {
+        let mut bytes = vec![0; 4096];
+        loop {
+            let length = self.0.peek(&mut bytes).await.unwrap();
+            if length >= 9 && bytes[3] == HEADERS {
+                return;
+            }
+            if length >= 9 {
+                self.frame().await.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Leaves, having looked at streams up to `last`.
     pub async fn leave(mut self, last: u8) {
         self.write(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0]).await;

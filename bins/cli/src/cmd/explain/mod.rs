@@ -69,12 +69,24 @@ struct Explanation {
     passed_over: Vec<PassedOver>,
     timeout_ms: Option<u128>,
     retryable: bool,
+    resend: Resend,
     retry_budget: Budget,
     split: Vec<Share>,
     /// The TrafficSplit that decides the shares.
     traffic_split: Option<String>,
     /// TrafficSplits that are not in force, or not whole, with the reasons.
     split_problems: Vec<String>,
+}
+
+/// Proof on which a request is sent again, whatever its route says; see
+/// `docs/headers-and-limits.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Resend {
+    /// No endpoint was reached.
+    Unreached,
+    /// No endpoint was reached, or the connection was closed unread.
+    Unread,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,6 +209,10 @@ fn explain(method: &Method, path: &str, profile: &Profile) -> Explanation {
         passed_over: explanation.passed_over,
         timeout_ms: route.timeouts().head.map(|it| it.as_millis()),
         retryable: route.is_retryable(),
+        resend: match method.is_idempotent() {
+            true => Resend::Unread,
+            false => Resend::Unreached,
+        },
         retry_budget: Budget {
             retry_ratio: budget.ratio(),
             min_retries_per_second: budget.min_per_second(),

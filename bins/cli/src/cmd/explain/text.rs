@@ -1,4 +1,4 @@
-use super::{Explanation, Share};
+use super::{Explanation, Resend, Share};
 use mesh_profile::{PassedOver, Route};
 use std::{fmt::Write as _, time::Duration};
 
@@ -51,6 +51,7 @@ pub(super) fn table(explanation: &Explanation) -> String {
     let timeout = timeout.map(|ms| format!("{:?}, retries included", Duration::from_millis(ms)));
     line("TIMEOUT", timeout.as_deref().unwrap_or("-"));
     line("RETRY", &retry(explanation));
+    line("RESEND", resend(explanation));
     match explanation.split.as_slice() {
         [one] if Some(&one.authority) == explanation.destination.as_ref() => {
             line("ENDPOINTS", &endpoints(one));
@@ -97,6 +98,16 @@ fn retry(explanation: &Explanation) -> String {
         (true, _) => format!("failures, within the budget: {budget}"),
         (false, true) => "never: no route says that it may be".to_owned(),
         (false, false) => "never: the route is not `isRetryable`".to_owned(),
+    }
+}
+
+/// The proof on which the request is sent again, whatever its route says.
+fn resend(explanation: &Explanation) -> &'static str {
+    match explanation.resend {
+        Resend::Unreached => "if no endpoint was reached",
+        Resend::Unread => {
+            "if no endpoint was reached, or once if it has no body and a used connection closed unread"
+        }
     }
 }
 
@@ -148,6 +159,8 @@ mod tests {
              not         list: path does not match /books.json\n\
              TIMEOUT       25ms, retries included\n\
              RETRY         failures, within the budget: 20% of requests and 10 a second, over 10s\n\
+             RESEND        if no endpoint was reached, or once if it has no body and a used \
+             connection closed unread\n\
              ENDPOINTS     127.0.0.1:1\n"
         );
         explanation.split = ["a:1", "b:1"]
@@ -188,6 +201,11 @@ mod tests {
         assert!(!explanation.retryable);
         assert_eq!(explanation.passed_over.len(), 2);
         assert!(table(&explanation).contains("RETRY         never: no route says"));
+        let post = table(&explain(&Method::POST, "/x", &profile()));
+        assert!(
+            post.contains("RESEND        if no endpoint was reached\n"),
+            "{post}"
+        );
     }
 
     #[test]

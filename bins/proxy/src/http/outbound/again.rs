@@ -2,7 +2,6 @@ use http::{Request, Response};
 use mesh_balance::Balance;
 use mesh_core::{Attempt, BoxError};
 use mesh_pool::{Returned, SendError};
-use mesh_retry::Budget;
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -10,7 +9,6 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tokio::time::Instant;
 use tower_service::Service;
 
 /// Other endpoints that a request is offered to after the first could not be reached.
@@ -22,19 +20,18 @@ const MAX_OFFERS: u8 = 2;
 /// Nobody has seen it, so this is safe for every method, no attempt, and free of the budget. It
 /// is what makes an endpoint's end harmless to requests that were on their way to it.
 ///
-/// A request that was lost with its connection may have been seen. If it is idempotent, it is
-/// offered once more, to an endpoint of the leaf that may be the same, if the budget allows.
+/// A request that an endpoint may have read is never sent again here: it may be what killed it.
 #[derive(Debug)]
 pub(crate) struct Again<S> {
     balance: Balance<S>,
     /// Shared by the clones of one worker.
-    spare: Arc<(Balance<S>, Budget)>,
+    spare: Arc<Balance<S>>,
 }
 
 impl<S> Again<S> {
-    pub(crate) fn new(balance: Balance<S>, budget: Budget) -> Self {
+    pub(crate) fn new(balance: Balance<S>) -> Self {
         Self {
-            spare: Arc::new((balance.clone(), budget)),
+            spare: Arc::new(balance.clone()),
             balance,
         }
     }
@@ -71,7 +68,6 @@ where
             sent: self.balance.call(req),
             spare: self.spare.clone(),
             offers: MAX_OFFERS,
-            lost: false,
             next: None,
         }
     }
@@ -81,10 +77,8 @@ pin_project! {
     pub(crate) struct ResponseFuture<S, F, B> {
         #[pin]
         sent: F,
-        spare: Arc<(Balance<S>, Budget)>,
+        spare: Arc<Balance<S>>,
         offers: u8,
-        // Whether it was lost before.
-        lost: bool,
         // Waits for the balancer.
         next: Option<(Balance<S>, Request<B>)>,
     }
@@ -114,28 +108,16 @@ where
                     .downcast_mut::<SendError>()
                     .and_then(SendError::take_back),
             };
-            let Some(Returned {
-                mut req,
-                from,
-                lost,
-            }) = returned
-            else {
+            let Some(Returned { mut req, from }) = returned else {
                 return Poll::Ready(answer);
             };
-            let (balance, budget) = &**this.spare;
-            let may = if lost {
-                !std::mem::replace(this.lost, true) && budget.withdraw(Instant::now().into_std())
-            } else {
-                // An only endpoint has had its chance; one that was withdrawn meanwhile, too.
-                let mut endpoints = balance.endpoints().into_iter();
-                *this.offers > 0 && endpoints.any(|other| other.addr != from)
-            };
-            if !may {
+            let balance = &**this.spare;
+            // An only endpoint has had its chance; one that was withdrawn meanwhile, too.
+            let mut endpoints = balance.endpoints().into_iter();
+            if *this.offers == 0 || !endpoints.any(|other| other.addr != from) {
                 return Poll::Ready(answer);
             }
-            if !lost {
-                *this.offers -= 1;
-            }
+            *this.offers -= 1;
             // The balancer avoids what was tried.
             if Attempt::of(&req).is_none() {
                 req.extensions_mut().insert(Attempt::first());

@@ -175,7 +175,7 @@ impl Connect for Parts {
         if let Some(name) = name {
             context.registry.leaf(name, &statuses);
         }
-        let again = Again::new(balance.clone(), self.shared.budget.clone());
+        let again = Again::new(balance.clone());
         (balance, again, Some(statuses))
     }
 
