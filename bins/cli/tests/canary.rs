@@ -126,7 +126,7 @@ fn two_releases_at_once_are_promoted_and_rolled_back_by_what_their_callers_see()
     let analysis = "    threshold: 2\n    maxWeight: 50\n    stepWeight: 10\n    metrics:\n    \
          - {name: request-success-rate, interval: 10s, threshold: 99}\n    webhooks:\n    \
          - name: acceptance\n      type: pre-rollout\n      url: http://loadtester.test/\n      \
-         metadata: {type: bash, cmd: \"curl -sf -d test http://NAME-canary.test:9898/token | grep token\"}\n    \
+         metadata: {type: bash, cmd: \"curl -sf http://NAME-canary.test:9898/readyz | grep OK\"}\n    \
          - name: load\n      url: http://loadtester/\n      \
          metadata: {cmd: \"curl -s -o /dev/null --rate 100/s 'http://NAME.test:9898/?n=[1-10000]'\"}\n";
     for name in ["good", "bad"] {
