@@ -41,6 +41,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(cmd::up::Args),
+    Init(cmd::init::Args),
     Down(cmd::down::Args),
     Ps(cmd::ps::Args),
     Logs(cmd::logs::Args),
@@ -70,7 +71,8 @@ pub(crate) enum Command {
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),
     Proxy(cmd::proxy::Args),
-    Init(cmd::init::Args),
+    #[command(hide = true)]
+    Redirect(cmd::redirect::Args),
     Controller(cmd::controller::Args),
 }
 

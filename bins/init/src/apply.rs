@@ -1,4 +1,4 @@
-use crate::{Family, Rules};
+use crate::{Family, Rules, rules};
 use anyhow::{Context as _, bail};
 use std::{
     ffi::OsString,
@@ -18,17 +18,39 @@ const NET_ADMIN: u64 = 1 << 12;
 ///
 /// The right to do so is missing, or the firewall's programs are, or they refuse.
 pub fn apply(rules: &Rules, family: Family, iptables: &Path) -> anyhow::Result<()> {
+    check_rights()?;
+    let saved = run(&program(iptables, family, "-save"), &["-t", "nat"], "")?;
+    let text = rules.restore(family, &saved);
+    // Others may be changing the firewall, too.
+    let args = ["--wait", "10", "--noflush"];
+    run(&program(iptables, family, "-restore"), &args, &text)?;
+    Ok(())
+}
+
+/// Removes the rules of earlier calls of [`apply`] from the network namespace of this process.
+/// Returns false if there were none. Rules that are not its own stay.
+///
+/// # Errors
+///
+/// As [`apply`].
+pub fn remove(family: Family, iptables: &Path) -> anyhow::Result<bool> {
+    check_rights()?;
+    let saved = run(&program(iptables, family, "-save"), &["-t", "nat"], "")?;
+    let Some(text) = rules::removal(&saved) else {
+        return Ok(false);
+    };
+    let args = ["--wait", "10", "--noflush"];
+    run(&program(iptables, family, "-restore"), &args, &text)?;
+    Ok(true)
+}
+
+fn check_rights() -> anyhow::Result<()> {
     if !may_administer() {
         bail!(
             "changing the firewall needs root, or the capability NET_ADMIN; --dry-run shows what \
              would be changed"
         );
     }
-    let saved = run(&program(iptables, family, "-save"), &["-t", "nat"], "")?;
-    let text = rules.restore(family, &saved);
-    // Others may be changing the firewall, too.
-    let args = ["--wait", "10", "--noflush"];
-    run(&program(iptables, family, "-restore"), &args, &text)?;
     Ok(())
 }
 

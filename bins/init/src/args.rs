@@ -1,11 +1,11 @@
-use crate::{Family, Ports, Rules, Subnet, apply};
+use crate::{Family, Ports, Rules, Subnet, apply, remove};
 use anyhow::Context as _;
 use std::{fs, io::Write as _, path::PathBuf};
 
 /// For how long the kernel remembers connections that one side has closed, in seconds.
 const CLOSE_WAIT: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait";
 
-/// The flags of `mesh-init` and of `mesh init`, named as those of `linkerd-init` are.
+/// The flags of `mesh-init` and of `mesh redirect`, named as those of `linkerd-init` are.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Args {
@@ -86,6 +86,23 @@ impl From<&Args> for Rules {
             subnets_skip: args.subnets_to_ignore.clone(),
         }
     }
+}
+
+/// Removes the rules of earlier calls. Returns false if there were none.
+///
+/// # Errors
+///
+/// As [`remove`].
+pub fn undo(args: &Args) -> anyhow::Result<bool> {
+    let mut families = vec![Family::V4];
+    if args.ipv6 {
+        families.push(Family::V6);
+    }
+    let mut removed = false;
+    for family in families {
+        removed |= remove(family, &args.firewall_bin_path)?;
+    }
+    Ok(removed)
 }
 
 /// Does what `args` say.

@@ -9,8 +9,8 @@ mod ports;
 mod rules;
 
 pub use self::{
-    apply::apply,
-    args::{Args, run},
+    apply::{apply, remove},
+    args::{Args, run, undo},
     ports::{Ports, Subnet},
     rules::{Family, Rules},
 };

@@ -116,6 +116,39 @@ impl Rules {
     }
 }
 
+/// Returns input for `iptables-restore --noflush` that removes both chains and the jumps to them, if
+/// `saved`, the output of `iptables-save -t nat`, has any.
+pub(crate) fn removal(saved: &str) -> Option<String> {
+    let chains = [INBOUND, OUTBOUND];
+    let is_chain = |chain: &&&str| {
+        let start = format!(":{chain} ");
+        saved.lines().any(|line| line.starts_with(&start))
+    };
+    let chains: Vec<_> = chains.iter().filter(is_chain).collect();
+    if chains.is_empty() {
+        return None;
+    }
+    let mut text = "*nat\n".to_owned();
+    for chain in &chains {
+        let _ = writeln!(text, ":{chain} - [0:0]");
+    }
+    for line in saved.lines() {
+        let rule = line.trim_end().strip_prefix("-A ");
+        let is_jump = |rule: &&str| {
+            let mut to = chains.iter();
+            to.any(|chain| rule.ends_with(&format!("-j {chain}")))
+        };
+        if let Some(rule) = rule.filter(is_jump) {
+            let _ = writeln!(text, "-D {rule}");
+        }
+    }
+    for chain in &chains {
+        let _ = writeln!(text, "-X {chain}");
+    }
+    text.push_str("COMMIT\n");
+    Some(text)
+}
+
 /// The text, as it grows.
 struct Text<'a> {
     saved: &'a str,

@@ -21,6 +21,7 @@ pub(crate) mod manifest;
 pub(crate) mod profile;
 pub(crate) mod proxy;
 pub(crate) mod ps;
+pub(crate) mod redirect;
 pub(crate) mod restart;
 pub(crate) mod routes;
 pub(crate) mod run;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Completion(args) => completion::run(&args, &global),
         Command::Proxy(args) => proxy::run(args),
         Command::Init(args) => init::run(&args),
+        Command::Redirect(args) => redirect::run(&args),
         Command::Controller(args) => controller::run(args),
         command => tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -81,6 +83,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     | Command::Completion(_)
                     | Command::Proxy(_)
                     | Command::Init(_)
+                    | Command::Redirect(_)
                     | Command::Controller(_) => unreachable!("handled above"),
                 }
             }),

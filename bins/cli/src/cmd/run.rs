@@ -155,7 +155,7 @@ where
 }
 
 /// A name that can be part of a host name, from a program's.
-fn name_of(program: &str) -> String {
+pub(super) fn name_of(program: &str) -> String {
     let file = Path::new(program).file_name().unwrap_or_default();
     let name: String = file
         .to_string_lossy()

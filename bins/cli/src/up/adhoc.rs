@@ -120,7 +120,7 @@ pub(super) struct Placed {
 }
 
 /// Starts the sidecar, and returns how the program finds it.
-pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<RunTicket> {
+pub(crate) fn start(supervisor: &mut Supervisor, request: &RunRequest) -> Result<RunTicket> {
     let service = request.service().to_owned();
     let RunRequest {
         name, port, pid, ..
@@ -133,11 +133,11 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: RunRequest) -> Result<
     let placed = match &mut supervisor.network {
         Some(network) => {
             let network = network.pod(&pod)?;
-            transparent::ad_hoc(&supervisor.around, &request, &pod, network)
+            transparent::ad_hoc(&supervisor.around, request, &pod, network)
         }
         None => {
-            let ports = choose_ports(&request, &mut supervisor.ports)?;
-            on_loopback(&supervisor.around, &request, &pod, ports)
+            let ports = choose_ports(request, &mut supervisor.ports)?;
+            on_loopback(&supervisor.around, request, &pod, ports)
         }
     };
     let context = supervisor.context.clone();

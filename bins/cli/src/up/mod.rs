@@ -189,7 +189,7 @@ async fn obey(supervisor: &mut Supervisor, command: Command) {
             let _ = reply.send(supervisor.set_primary(&request).await);
         }
         Command::Run(request, reply) => {
-            let ticket = supervisor.run(request);
+            let ticket = supervisor.run(&request);
             let granted = ticket.as_ref().ok().cloned();
             if let (Err(_), Some(ticket)) = (reply.send(ticket), granted) {
                 adhoc::end(supervisor, &ticket).await;

@@ -215,7 +215,7 @@ impl Supervisor {
     }
 
     /// Gives a program that somebody else starts a sidecar and a place in the mesh.
-    pub(crate) fn run(&mut self, request: RunRequest) -> Result<RunTicket> {
+    pub(crate) fn run(&mut self, request: &RunRequest) -> Result<RunTicket> {
         if self.workloads.contains_key(&request.name) {
             bail!(
                 "there is a workload `{}` already; choose another --name",

@@ -2,6 +2,7 @@
 
 mod changes;
 mod ends;
+mod init;
 mod programs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -42,7 +42,7 @@ pub struct Args {
     )]
     pub inbound: Vec<Fixed>,
 
-    /// A listener to which the firewall redirects the application's calls; see `mesh init`
+    /// A listener to which the firewall redirects the application's calls; see `mesh-init`
     #[arg(
         long,
         value_name = "ADDR",
