@@ -68,6 +68,7 @@ pub(crate) enum Command {
     Split(cmd::split::Args),
     ErrorService(cmd::error_service::Args),
     Check(cmd::check::Args),
+    Dashboard(cmd::dashboard::Args),
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),
     Proxy(cmd::proxy::Args),

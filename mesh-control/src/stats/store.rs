@@ -120,6 +120,32 @@ impl Store {
         }
     }
 
+    /// Shows every series that grew within `span`, step by step from its start: steps are numbered
+    /// from zero. What grew between two readings belongs to the step of the time halfway.
+    pub fn series(&self, span: Span, step: Duration, mut see: impl FnMut(usize, &Increase<'_>)) {
+        let step = step.max(Duration::from_millis(1));
+        for (source, target) in &self.targets {
+            target.each_since(span.start, |at, series, count| {
+                let elapsed = at.saturating_duration_since(span.start);
+                let number = elapsed.as_millis() / step.as_millis();
+                let number = usize::try_from(number).unwrap_or(usize::MAX);
+                let start = step.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
+                see(
+                    number,
+                    &Increase {
+                        source,
+                        since: span.start
+                            + start.min(span.end.saturating_duration_since(span.start)),
+                        family: series.family,
+                        bucket: series.bucket,
+                        labels: &series.labels,
+                        count,
+                    },
+                );
+            });
+        }
+    }
+
     /// Shows every gauge of the sidecars that are there at the end of `span`.
     pub fn gauges(&self, span: Span, mut see: impl FnMut(&Increase<'_>)) {
         let present = |target: &&Target| span.end.saturating_duration_since(target.last()) < STALE;
@@ -205,6 +231,22 @@ mod tests {
         }
         assert_eq!(clock.grew(&store, 200, 60), (180, 60.0));
         assert_eq!(clock.grew(&store, 200, 100), (300, 100.0));
+    }
+
+    #[test]
+    fn steps_count_what_happened_in_each_of_them() {
+        let (clock, mut store) = (Clock::new(), Store::new());
+        for second in 0..=40 {
+            // Twice as much in the second half.
+            let count: u64 = second + u64::saturating_sub(second, 20);
+            clock.read(&mut store, second, &text(0, count));
+        }
+        let span = store.span(clock.at(40), Duration::from_secs(40));
+        let mut steps = [0; 4];
+        store.series(span, Duration::from_secs(10), |step, increase| {
+            steps[step] += increase.count;
+        });
+        assert_eq!(steps, [10, 10, 20, 20]);
     }
 
     #[test]

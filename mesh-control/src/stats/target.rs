@@ -255,6 +255,19 @@ impl Target {
         (begin, increased.collect())
     }
 
+    /// Shows each increase after about `start`, and the middle of the time in which it happened.
+    pub(crate) fn each_since(&self, start: Instant, mut see: impl FnMut(Instant, &Series, u64)) {
+        let samples = self.samples.iter().rev();
+        for sample in samples.take_while(|sample| sample.is_after(start)) {
+            let middle = sample.from + sample.at.saturating_duration_since(sample.from) / 2;
+            for (number, increase) in sample.increases() {
+                if let Some(series) = &self.series[number as usize] {
+                    see(middle, series, increase);
+                }
+            }
+        }
+    }
+
     /// The gauges as last read.
     pub(crate) fn gauges(&self) -> impl Iterator<Item = (&Series, u64)> {
         self.lines.values().filter_map(|line| {

@@ -8,6 +8,7 @@ pub(crate) mod canary;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod controller;
+pub(crate) mod dashboard;
 pub(crate) mod delete;
 pub(crate) mod down;
 pub(crate) mod edges;
@@ -71,6 +72,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Split(args) => split::run(args, &global).await,
                     Command::ErrorService(args) => error_service::run(&args).await,
                     Command::Check(args) => check::run(args, &global).await,
+                    Command::Dashboard(args) => dashboard::run(args, &global).await,
                     Command::Version(args) => version::run(args, &global).await,
                     Command::Watch(watch) | Command::Viz(watch) => match watch {
                         Watch::Stat(args) => stat::run(args, &global).await,

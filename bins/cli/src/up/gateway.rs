@@ -52,14 +52,14 @@ impl Supervisor {
         Ok(true)
     }
 
-    /// Returns one line, `NAME: URL`, for each service that has a host port.
+    /// Returns one line, `NAME: URL`, for each service that has a host port, and for the dashboard.
     pub(crate) fn urls(&self) -> Vec<String> {
         let services = self.gateway.iter().flat_map(|it| &it.services);
-        services
-            .map(|(port, service)| {
-                let name = service.split('.').next().unwrap_or(service);
-                format!("{name}: http://127.0.0.1:{port}/")
-            })
-            .collect()
+        let services = services.map(|(port, service)| {
+            let name = service.split('.').next().unwrap_or(service);
+            format!("{name}: http://127.0.0.1:{port}/")
+        });
+        let dashboard = format!("dashboard: http://{}/", self.dashboard);
+        services.chain([dashboard]).collect()
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::client::Client;
 use anyhow::{Result, bail};
 use mesh_controller::StateDir;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 
 /// Limit for the controller to become ready.
@@ -45,6 +45,8 @@ pub(crate) struct Supervisor {
     /// Which services have no port on the host, and why.
     notes: Vec<String>,
     controller: Kept,
+    /// Address of the dashboard, and of the read-only API.
+    pub(super) dashboard: SocketAddr,
     /// Network of the replicas; `None` unless each has a network namespace.
     pub(super) network: Option<Network>,
 }
@@ -109,6 +111,7 @@ impl Supervisor {
             gateway: None,
             notes: Vec::new(),
             controller,
+            dashboard: plan::loopback(http),
             network,
             config: Config {
                 workloads: BTreeMap::new(),

@@ -15,10 +15,14 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn check(State(app): State<App>) -> Json<CheckReport> {
+    Json(full_report(&app))
+}
+
+/// The findings about the control plane and about the mesh.
+pub(super) fn full_report(app: &App) -> CheckReport {
     let mut report = report(&app.index);
-    let control = control_plane(&app);
-    report.categories.insert(0, control);
-    Json(report)
+    report.categories.insert(0, control_plane(app));
+    report
 }
 
 fn control_plane(app: &App) -> CheckCategory {

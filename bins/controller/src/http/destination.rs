@@ -14,7 +14,7 @@ use mesh_control::{
 use mesh_discover::{RouteRule, wire};
 use mesh_profile::ProfileSpec;
 
-type Destination = mesh_api::Destination<ProfileSpec>;
+pub(super) type Destination = mesh_api::Destination<ProfileSpec>;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(DestinationRequest::PATH, get(destination))
@@ -24,6 +24,11 @@ async fn destination(
     State(app): State<App>,
     Query(request): Query<DestinationRequest>,
 ) -> Result<Json<Destination>, ApiError> {
+    answer(&app, request).map(Json)
+}
+
+/// Answers a question about a destination.
+pub(super) fn answer(app: &App, request: DestinationRequest) -> Result<Destination, ApiError> {
     if request.authority.is_empty() {
         let reason = "name the authority: /api/v1/destination?authority=books:7002";
         return Err(ApiError::bad_request(reason));
@@ -32,13 +37,13 @@ async fn destination(
     let snapshot = app.index.snapshot();
     if let Some(from) = &request.from {
         let topology = Topology::new(&snapshot);
-        check_exists(&query::store(&app), &topology, from, &namespace)?;
+        check_exists(&query::store(app), &topology, from, &namespace)?;
     }
     let mut destination = describe(&app.index, &request.authority, &namespace);
     if destination.name.is_none() {
         destination.hint = hint(&snapshot, &request.authority, &namespace);
     }
-    Ok(Json(destination))
+    Ok(destination)
 }
 
 /// The destination that a sidecar in `namespace` builds from its answers for `authority`.

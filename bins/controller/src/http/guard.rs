@@ -1,7 +1,11 @@
 use super::ApiError;
 use axum::{
     extract::Request,
-    http::{Method, StatusCode, header::HOST, uri::Authority},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{HOST, ORIGIN},
+        uri::Authority,
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -31,6 +35,12 @@ fn refusal<B>(request: &axum::http::Request<B>) -> Option<ApiError> {
             "this API is for this machine: ask for localhost",
         ));
     }
+    if is_of_another_site(request.headers()) {
+        return Some(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "this API is not for pages of other sites",
+        ));
+    }
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     (!reads).then(|| {
         ApiError::new(
@@ -39,6 +49,22 @@ fn refusal<B>(request: &axum::http::Request<B>) -> Option<ApiError> {
              state folder",
         )
     })
+}
+
+/// Returns true if a page of another origin makes the request. Links from anywhere may lead here:
+/// the page that they come from does not see the answer.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(axum::http::HeaderValue::as_bytes);
+    let is_link = text("sec-fetch-mode") == Some(b"navigate");
+    let site = text("sec-fetch-site");
+    if !is_link && matches!(site, Some(b"cross-site" | b"same-site")) {
+        return true;
+    }
+    let Some(origin) = headers.get(ORIGIN) else {
+        return false;
+    };
+    let host = headers.get(HOST).map(axum::http::HeaderValue::as_bytes);
+    origin.as_bytes().strip_prefix(b"http://") != host
 }
 
 fn is_local(host: &str) -> bool {
@@ -84,6 +110,32 @@ mod tests {
             assert_eq!(status(Method::GET, Some(host)), Some(403), "{host}");
         }
         assert_eq!(status(Method::GET, None), Some(403));
+    }
+
+    #[test]
+    fn pages_of_other_sites_may_not_look() {
+        let refused = |headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri("/").header(HOST, "localhost:8085");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            refusal(&request.body(()).unwrap()).map(|refusal| refusal.status().as_u16())
+        };
+        assert_eq!(refused(&[("origin", "http://localhost:8085")]), None);
+        for origin in [
+            "null",
+            "http://localhost:3000",
+            "https://localhost:8085",
+            "http://evil.example",
+        ] {
+            assert_eq!(refused(&[("origin", origin)]), Some(403), "{origin}");
+        }
+        for site in ["cross-site", "same-site"] {
+            let mode = |mode| [("sec-fetch-site", site), ("sec-fetch-mode", mode)];
+            assert_eq!(refused(&mode("no-cors")), Some(403));
+            assert_eq!(refused(&mode("navigate")), None);
+        }
+        assert_eq!(refused(&[("sec-fetch-site", "same-origin")]), None);
     }
 
     #[test]

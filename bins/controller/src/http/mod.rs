@@ -1,10 +1,11 @@
-//! The JSON API, for the command line and other clients.
+//! The JSON API, for the command line and other clients, and the dashboard.
 //!
 //! It has two listeners: a Unix socket in the state folder, which takes all requests, and a
 //! loopback TCP port, which takes only those that change nothing.
 
 mod canaries;
 mod check;
+mod dashboard;
 mod destination;
 mod edges;
 mod error;
@@ -68,6 +69,7 @@ pub fn router(app: App, access: Access) -> Router {
         .merge(resources::routes())
         .merge(destination::routes())
         .merge(check::routes())
+        .merge(dashboard::routes(&app))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(middleware::map_response(error::in_json))

@@ -18,7 +18,12 @@ async fn answer(
     State(app): State<App>,
     Query(request): Query<RoutesRequest>,
 ) -> Result<Json<Vec<RouteTable>>, ApiError> {
-    let namespace = query::namespace(&app, request.namespace);
+    tables(&app, request).map(Json)
+}
+
+/// Answers a question about the traffic of routes.
+pub(super) fn tables(app: &App, request: RoutesRequest) -> Result<Vec<RouteTable>, ApiError> {
+    let namespace = query::namespace(app, request.namespace);
     let routes_query = RoutesQuery {
         resource: request.resource,
         to: request.to.map(|to| query::peer(&to, &namespace)),
@@ -26,6 +31,6 @@ async fn answer(
         window: request.window.length(),
     };
     let topology = Topology::new(&app.index.snapshot());
-    let routes = route_traffic(&query::store(&app), &topology, now(), &routes_query)?;
-    Ok(Json(routes.into_iter().map(route_table).collect()))
+    let routes = route_traffic(&query::store(app), &topology, now(), &routes_query)?;
+    Ok(routes.into_iter().map(route_table).collect())
 }

@@ -71,7 +71,7 @@ pub(super) fn edge_row(edge: Edge) -> EdgeRow {
     }
 }
 
-fn rate(responses: Responses) -> Rate {
+pub(super) fn rate(responses: Responses) -> Rate {
     Rate {
         success: responses.success(),
         rps: responses.per_second(),
@@ -79,7 +79,7 @@ fn rate(responses: Responses) -> Rate {
 }
 
 /// Whole milliseconds, rounded.
-fn latency(latency: Option<Latency>) -> mesh_api::Latency {
+pub(super) fn latency(latency: Option<Latency>) -> mesh_api::Latency {
     let millis = |quantile: fn(Latency) -> Duration| {
         latency.map(|latency| (quantile(latency).as_secs_f64() * 1_000.0).round() as u64)
     };

@@ -18,8 +18,13 @@ async fn answer(
     State(app): State<App>,
     Query(request): Query<StatRequest>,
 ) -> Result<Json<Vec<StatTable>>, ApiError> {
+    tables(&app, request).map(Json)
+}
+
+/// Answers a question about the traffic of resources.
+pub(super) fn tables(app: &App, request: StatRequest) -> Result<Vec<StatTable>, ApiError> {
     let is_all = request.namespaces == Namespaces::All;
-    let namespace = query::namespaces(&app, request.namespaces);
+    let namespace = query::namespaces(app, request.namespaces);
     let (to, from) = match request.side {
         Some(Side::To(to)) => (Some(query::peer(&to, &namespace)), None),
         Some(Side::From(from)) => (None, Some(query::peer(&from, &namespace))),
@@ -34,6 +39,6 @@ async fn answer(
         unmeshed: request.unmeshed,
     };
     let topology = Topology::new(&app.index.snapshot());
-    let traffic = stat(&query::store(&app), &topology, now(), &query)?;
-    Ok(Json(traffic.into_iter().map(stat_table).collect()))
+    let traffic = stat(&query::store(app), &topology, now(), &query)?;
+    Ok(traffic.into_iter().map(stat_table).collect())
 }

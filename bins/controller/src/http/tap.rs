@@ -17,7 +17,8 @@ use mesh_control::{
     stats::{Topology, query::check_exists},
     tap::{self, TapQuery, Target},
 };
-use mesh_tap::{Condition, Filter};
+use mesh_tap::{Condition, Event, Filter};
+use tokio::sync::mpsc::Receiver;
 use tokio_stream::wrappers::ReceiverStream;
 
 pub(super) fn routes() -> Router<App> {
@@ -29,6 +30,17 @@ async fn answer(
     State(app): State<App>,
     Query(request): Query<TapRequest>,
 ) -> Result<Response, ApiError> {
+    let lines = ReceiverStream::new(follow(app, request)?).map(|event| {
+        let mut line = serde_json::to_vec(&event)?;
+        line.push(b'\n');
+        Ok::<_, serde_json::Error>(Bytes::from(line))
+    });
+    let headers = [(CONTENT_TYPE, "application/x-ndjson")];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+/// Starts a tap, which ends when the receiver is dropped.
+pub(super) fn follow(app: App, request: TapRequest) -> Result<Receiver<Event>, ApiError> {
     let namespace = query::namespace(&app, request.namespace);
     let target = Target {
         resource: request.resource,
@@ -66,14 +78,7 @@ async fn answer(
         max_rps: request.max_rps,
     };
     let matching = tap.matching().map_err(ApiError::bad_request)?;
-    let events = tap::follow(app.index, tap, matching);
-    let lines = ReceiverStream::new(events).map(|event| {
-        let mut line = serde_json::to_vec(&event)?;
-        line.push(b'\n');
-        Ok::<_, serde_json::Error>(Bytes::from(line))
-    });
-    let headers = [(CONTENT_TYPE, "application/x-ndjson")];
-    Ok((headers, Body::from_stream(lines)).into_response())
+    Ok(tap::follow(app.index, tap, matching))
 }
 
 fn check(app: &App, target: &Target) -> Result<(), ApiError> {

@@ -1,6 +1,8 @@
 //! The questions: which series, grouped by what, and what the numbers say.
 
+mod calls;
 mod edges;
+mod history;
 mod numbers;
 mod routes;
 mod splits;
@@ -8,7 +10,9 @@ mod stat;
 #[cfg(test)]
 mod tests;
 
+pub use calls::{Call, calls};
 pub use edges::{Edge, EdgesQuery, edges};
+pub use history::{History, history};
 pub use numbers::{Latency, Responses, Tcp};
 pub use routes::{DEFAULT_ROUTE, ResourceRoutes, RouteTraffic, RoutesQuery, routes};
 pub use stat::{KindTraffic, Meshed, ResourceTraffic, SplitLeaf, StatQuery, stat};

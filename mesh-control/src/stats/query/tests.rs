@@ -450,3 +450,32 @@ fn a_split_has_a_row_for_each_leaf_and_counts_the_requests_to_its_apex_alone() {
     assert!(rows(&|query| query.to = Some(peer("svc/books"))).is_err());
     assert!(rows(&|query| query.from = Some(peer("ts/error-split"))).is_err());
 }
+
+#[test]
+fn calls_are_between_workloads_as_callers_count_them() {
+    let mesh = booksapp();
+    let calls = calls(&mesh.store, mesh.now, MINUTE);
+    let names: Vec<_> = calls.iter().map(|call| (&*call.src, &*call.dst)).collect();
+    assert_eq!(names, [(GATEWAY, "webapp"), ("webapp", "authors")]);
+    let call = &calls[1];
+    assert_eq!(
+        (call.responses.success(), call.responses.per_second()),
+        (Some(0.5), Some(1.0))
+    );
+    assert_eq!(call.dst_namespace, "booksapp");
+}
+
+#[test]
+fn a_history_has_every_step_and_only_what_came_in() {
+    let mesh = booksapp();
+    let step = Duration::from_secs(10);
+    let history = history(&mesh.store, mesh.now, MINUTE, step);
+    let names: Vec<_> = history.keys().map(|(_, name)| &**name).collect();
+    assert_eq!(names, ["authors"]);
+    let points = history.values().next().unwrap();
+    assert_eq!(points.len(), 6);
+    // The one reading covers the whole minute, and counts at its middle.
+    assert_eq!((points[3].successes, points[3].failures), (45, 15));
+    assert_eq!(points[3].over, step);
+    assert_eq!(points[0].total(), 0);
+}
