@@ -57,6 +57,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("mesh-yaml/src/print/", "serde_json::error::Error"),
     // The reader of manifests, re-exported, and its errors.
     ("mesh-manifest/src/", "mesh_yaml"),
+    // A Canary is a manifest and a resource, and the library of that name defines it.
+    ("mesh-manifest/src/canary.rs", "mesh_canary"),
+    ("mesh-control/src/model/", "mesh_canary"),
     // The feature of that name exists for this type.
     ("mesh-profile/src/openapi/", "openapiv3::openapi::OpenAPI"),
     // A socket is a runtime's own: it is made of one, and read and written as one.
