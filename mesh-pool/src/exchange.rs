@@ -16,7 +16,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// A request that has no answer yet.
 pub(super) struct Unsettled<B> {
@@ -58,19 +60,19 @@ pin_project! {
 struct Sent<B> {
     pool: Arc<Inner<B>>,
     conn: Box<Conn<B>>,
-    /// True if the connection was used before.
-    reused: bool,
+    /// Time for which the connection was unused, if it was used before.
+    unused: Option<Duration>,
     spare: Option<Spare>,
     uploaded: Uploaded<B>,
     idempotent: bool,
     retryable: bool,
 }
 
-/// Sends over `conn`.
+/// Sends over `conn`, which was unused `since` then, if it was used before.
 pub(super) fn begin<B>(
     pool: Arc<Inner<B>>,
     mut conn: Box<Conn<B>>,
-    reused: bool,
+    since: Option<Instant>,
     unsettled: Unsettled<B>,
 ) -> impl Future<Output = Result<Response<Body<B>>, BoxError>> + Send
 where
@@ -88,13 +90,14 @@ where
     let spare = (uploaded.was_empty() && (idempotent || pool.has_relay()))
         .then(|| Spare::of(&mut req, pool.hooks()));
     pool.prepare(&mut req);
-    conn.ending().expect(reused.then(sending));
+    let sent = since.map(|since| (since, sending()));
+    conn.ending().expect(sent.map(|(_, sent)| sent));
     Exchange {
         answer: conn.send(req),
         sent: Some(Sent {
             pool,
             conn,
-            reused,
+            unused: sent.map(|(since, sent)| sent.saturating_duration_since(since)),
             spare,
             uploaded,
             idempotent,
@@ -172,7 +175,7 @@ where
         let Self {
             pool,
             conn,
-            reused,
+            unused,
             spare,
             uploaded,
             idempotent,
@@ -182,11 +185,16 @@ where
         let addr = pool.addr;
         let unsent = error.take_message();
         let error = error.into_error();
-        let is_unread = reused && conn.ending().is_unread();
+        let is_unread = unused.is_some() && conn.ending().is_unread();
+        if let Some(unused) = unused
+            && (is_unread || unsent.is_some())
+        {
+            pool.idle_limit.closed(unused);
+        }
         let (req, fresh_only) = match (unsent, spare) {
             (Some(req), spare) => {
                 let req = spare.map_or(req, |spare| spare.into_request(Upload::empty()));
-                if !reused {
+                if unused.is_none() {
                     let error = SendError::new(Fault::NeverSent, addr, error);
                     return Err(error.with_unsent(uploaded.unsent(req)));
                 }

@@ -20,12 +20,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use mesh_core::{BoxError, Fault, hot::CallClock};
 use std::{
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{
         Arc, Weak,
         atomic::Ordering::{AcqRel, Release},
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::{runtime::Handle, time::Instant};
@@ -36,6 +37,8 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) struct Idle<B> {
     conn: Box<Conn<B>>,
     since: Instant,
+    /// True once the reaper is woken when the peer closes it.
+    watched: bool,
 }
 
 /// One HTTP/1 connection. It goes from hand to hand in a box of its own.
@@ -88,12 +91,12 @@ where
             true => None,
             false => self.take_idle(),
         };
-        if let Some(conn) = idle {
-            return Box::pin(exchange::begin(self, conn, true, unsettled));
+        if let Some((conn, since)) = idle {
+            return Box::pin(exchange::begin(self, conn, Some(since), unsettled));
         }
         Box::pin(async move {
             match self.open(false).await {
-                Ok(conn) => exchange::begin(self, conn, false, unsettled).await,
+                Ok(conn) => exchange::begin(self, conn, None, unsettled).await,
                 Err(error) => Err(error.with_unsent(unsettled.unsent()).into()),
             }
         })
@@ -188,17 +191,25 @@ where
         }))
     }
 
-    /// The connection used last: the others may then grow old.
-    fn take_idle(&self) -> Option<Box<Conn<B>>> {
+    /// The connection used last, and since when it is unused: the others may then grow old.
+    fn take_idle(&self) -> Option<(Box<Conn<B>>, Instant)> {
+        let learned = self.idle_limit.get();
         let mut idle = self.idle();
-        while let Some(Idle { conn, since }) = idle.pop() {
+        // The others are older.
+        if learned.is_some_and(|limit| {
+            idle.last()
+                .is_some_and(|last| last.since.elapsed() >= limit)
+        }) {
+            return None;
+        }
+        while let Some(Idle { conn, since, .. }) = idle.pop() {
             // The clock is read only where the peer may be about to close it; our own limit is
             // the reaper's.
             let over = conn
                 .peer_limit
                 .is_some_and(|limit| since.elapsed() >= limit);
             if !over && conn.sender.is_ready() {
-                return Some(conn);
+                return Some((conn, since));
             }
         }
         None
@@ -213,6 +224,7 @@ where
         idle.push(Idle {
             conn,
             since: Instant::from_std(CallClock::leaving(|| Instant::now().into_std())),
+            watched: false,
         });
         drop(idle);
         // Bodies are also dropped while the runtime ends, when nothing can be spawned any more.
@@ -223,19 +235,45 @@ where
         }
     }
 
-    /// Closes what has been unused for too long; the shortest limit of what is left.
-    fn expire(&self, now: Instant) -> Option<Duration> {
-        let limit = self.settings.idle;
+    /// Closes what has been unused for too long, and learns from what the peer has closed; the
+    /// shortest limit of what is left. Wakes the task of `cx` when the peer closes one.
+    fn expire(&self, now: Instant, cx: &mut Context<'_>) -> Option<Duration> {
+        let ours = self.settings.idle;
         let mut shortest: Option<Duration> = None;
+        let mut looks_on = false;
         let mut idle = self.idle();
-        idle.retain_mut(|Idle { conn, since }| {
-            let limit = conn.limit(limit);
-            let stays = now.duration_since(*since) < limit && conn.is_open();
-            if stays {
+        idle.retain_mut(
+            |Idle {
+                 conn,
+                 since,
+                 watched,
+             }| {
+                let age = now.saturating_duration_since(*since);
+                if !conn.is_open(cx) {
+                    // Without a watch it may have been closed at any time before.
+                    self.idle_limit.closed(if *watched { age } else { age / 2 });
+                    return false;
+                }
+                *watched = conn.driver.is_some();
+                let limit = conn.limit(ours);
+                if age >= limit {
+                    self.idle_limit.survived();
+                    return false;
+                }
+                let learned = self.idle_limit.get();
+                let limit = match learned {
+                    // One is kept to look on, although it is not used any more.
+                    Some(learned) if age >= learned && looks_on => return false,
+                    Some(learned) => {
+                        looks_on |= age >= learned;
+                        limit.min(learned)
+                    }
+                    None => limit,
+                };
                 shortest = Some(shortest.map_or(limit, |shortest| shortest.min(limit)));
-            }
-            stays
-        });
+                true
+            },
+        );
         // Under the lock, so that whoever adds one now sees that nobody watches.
         if idle.is_empty() {
             self.reaping.store(false, Release);
@@ -245,19 +283,31 @@ where
 }
 
 /// Watches the unused connections of a pool, as long as there are any.
-async fn reap<B>(pool: Weak<Inner<B>>, mut limit: Duration)
+async fn reap<B>(pool: Weak<Inner<B>>, limit: Duration)
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    loop {
-        tokio::time::sleep((limit / 4).max(Duration::from_millis(10))).await;
-        let pool = pool.upgrade();
-        match pool.and_then(|pool| pool.expire(Instant::now())) {
-            Some(shortest) => limit = shortest,
-            None => return,
+    let pause = |limit: Duration| (limit / 4).max(Duration::from_millis(10));
+    let mut timer = pin!(tokio::time::sleep(pause(limit)));
+    poll_fn(|cx| {
+        let is_due = timer.as_mut().poll(cx).is_ready();
+        let Some(pool) = pool.upgrade() else {
+            return Poll::Ready(());
+        };
+        let now = Instant::now();
+        let Some(shortest) = pool.expire(now, cx) else {
+            return Poll::Ready(());
+        };
+        if is_due {
+            timer.as_mut().reset(now + pause(shortest));
+            if timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
         }
-    }
+        Poll::Pending
+    })
+    .await;
 }
 
 impl<B> Conn<B>
@@ -297,9 +347,9 @@ where
         }
     }
 
-    /// Looks whether the peer has closed it.
-    fn is_open(&mut self) -> bool {
-        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
+    /// Looks whether the peer has closed it, and wakes the task of `cx` when it does.
+    fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx);
         !self.sender.is_closed()
     }
 }
@@ -334,7 +384,8 @@ where
         }
         if self.is_driven_here() {
             // The connection may have yet to notice that it is free.
-            if self.conn.is_open() && self.conn.sender.is_ready() {
+            let mut quiet = Context::from_waker(Waker::noop());
+            if self.conn.is_open(&mut quiet) && self.conn.sender.is_ready() {
                 self.pool.put_idle(self.conn);
             }
             return;

@@ -10,6 +10,7 @@ mod framing;
 mod hooks;
 mod http1;
 mod http2;
+mod idle_limit;
 mod kept;
 mod memory;
 mod pool;

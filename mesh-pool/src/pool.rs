@@ -14,6 +14,7 @@ use crate::{
     ending::{Ending, Watched},
     http1::Idle,
     http2::Shared,
+    idle_limit::IdleLimit,
     spare::Spare,
     upload::{Upload, Uploaded},
 };
@@ -58,6 +59,8 @@ pub(crate) struct Inner<B> {
     _guard: Option<Box<dyn Any + Send + Sync>>,
     /// Unused HTTP/1 connections, the last used at the end.
     idle: Mutex<Vec<Idle<B>>>,
+    /// The endpoint's own limit for them.
+    pub(crate) idle_limit: IdleLimit,
     /// Set while a task watches `idle`.
     pub(crate) reaping: AtomicBool,
     /// The HTTP/2 connection, which requests share.
@@ -76,6 +79,7 @@ impl<B> Pool<B> {
             relay: None,
             _guard: None,
             idle: Mutex::default(),
+            idle_limit: IdleLimit::new(),
             reaping: AtomicBool::new(false),
             shared: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
