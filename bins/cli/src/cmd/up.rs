@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 
 /// Limit for a mesh to become ready.
 const READY: Duration = Duration::from_secs(120);
+/// A start that takes no longer says nothing of its progress.
+const QUIET: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(25);
 
 /// Start the workloads of a mesh.yaml, each with its sidecar
@@ -139,7 +141,9 @@ async fn wait(
     mut child: Option<(Child, &Path)>,
     state: &StateDir,
 ) -> Result<ExitCode> {
-    let give_up = Instant::now() + READY;
+    let started = Instant::now();
+    let give_up = started + READY;
+    let mut said = String::new();
     loop {
         if let Some((child, log)) = &mut child
             && child.try_wait()?.is_some()
@@ -171,10 +175,14 @@ async fn wait(
             if !failed.is_empty() {
                 bail!("{}", describe(&failed, state));
             }
+            if started.elapsed() >= QUIET && status.progress != said {
+                eprintln!("{}", status.progress);
+                said = status.progress;
+            }
         }
         if Instant::now() > give_up {
             bail!(
-                "not everything is ready after {} s; the mesh goes on trying: see `mesh ps` and \
+                "not everything is ready after {} s: {said}; the mesh goes on trying: see `mesh ps` and \
                  `mesh logs`, or stop it with `mesh down`",
                 READY.as_secs()
             );

@@ -81,6 +81,9 @@ pub(crate) struct Status {
     /// A line for each service that would have one, and why it has none.
     #[serde(default)]
     pub(crate) notes: Vec<String>,
+    /// How many replicas are ready, and which are not.
+    #[serde(default)]
+    pub(crate) progress: String,
     /// Why not.
     #[serde(default)]
     pub(crate) problems: Vec<Problem>,

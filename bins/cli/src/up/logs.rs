@@ -54,6 +54,8 @@ struct Inner {
 struct LogState {
     files: HashMap<String, LogFile>,
     tails: HashMap<String, VecDeque<String>>,
+    /// Last line of each source that reports an address in use.
+    in_use: HashMap<String, String>,
     width: usize,
 }
 
@@ -141,6 +143,9 @@ impl Logs {
             tail.pop_front();
         }
         tail.push_back(text.to_owned());
+        if reports_in_use(text) {
+            state.in_use.insert(source.to_owned(), text.to_owned());
+        }
         if let Err(error) = state.append(&self.0.dir, source, text) {
             tracing::debug!(%error, "log file");
         }
@@ -184,9 +189,22 @@ impl Logs {
             .unwrap_or_default()
     }
 
+    /// Takes the last line in which `source` reported that an address is in use.
+    pub(crate) fn take_in_use(&self, source: &str) -> Option<String> {
+        self.state().in_use.remove(source)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns true if a line is an error about an address in use, as the system and runtimes word it.
+fn reports_in_use(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["address already in use", "address in use", "eaddrinuse"]
+        .iter()
+        .any(|words| line.contains(words))
 }
 
 impl LogState {

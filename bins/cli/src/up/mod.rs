@@ -9,6 +9,7 @@ pub(crate) mod enter;
 mod gateway;
 mod json;
 mod keep;
+mod listening;
 pub(crate) mod logs;
 pub(crate) mod manifests;
 mod netns;
@@ -27,6 +28,7 @@ mod rollout;
 pub(crate) mod shim;
 mod supervisor;
 mod transparent;
+mod warnings;
 
 pub(crate) use self::{
     adhoc::{RunRequest, RunTicket},
@@ -58,11 +60,13 @@ use std::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, mpsc},
-    time::{Instant, sleep, timeout},
+    time::{Instant, interval_at, sleep, timeout},
 };
 
 /// By when everything that was started has ended, or is killed.
 const STOP: Duration = Duration::from_millis(3_800);
+/// Interval of lines about a start that is not complete.
+const PROGRESS: Duration = Duration::from_millis(700);
 /// Limit for reaping killed processes.
 const REAP: Duration = Duration::from_millis(400);
 
@@ -141,12 +145,17 @@ async fn watch(
     signals: &mut Signals,
 ) {
     let mut announced = false;
+    // A start that takes a moment says nothing.
+    let mut looks = interval_at(Instant::now() + PROGRESS, PROGRESS);
+    let mut said = String::new();
     loop {
         let ready = supervisor.is_ready();
+        let progress = supervisor.progress();
         shared.set_status(|status| {
             status.ready = ready;
             status.urls = supervisor.urls();
             status.notes = supervisor.notes().to_vec();
+            status.progress.clone_from(&progress);
             status.file.clone_from(&supervisor.config().file);
         });
         if ready && !announced {
@@ -159,8 +168,12 @@ async fn watch(
         tokio::select! {
             () = signals.next() => return,
             () = supervisor.changed() => {}
+            _ = looks.tick(), if !ready => if progress != said {
+                shared.logs.say(&progress);
+                said = progress;
+            },
             Some(command) = commands.recv() => tokio::select! {
-                () = obey(supervisor, command) => {}
+                () = obey(supervisor, command, &shared.logs) => {}
                 () = signals.next() => return,
             },
         }
@@ -168,15 +181,22 @@ async fn watch(
 }
 
 /// The answer to a command may find nobody who still waits for it, which is fine.
-async fn obey(supervisor: &mut Supervisor, command: Command) {
+async fn obey(supervisor: &mut Supervisor, command: Command, logs: &Logs) {
     match command {
         Command::Apply(config, reply) => {
-            let _ = reply.send(supervisor.apply(*config).await);
+            let applied = supervisor.apply(*config).await;
+            for change in applied.iter().flatten() {
+                logs.say(change);
+            }
+            let _ = reply.send(applied);
         }
         Command::Restart(name, reply) => {
+            logs.say(&format!("{name} restarts: `mesh restart`"));
             let _ = reply.send(supervisor.restart(&name).await);
         }
         Command::Scale(request, reply) => {
+            let (name, replicas) = (&request.name, request.replicas);
+            logs.say(&format!("{name} scales to {replicas}: `mesh scale`"));
             let _ = reply.send(supervisor.scale(&request).await);
         }
         Command::SetRevision(request, reply) => {

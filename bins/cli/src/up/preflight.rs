@@ -8,6 +8,7 @@ pub(crate) fn build(config: &Config) -> Result<()> {
     let Some(build) = &config.build else {
         return Ok(());
     };
+    eprintln!("building: {build}");
     let status = std::process::Command::new("sh")
         .args(["-c", build])
         .current_dir(config.dir())

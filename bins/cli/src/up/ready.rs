@@ -4,16 +4,18 @@ use super::netns;
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    time::Instant,
 };
 
-/// From one question to the next.
-const INTERVAL: Duration = Duration::from_millis(25);
+/// Bounds of the pause between two probes.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::from_secs(1);
 /// Limit for one probe.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -33,15 +35,16 @@ pub(crate) enum Probe {
 }
 
 impl Probe {
-    /// Asks until the answer is yes; `why` gets the reason of each no.
+    /// Asks until the answer is yes; `why` gets the reason of each no. The pauses grow to 1 s.
     pub(crate) async fn passes(&self, mut why: impl FnMut(String)) {
+        let started = Instant::now();
         loop {
             let answer = tokio::time::timeout(PATIENCE, self.ask()).await;
             match answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut))) {
                 Ok(()) => return,
                 Err(error) => why(format!("{self}: {error}")),
             }
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(pause_after(started.elapsed())).await;
         }
     }
 
@@ -63,6 +66,12 @@ impl Probe {
             }
         }
     }
+}
+
+/// Returns the pause after probes for `elapsed`: a tenth of it, so that a start seems to take at most a
+/// tenth longer than it does.
+fn pause_after(elapsed: Duration) -> Duration {
+    (elapsed / 10).clamp(*PAUSE.start(), *PAUSE.end())
 }
 
 impl std::fmt::Display for Probe {
@@ -124,6 +133,14 @@ async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> io:
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
+
+    #[test]
+    fn probes_become_rare() {
+        for (elapsed, pause) in [(0, 25), (200, 25), (1_000, 100), (60_000, 1_000)] {
+            let pause = Duration::from_millis(pause);
+            assert_eq!(pause_after(Duration::from_millis(elapsed)), pause);
+        }
+    }
 
     #[tokio::test]
     async fn an_error_answer_is_not_readiness() {

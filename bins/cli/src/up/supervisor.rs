@@ -18,6 +18,7 @@ use super::{
     record::Record,
     replica::{Context, Pace},
     rollout::Deployed,
+    warnings,
 };
 use crate::client::Client;
 use anyhow::{Result, bail};
@@ -27,6 +28,8 @@ use tokio::{task::JoinSet, time::timeout};
 
 /// Limit for the controller to become ready.
 const CONTROLLER: Duration = Duration::from_secs(20);
+/// Most replicas that a line about progress names.
+const MAX_NAMES: usize = 5;
 /// Grace period of the gateway and the controller when the mesh stops.
 pub(super) const LAST: Duration = Duration::from_millis(800);
 
@@ -85,6 +88,7 @@ impl Supervisor {
                 probe: Probe::Socket(state.controller_socket(), "/api/v1/version".to_owned()),
                 gate: Box::pin(std::future::ready(())),
                 port: Some(grpc),
+                expects: None,
             },
             &logs,
             &record,
@@ -199,10 +203,11 @@ impl Supervisor {
         if self.serve_host_ports(host_ports.services).await? {
             changes.push("host ports changed".to_owned());
         }
-        for note in &host_ports.notes {
+        self.notes = host_ports.notes;
+        self.notes.extend(warnings::warnings(&config, &manifests));
+        for note in &self.notes {
             self.context.logs.say(note);
         }
-        self.notes = host_ports.notes;
         self.config = config;
         Ok(changes)
     }
@@ -244,6 +249,31 @@ impl Supervisor {
         let gateway = gateway.is_none_or(|it| it.kept.status().borrow().is_ready());
         let mut names = self.workloads.keys();
         controller && gateway && names.all(|name| self.context.board.is_ready(name))
+    }
+
+    /// Returns a line that says how many replicas are ready and which are not, with their states.
+    pub(crate) fn progress(&self) -> String {
+        let rows = self.context.board.rows();
+        let waiting = rows.iter().filter(|row| row.state != "ready");
+        let mut names: Vec<_> = waiting
+            .map(|row| format!("{} ({})", row.name, row.state))
+            .collect();
+        let ready = rows.len() - names.len();
+        if names.is_empty() {
+            names.push("the controller and the gateway".to_owned());
+        }
+        let more = names.len().saturating_sub(MAX_NAMES);
+        names.truncate(MAX_NAMES);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let all = rows.len();
+        format!(
+            "ready {ready} of {all}; waiting for {}{more}",
+            names.join(", ")
+        )
     }
 
     /// Returns a receiver that notifies of changes of [`is_ready`](Self::is_ready).

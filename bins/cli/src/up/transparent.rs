@@ -77,6 +77,7 @@ fn plan_in(
             .map(|port| plan::authority(&workload.service, &around.namespace, port)),
         ports: ReplicaPorts::default(),
         app: app_addr,
+        expects: plan::expected(app, workload),
         entry: Sidecar {
             // The firewall leads from there to the sidecar.
             inbound: app_addr,

@@ -91,6 +91,41 @@ fn every_port_of_a_service_is_called_by_its_number() {
 }
 
 #[test]
+fn a_program_that_listens_elsewhere_is_told_where_and_how_to_mend_it() {
+    let (other, host_port) = (free_port(), free_port());
+    let config = format!(
+        "workloads:\n  \
+         elsewhere: {{command: [python3, -m, http.server, '{other}'], port: 80, host_port: false}}\n  \
+         fixed: {{command: [python3, -m, http.server, '{host_port}'], port: {host_port}}}\n  \
+         unhealthy: {{command: 'exec python3 -m http.server $PORT', port: 80, service: sick, host_port: false, ready: /nothing}}\n  \
+         caller: {{command: [cat], upstreams: {{SICK: 'sik:80'}}}}\n"
+    );
+    let mesh = Mesh::up(&config);
+    for line in [
+        "elsewhere-0 is not ready yet (connecting to 127.0.0.1:".to_owned(),
+        format!("it listens on 0.0.0.0:{other} instead of "),
+        format!("let it read $PORT, or say `listen: {other}` in mesh.yaml"),
+        format!(
+            "port {host_port} is taken by the gateway of this mesh, as a host port; let the program listen on $PORT ("
+        ),
+        "/nothing: answered 404)".to_owned(),
+        "ready 1 of 4; waiting for elsewhere-0 (starting), fixed-0".to_owned(),
+        "workload caller: upstream SICK is sik:80, which no workload has; did you mean `sick`?"
+            .to_owned(),
+    ] {
+        wait_for(&line, PATIENCE, || mesh.log(), |log| log.contains(&line));
+    }
+    let rows = rows(&mesh);
+    let unhealthy = rows
+        .iter()
+        .find(|row| row["workload"] == "unhealthy")
+        .unwrap();
+    let why = unhealthy["why"].as_str().unwrap_or_default();
+    assert!(why.ends_with("/nothing: answered 404"), "{why}");
+    mesh.down();
+}
+
+#[test]
 fn standard_input_stays_open_unless_the_file_says_otherwise() {
     let mesh = Mesh::up(
         "workloads:\n  \

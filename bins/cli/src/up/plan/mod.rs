@@ -11,6 +11,7 @@ use super::{
     board::{Serves, Sidecar},
     config::{self, HostPort, Upstream, Workload},
     document::Form,
+    keep::Expected,
     process::Spec,
     ready::Probe,
 };
@@ -45,6 +46,8 @@ pub(crate) struct ReplicaPlan {
     pub(crate) ports: ReplicaPorts,
     /// Where its program listens, if it does.
     pub(crate) app: Option<SocketAddr>,
+    /// The ports that are expected of its program, if it has any.
+    pub(crate) expects: Option<Expected>,
     /// Entry of the replica in `workloads.json`.
     pub(crate) entry: Sidecar,
     pub(crate) program: Spec,
@@ -99,6 +102,7 @@ pub(crate) fn replica(
         sidecar: ours::sidecar(around, name, &pod, workload, &ports),
         sidecar_probe: ready(loopback(ports.admin)),
         app: ports.app.map(loopback),
+        expects: expected(ports.app, workload),
         entry: Sidecar {
             inbound: ports.inbound.map(loopback),
             admin: loopback(ports.admin),
@@ -118,6 +122,12 @@ pub(crate) fn replica(
         ports,
         pod,
     }
+}
+
+/// Returns the ports that are expected of a program that listens on `app`.
+pub(super) fn expected(app: Option<u16>, workload: &Workload) -> Option<Expected> {
+    let (listen, service) = app.zip(workload.port)?;
+    Some(Expected { listen, service })
 }
 
 /// Returns the readiness probe of the sidecar with the admin listener `admin`.
