@@ -1,7 +1,11 @@
 use crate::endpoint::InFlight;
+use bytes::Buf;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock};
+use mesh_core::{
+    Class, Classify, DefaultClassify, End, Fault, Head, Route, RpcKind, StatusReader,
+    hot::CallClock,
+};
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
@@ -15,7 +19,9 @@ use std::{
 pub(crate) struct Exchange {
     in_flight: InFlight,
     classify: Option<Arc<dyn Classify>>,
-    is_grpc: bool,
+    kind: RpcKind,
+    /// Of protocols that have their status in the body.
+    reader: Option<Box<StatusReader>>,
     status: StatusCode,
     class: Option<Class>,
 }
@@ -25,7 +31,8 @@ impl Exchange {
         Self {
             in_flight,
             classify: Route::of(req).and_then(Route::own_classify).cloned(),
-            is_grpc: Head::is_grpc(req),
+            kind: RpcKind::of(req),
+            reader: None,
             status: StatusCode::OK,
             class: None,
         }
@@ -52,13 +59,19 @@ impl Exchange {
             self.ended(End::Trailers(None));
             return None;
         }
+        if self.class.is_none() {
+            self.reader = self.kind.status_reader(rsp.headers());
+        }
         Some(self)
     }
 
-    fn framed(&mut self, is_data: bool) {
+    fn framed<D: Buf>(&mut self, frame: &Frame<D>) {
         self.in_flight.answered();
-        if is_data {
+        if let Some(data) = frame.data_ref() {
             self.in_flight.lives();
+            if let Some(reader) = &mut self.reader {
+                reader.read(data);
+            }
         }
     }
 
@@ -70,12 +83,19 @@ impl Exchange {
         }
         if self.class.is_none() || broken {
             // The head left the class open and is not kept, so the trailers decide alone.
+            let reader = self.reader.take();
+            let end = match end {
+                End::Trailers(None) => {
+                    End::Trailers(reader.as_ref().and_then(|reader| reader.trailers()))
+                }
+                end => end,
+            };
             self.classify(&HeaderMap::new(), Some(end));
         }
     }
 
     fn classify(&mut self, headers: &HeaderMap, end: Option<End<'_>>) {
-        let head = Head::new(self.is_grpc, self.status, headers);
+        let head = Head::new(self.kind.has_grpc_status(), self.status, headers);
         let class = match &self.classify {
             Some(classify) => classify.classify(&head, end),
             None => DefaultClassify.classify(&head, end),
@@ -133,7 +153,7 @@ impl<B: Body> Body for BalanceBody<B> {
         if let Some(exchange) = this.exchange {
             let end = match &frame {
                 Some(Ok(frame)) => {
-                    exchange.framed(frame.is_data());
+                    exchange.framed(frame);
                     let trailers = frame.trailers_ref();
                     let ended = trailers.is_some() || this.inner.is_end_stream();
                     ended.then_some(End::Trailers(trailers))

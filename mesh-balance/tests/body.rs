@@ -160,6 +160,29 @@ async fn a_grpc_failure_in_trailers_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_in_the_last_frame_of_the_body_counts() {
+    for (end, fails) in [
+        (&b"\x80\0\0\0\x0egrpc-status:14"[..], true),
+        (b"\x80\0\0\0\x0dgrpc-status:5", false),
+    ] {
+        let balance = Balance::new();
+        balance.handle().update([addr(0)], |_| {
+            service_fn(move |_: Request<()>| async move {
+                let frames = [&b"\0\0\0\0\x01x"[..], end];
+                let frames =
+                    frames.map(|bytes| Ok::<_, BoxError>(Frame::data(Bytes::from_static(bytes))));
+                let rsp = Response::builder().header(CONTENT_TYPE, "application/grpc-web");
+                Ok::<_, BoxError>(rsp.body(Script(frames.into())).unwrap())
+            })
+        });
+        let req = Request::builder().header(CONTENT_TYPE, "application/grpc-web");
+        let rsp = balance.clone().call(req.body(()).unwrap()).await.unwrap();
+        rsp.into_body().collect().await.unwrap();
+        assert_eq!(balance.endpoints()[0].failure_ratio > 0.09, fails);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_counts_whatever_the_head_said() {
     let mut balance = balance(|| vec![data(), broken()]);
     let body = get(&mut balance).await;

@@ -42,7 +42,7 @@ pub struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// `request_is_grpc` must be asked of the request before it is sent on, with
-    /// [`Head::is_grpc`].
+    /// [`RpcKind::has_grpc_status`](crate::RpcKind::has_grpc_status).
     pub fn new(request_is_grpc: bool, status: StatusCode, headers: &'a HeaderMap) -> Self {
         Self {
             request_is_grpc,
@@ -58,7 +58,7 @@ impl<'a> Head<'a> {
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
     }
 
-    /// Returns true if the request was a gRPC call.
+    /// Returns true if the request was a call that ends with a status of gRPC, or one that stands for it.
     pub fn request_is_grpc(&self) -> bool {
         self.request_is_grpc
     }
@@ -78,7 +78,8 @@ impl<'a> Head<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum End<'a> {
-    /// Its body was read to the end, with these trailers.
+    /// Its body was read to the end, with these trailers; or those that stand in its last frame, as
+    /// [`StatusReader`](crate::StatusReader) has them.
     Trailers(Option<&'a HeaderMap>),
     /// Its body broke.
     Error(Fault),
@@ -96,7 +97,11 @@ pub trait Classify: Send + Sync + 'static {
     fn classify(&self, head: &Head<'_>, end: Option<End<'_>>) -> Option<Class>;
 }
 
-/// gRPC by `grpc-status`, everything else by status: 5xx is a failure.
+/// gRPC by `grpc-status`, everything else by status: 5xx is a failure. A body is not looked into: an
+/// error of GraphQL within a 200, for example, is a success.
+///
+/// gRPC-web and streams of Connect count as gRPC; layers give this the status in their last frame.
+/// Unary calls of Connect have an HTTP status.
 ///
 /// Failing gRPC codes are 2 UNKNOWN, 4 DEADLINE_EXCEEDED, 7 PERMISSION_DENIED, 13 INTERNAL,
 /// 14 UNAVAILABLE and 15 DATA_LOSS, as in Linkerd. A gRPC response without any status that

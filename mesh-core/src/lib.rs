@@ -9,6 +9,7 @@ mod fault;
 #[doc(hidden)]
 pub mod hot;
 mod route;
+mod rpc;
 mod tls;
 
 pub use self::{
@@ -18,5 +19,6 @@ pub use self::{
     conn::{Conn, Direction},
     fault::{BoxError, Fault},
     route::{Backoff, Retries, Route, Timeouts},
+    rpc::{RpcKind, StatusReader},
     tls::TlsStatus,
 };

@@ -9,7 +9,9 @@ use crate::{
 };
 use http::{Extensions, HeaderValue, Request, Response};
 use http_body::Body;
-use mesh_core::{Attempt, Class, Classify, DefaultClassify, End, Fault, Head, RetrySkipped, Route};
+use mesh_core::{
+    Attempt, Class, Classify, DefaultClassify, End, Fault, Head, RetrySkipped, Route, RpcKind,
+};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -57,7 +59,7 @@ pub(crate) struct Exchange<S, I, B, RB: Body> {
     pub(crate) inspect: I,
     pub(crate) config: Arc<Config>,
     pub(crate) route: Option<Route>,
-    pub(crate) is_grpc: bool,
+    pub(crate) kind: RpcKind,
     pub(crate) started: Instant,
     pub(crate) attempt: Attempt,
     /// Attempts that clients above this layer made of the same request.
@@ -123,7 +125,9 @@ where
                             let next = match exchange.classify(&rsp, None) {
                                 Some(class) => exchange.decide(rsp, class, ServerHint::None),
                                 // The first frame has usually arrived with the head.
-                                None if exchange.is_grpc => match exchange.peek(&mut rsp, cx) {
+                                None if exchange.kind.has_grpc_status() => match exchange
+                                    .peek(&mut rsp, cx)
+                                {
                                     Poll::Ready((class, hint)) => exchange.decide(rsp, class, hint),
                                     Poll::Pending => Err(Step::peek(rsp)),
                                 },
@@ -176,7 +180,7 @@ where
     RB: Body + Unpin,
 {
     fn classify(&self, rsp: &Response<PeekBody<RB>>, end: Option<End<'_>>) -> Option<Class> {
-        let head = Head::new(self.is_grpc, rsp.status(), rsp.headers());
+        let head = Head::new(self.kind.has_grpc_status(), rsp.status(), rsp.headers());
         match &self.route {
             Some(route) => route.classify().classify(&head, end),
             None => DefaultClassify.classify(&head, end),
@@ -189,8 +193,23 @@ where
         rsp: &mut Response<PeekBody<RB>>,
         cx: &mut Context<'_>,
     ) -> Poll<(Class, ServerHint)> {
+        let mut reader = self.kind.status_reader(rsp.headers());
         let (class, hint) = match ready!(rsp.body_mut().poll_peek(cx)) {
-            First::Data => (Some(Class::Success), ServerHint::None),
+            First::Data(data) => {
+                // A call that fails before its first message mostly says so in one piece.
+                let trailers = reader.as_mut().and_then(|reader| {
+                    reader.read(data);
+                    reader.trailers()
+                });
+                match trailers {
+                    None => (Some(Class::Success), ServerHint::None),
+                    Some(trailers) => {
+                        let hint = ServerHint::of(trailers);
+                        let end = End::Trailers(Some(trailers));
+                        (self.classify(rsp, Some(end)), hint)
+                    }
+                }
+            }
             First::End => {
                 let end = End::Trailers(None);
                 (self.classify(rsp, Some(end)), ServerHint::None)

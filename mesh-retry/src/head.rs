@@ -2,7 +2,7 @@
 
 use crate::backoff::MESH_ATTEMPT_NAME;
 use http::{Extensions, HeaderMap};
-use mesh_core::Route;
+use mesh_core::{Route, RpcKind};
 
 /// The request headers that matter for retries, found in one pass.
 ///
@@ -11,7 +11,7 @@ use mesh_core::Route;
 pub(crate) struct RequestHints {
     /// The request asks for an upgrade, which is never repeated.
     pub(crate) upgrade: bool,
-    content_type: Option<bool>,
+    content_type: Option<RpcKind>,
     attempt: Option<u32>,
 }
 
@@ -22,8 +22,8 @@ impl RequestHints {
             match name.as_str() {
                 "upgrade" => hints.upgrade = true,
                 "content-type" => {
-                    let is_grpc = || value.as_bytes().starts_with(b"application/grpc");
-                    hints.content_type.get_or_insert_with(is_grpc);
+                    let kind = || RpcKind::of_content_type(value.as_bytes());
+                    hints.content_type.get_or_insert_with(kind);
                 }
                 MESH_ATTEMPT_NAME => {
                     let number = || value.to_str().ok()?.parse().ok();
@@ -35,9 +35,9 @@ impl RequestHints {
         hints
     }
 
-    /// Returns true for a gRPC call, as [`mesh_core::Head::is_grpc`] defines it.
-    pub(crate) fn is_grpc(&self) -> bool {
-        self.content_type == Some(true)
+    /// The protocol of the call, as [`RpcKind::of`] finds it.
+    pub(crate) fn kind(&self) -> RpcKind {
+        self.content_type.unwrap_or_default()
     }
 
     /// Returns the number of attempts that clients above made before this one.
@@ -81,9 +81,9 @@ mod tests {
                 headers.append(*name, HeaderValue::from_static(value));
             }
             let hints = RequestHints::of(&headers);
-            (hints.upgrade, hints.is_grpc(), hints.attempts_before())
+            (hints.upgrade, hints.kind(), hints.attempts_before())
         };
-        assert_eq!(hints(&[]), (false, false, 0));
+        assert_eq!(hints(&[]), (false, RpcKind::Http, 0));
         assert_eq!(
             hints(&[
                 ("content-type", "application/grpc+proto"),
@@ -92,12 +92,15 @@ mod tests {
                 ("content-type", "text/plain"),
                 ("mesh-attempt", "9"),
             ]),
-            (true, true, 2)
+            (true, RpcKind::Grpc, 2)
         );
-        assert_eq!(hints(&[("content-type", "text/plain")]), (false, false, 0));
+        assert_eq!(
+            hints(&[("content-type", "text/plain")]),
+            (false, RpcKind::Http, 0)
+        );
         for nonsense in ["", "-1", "x", "99999999999"] {
             let headers = [("mesh-attempt", nonsense), ("mesh-attempt", "5")];
-            assert_eq!(hints(&headers), (false, false, 0), "{nonsense:?}");
+            assert_eq!(hints(&headers), (false, RpcKind::Http, 0), "{nonsense:?}");
         }
     }
 }

@@ -24,9 +24,9 @@ enum Peeked<B: Body> {
 }
 
 /// The kind of the first frame.
-pub(crate) enum First<'a> {
-    /// A message, so the call has not failed yet.
-    Data,
+pub(crate) enum First<'a, D> {
+    /// A message, so the call has not failed yet; or the last frame of gRPC-web or Connect.
+    Data(&'a D),
     Trailers(&'a HeaderMap),
     End,
     Error,
@@ -41,15 +41,17 @@ impl<B: Body + Unpin> PeekBody<B> {
     }
 
     /// Waits for the first frame.
-    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<First<'_>> {
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<First<'_, B::Data>> {
         if self.peeked.is_none() {
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
             self.peeked = Some(Box::new(frame.map_or(Peeked::End, Peeked::Frame)));
         }
         Poll::Ready(match self.peeked.as_deref() {
-            Some(Peeked::Frame(Ok(frame))) => {
-                frame.trailers_ref().map_or(First::Data, First::Trailers)
-            }
+            Some(Peeked::Frame(Ok(frame))) => match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(data), _) => First::Data(data),
+                (None, Some(trailers)) => First::Trailers(trailers),
+                (None, None) => First::End,
+            },
             Some(Peeked::Frame(Err(_))) => First::Error,
             Some(Peeked::End) | None => First::End,
         })

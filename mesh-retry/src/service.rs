@@ -129,7 +129,7 @@ where
             inspect: self.inspect.clone(),
             config,
             route,
-            is_grpc: hints.is_grpc(),
+            kind: hints.kind(),
             started,
             attempt,
             earlier,

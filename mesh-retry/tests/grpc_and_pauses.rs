@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{Method, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, channel::Channel};
 use mesh_retry::{Backoff, Retries, RetryLayer, RetrySkipped, Route};
@@ -87,6 +87,40 @@ async fn a_response_of_plain_http_is_not_looked_into() {
     let rsp = trailing(&[("grpc-status", "14")]);
     next(&mut handle).await.1.send_response(rsp);
     assert_ready_ok!(call.poll());
+}
+
+/// A call of gRPC-web as text, or its response, with `body`.
+fn web<T>(mut message: T, headers: impl Fn(&mut T) -> &mut http::HeaderMap) -> T {
+    let kind = "application/grpc-web-text".parse().unwrap();
+    headers(&mut message).insert("content-type", kind);
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_web_failure_before_the_first_message_is_retried() {
+    // Status 14; the same with a push-back of 300 ms; a message.
+    for (body, pause) in [
+        ("gAAAAA5ncnBjLXN0YXR1czoxNA==", Some(0)),
+        (
+            "gAAAACpncnBjLXN0YXR1czoxNA0KZ3JwYy1yZXRyeS1wdXNoYmFjay1tczozMDA=",
+            Some(300),
+        ),
+        ("AAAAAAF4", None),
+    ] {
+        let (mut svc, mut handle) = spawn(RetryLayer::per_route(budget(0.0, 1)));
+        assert_ready_ok!(svc.poll_ready());
+        let begun = Instant::now();
+        let call = tokio::spawn(svc.call(web(grpc(), Request::headers_mut)));
+        let rsp = web(Response::new(full(body)), Response::headers_mut);
+        next(&mut handle).await.1.send_response(rsp);
+        if let Some(pause) = pause {
+            next(&mut handle).await.1.send_response(status(200));
+            assert!((pause..=pause + 1).contains(&begun.elapsed().as_millis()));
+        }
+        let rsp = call.await.unwrap().unwrap();
+        let read = rsp.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(read, if pause.is_some() { "" } else { body });
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,9 @@ where
         let over = match &frame {
             Some(Ok(frame)) => {
                 stream.frame();
+                if let Some(data) = frame.data_ref() {
+                    stream.read(data);
+                }
                 let trailers = frame.trailers_ref();
                 // A server need not poll again once the body says that this was the last frame.
                 let over = trailers.is_some() || this.inner.is_end_stream();

@@ -1,6 +1,10 @@
 use super::{Outcome, Status, held::Held, series::Series};
+use bytes::Buf;
 use http::{HeaderMap, Response, StatusCode};
-use mesh_core::{Class, Classify, DefaultClassify, End, Fault, Head, Route, hot::CallClock};
+use mesh_core::{
+    Class, Classify, DefaultClassify, End, Fault, Head, Route, RpcKind, StatusReader,
+    hot::CallClock,
+};
 use std::{any::Any, sync::Arc, time::Instant};
 
 /// Position of a counting layer in the stack.
@@ -23,19 +27,19 @@ fn clock() -> Instant {
 pub(super) struct Exchange {
     entry: Held,
     level: Level,
-    grpc: bool,
+    kind: RpcKind,
     inspect: Inspect,
     /// Time of dispatch, if it is needed.
     dispatched: Option<Instant>,
 }
 
 impl Exchange {
-    pub(super) fn dispatch(entry: Held, level: Level, grpc: bool, inspect: Inspect) -> Self {
+    pub(super) fn dispatch(entry: Held, level: Level, kind: RpcKind, inspect: Inspect) -> Self {
         entry.series(level).request();
         Self {
             entry,
             level,
-            grpc,
+            kind,
             inspect,
             dispatched: (level != Level::Actual).then(|| CallClock::arriving(clock)),
         }
@@ -59,7 +63,7 @@ impl Exchange {
     /// The response's head is here; what is left to count, unless the body is `over` already.
     pub(super) fn respond<B>(self, response: &Response<B>, over: bool) -> Option<Stream> {
         let (status, headers) = (response.status(), response.headers());
-        let head = Head::new(self.grpc, status, headers);
+        let head = Head::new(self.kind.has_grpc_status(), status, headers);
         let mut class = self.classify(&head, None);
         if over && class.is_none() {
             class = self.classify(&head, Some(End::Trailers(None)));
@@ -79,6 +83,10 @@ impl Exchange {
                 status,
                 headers: self.own_classify().map(|_| Box::new(headers.clone())),
             }),
+            reader: match outcome.grpc_status {
+                None => self.kind.status_reader(headers),
+                Some(_) => None,
+            },
             outcome,
             over: false,
             exchange: self,
@@ -97,7 +105,7 @@ impl Exchange {
     }
 
     fn grpc_status(&self, headers: Option<&HeaderMap>) -> Option<u16> {
-        let headers = headers.filter(|_| self.grpc)?;
+        let headers = headers.filter(|_| self.kind.has_grpc_status())?;
         DefaultClassify::grpc_status(headers)
     }
 
@@ -153,6 +161,8 @@ pub(super) struct Stream {
     exchange: Exchange,
     outcome: Partial,
     undecided: Option<Undecided>,
+    /// Of protocols that have their status in the body.
+    reader: Option<Box<StatusReader>>,
     over: bool,
 }
 
@@ -163,9 +173,21 @@ impl Stream {
         self.exchange.dispatched = None;
     }
 
+    /// A frame came with this.
+    pub(super) fn read(&mut self, data: &impl Buf) {
+        if let Some(reader) = &mut self.reader {
+            reader.read(data);
+        }
+    }
+
     /// The body was read to its end.
     pub(super) fn end(&mut self, trailers: Option<&HeaderMap>) {
         self.frame();
+        let reader = self.reader.take();
+        self.ended(trailers.or_else(|| reader.as_ref()?.trailers()));
+    }
+
+    fn ended(&mut self, trailers: Option<&HeaderMap>) {
         if let Some(status) = self.exchange.grpc_status(trailers) {
             self.outcome.grpc_status.get_or_insert(status);
         }
@@ -185,7 +207,7 @@ impl Stream {
     fn decide(&mut self, end: End<'_>) {
         if let Some(Undecided { status, headers }) = self.undecided.take() {
             let headers = headers.unwrap_or_default();
-            let head = Head::new(self.exchange.grpc, status, &headers);
+            let head = Head::new(self.exchange.kind.has_grpc_status(), status, &headers);
             self.outcome.class = self.exchange.classify(&head, Some(end));
         }
     }
@@ -199,9 +221,17 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if !self.over {
-            self.decide(End::Dropped);
-            self.finish(None);
+        if self.over {
+            return;
+        }
+        let reader = self.reader.take();
+        match reader.as_ref().and_then(|reader| reader.trailers()) {
+            // Nothing was left to read but the end itself.
+            Some(trailers) => self.ended(Some(trailers)),
+            None => {
+                self.decide(End::Dropped);
+                self.finish(None);
+            }
         }
     }
 }

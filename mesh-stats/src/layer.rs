@@ -5,7 +5,7 @@ use super::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use mesh_core::{Fault, Head, Route, hot::CallClock};
+use mesh_core::{Fault, Route, RpcKind, hot::CallClock};
 use pin_project_lite::pin_project;
 use std::{
     any::Any,
@@ -118,7 +118,7 @@ where
         let route = Route::of(&req)
             .filter(|route| *level != Level::Endpoint || route.own_classify().is_some());
         let entry = table.entry(route);
-        let exchange = Exchange::dispatch(entry, *level, Head::is_grpc(&req), *inspect);
+        let exchange = Exchange::dispatch(entry, *level, RpcKind::of(&req), *inspect);
         ResponseFuture {
             inner: self.inner.call(req),
             exchange: Some(exchange),

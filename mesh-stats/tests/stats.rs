@@ -258,6 +258,66 @@ async fn grpc_is_classified_by_its_trailers_or_a_reply_of_trailers_only() {
     }
 }
 
+/// A response of `kind`, one message and then this end, to a request of the same kind.
+async fn framed(stats: &Stats, kind: &'static str, end: &'static str, is_read: bool) {
+    let message = if kind.contains("text") {
+        "AAAAAAF4"
+    } else {
+        "\0\0\0\0\u{1}x"
+    };
+    let body = Script::default().data(message).data(end);
+    let body = if is_read { body } else { body.waits() };
+    let mut rsp = response(200, body);
+    let mut req = request(&books());
+    for headers in [req.headers_mut(), rsp.headers_mut()] {
+        headers.insert("content-type", HeaderValue::from_static(kind));
+    }
+    let mut rsp = Some(rsp);
+    let layer = stats.actual();
+    let mut svc = layer.layer(service_fn(move |_: Req| {
+        let rsp = rsp.take().expect("there is one request");
+        async move { Ok::<_, BoxError>(rsp) }
+    }));
+    let mut body = svc.call(req).await.unwrap().into_body();
+    for _ in 0..2 {
+        body.frame().await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_status_in_the_last_frame_of_the_body_is_that_of_the_call() {
+    const WEB: &str = "application/grpc-web-text+proto";
+    const CONNECT: &str = "application/connect+json";
+    for (kind, end, labels) in [
+        (WEB, "gAAAAA1ncnBjLXN0YXR1czow", "200 success grpc=0"),
+        (WEB, "gAAAAA5ncnBjLXN0YXR1czoxNA==", "200 failure grpc=14"),
+        (CONNECT, "\u{2}\0\0\0\x02{}", "200 success grpc=0"),
+        (
+            CONNECT,
+            "\u{2}\0\0\0\x20{\"error\":{\"code\":\"unavailable\"}}",
+            "200 failure grpc=14",
+        ),
+        // No end that can be read, as of gRPC without a status.
+        (CONNECT, "\0\0\0\0\u{1}x", "200 success"),
+    ] {
+        let stats = Stats::new();
+        framed(&stats, kind, end, true).await;
+        let actual = stats.snapshot()["GET /books"].actual.clone();
+        assert_eq!(outcomes(&actual), one(labels), "{end}");
+    }
+    // Dropped behind the last frame, before the end of the body.
+    let stats = Stats::new();
+    framed(
+        &stats,
+        CONNECT,
+        "\u{2}\0\0\0\x20{\"error\":{\"code\":\"unavailable\"}}",
+        false,
+    )
+    .await;
+    let actual = stats.snapshot()["GET /books"].actual.clone();
+    assert_eq!(outcomes(&actual), one("200 failure grpc=14"));
+}
+
 #[tokio::test]
 async fn errors_are_failures_with_their_reason() {
     let reasons: [(BoxError, &str, &str); 2] = [

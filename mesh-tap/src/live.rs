@@ -10,7 +10,7 @@ use crate::{
 use bytes::Buf;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
-use mesh_core::{Attempt, Conn, DefaultClassify, Direction, Fault, Head, Route};
+use mesh_core::{Attempt, Conn, DefaultClassify, Direction, Fault, Route, RpcKind, StatusReader};
 use std::{any::Any, borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -31,7 +31,9 @@ pub(crate) struct Live {
     route: Labels,
     /// The time after which the route gives up on a response.
     limit: Option<Duration>,
-    grpc: bool,
+    kind: RpcKind,
+    /// Of protocols that have their status in the body.
+    reader: Option<Box<StatusReader>>,
     began: Instant,
     request: RequestInit,
     response: Option<ResponseInit>,
@@ -110,7 +112,8 @@ impl Live {
             source: source(point, conn),
             destination: destination(point, conn, direction),
             limit: route.and_then(|route| route.timeouts().head),
-            grpc: Head::is_grpc(req),
+            kind: RpcKind::of(req),
+            reader: None,
             began: Instant::now(),
             request: request(req),
             response: None,
@@ -132,6 +135,7 @@ impl Live {
         }
         self.complete();
         self.grpc_status = self.grpc_status(response.headers());
+        self.reader = self.kind.status_reader(response.headers());
         let headers = self.wants_headers();
         self.response = Some(ResponseInit {
             since_request: self.began.elapsed(),
@@ -169,6 +173,9 @@ impl Live {
     pub(crate) fn frame<D: Buf>(&mut self, frame: &Frame<D>) -> bool {
         if let Some(data) = frame.data_ref() {
             self.bytes = self.bytes.saturating_add(data.remaining() as u64);
+            if let Some(reader) = &mut self.reader {
+                reader.read(data);
+            }
         }
         let Some(trailers) = frame.trailers_ref() else {
             return false;
@@ -179,6 +186,8 @@ impl Live {
 
     /// The response body was read to its end.
     pub(crate) fn ended(&mut self, trailers: Option<&HeaderMap>) {
+        let reader = self.reader.take();
+        let trailers = trailers.or_else(|| reader.as_ref()?.trailers());
         if let Some(status) = trailers.and_then(|trailers| self.grpc_status(trailers)) {
             self.grpc_status.get_or_insert(status);
         }
@@ -332,7 +341,9 @@ impl Live {
     }
 
     fn grpc_status(&self, headers: &HeaderMap) -> Option<u16> {
-        self.grpc.then(|| DefaultClassify::grpc_status(headers))?
+        self.kind
+            .has_grpc_status()
+            .then(|| DefaultClassify::grpc_status(headers))?
     }
 
     /// Returns true for a whole exchange that one of its attempts has shown already.

@@ -88,6 +88,27 @@ async fn grpc_status_comes_from_trailers_and_they_pass_through() {
     );
 }
 
+#[tokio::test]
+async fn a_status_in_the_last_frame_of_the_body_is_that_of_the_call() {
+    let tap = Tap::new();
+    let mut events = tap.subscribe(Filter::new(), 10);
+    let kind = HeaderValue::from_static("application/connect+proto");
+    let mut req = get("/books.Books/List");
+    req.headers_mut().insert("content-type", kind.clone());
+    let body = Script::empty()
+        .data("\0\0\0\0\u{1}x")
+        .data("\u{2}\0\0\0\x20{\"error\":{\"code\":\"unavailable\"}}");
+    let mut rsp = response(200, body);
+    rsp.headers_mut().insert("content-type", kind);
+    let rsp = exchange(&tap, req, rsp).await;
+    rsp.into_body().collect().await.unwrap();
+    let end = lines(&mut events).pop().unwrap();
+    assert!(
+        end.starts_with("end 0 grpc-status=Unavailable duration="),
+        "{end}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_ends_early_says_so() {
     let tap = Tap::new();

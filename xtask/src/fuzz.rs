@@ -12,7 +12,13 @@ use std::{
 };
 
 /// Fuzz targets for inputs of the libraries.
-const LIBRARIES: [&str; 4] = ["openapi", "profile", "matcher", "request_path"];
+const LIBRARIES: [&str; 5] = [
+    "openapi",
+    "profile",
+    "matcher",
+    "request_path",
+    "status_reader",
+];
 
 /// Fuzz targets for inputs of the sidecar, which takes minutes to build.
 const SIDECAR: [&str; 3] = ["first_bytes", "admin_path", "original_dst"];

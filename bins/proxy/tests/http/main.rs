@@ -26,6 +26,7 @@ mod lost;
 mod malformed;
 mod outbound;
 mod resent;
+mod rpc;
 mod stalled;
 mod standalone;
 mod streams;

@@ -15,7 +15,7 @@ pub use self::{
     client::{Client, Reply, get},
     discovery::{Discovery, destination, endpoint, profile},
     peer::{Peer, frames},
-    upstream::{Body, Upstream, answer, grpc, streamed},
+    upstream::{Body, Upstream, answer, grpc, streamed, unending},
 };
 
 use mesh_proxy::{Config, Limits, Listener, Proxy, Role, Shutdown, ShutdownHandle, Standalone};

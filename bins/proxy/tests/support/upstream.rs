@@ -177,3 +177,16 @@ pub fn streamed(
         .body(StreamBody::new(frames).boxed())
         .unwrap()
 }
+
+/// The same, and the body does not end.
+pub fn unending(
+    content_type: &'static str,
+    frames: impl IntoIterator<Item = Frame<Bytes>, IntoIter: Send + Sync + 'static>,
+) -> Response<Body> {
+    let frames = tokio_stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
+    let frames = tokio_stream::StreamExt::chain(frames, tokio_stream::pending());
+    Response::builder()
+        .header("content-type", content_type)
+        .body(StreamBody::new(frames).boxed())
+        .unwrap()
+}

@@ -1,11 +1,14 @@
 //! Bodies of responses.
 
-use super::{RequestKind, percent_encoded, row};
+use super::{CallProtocol, RequestKind, percent_encoded, row};
 use crate::http::headers;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::{BoxError, Fault};
+use mesh_core::{BoxError, Fault, StatusReader};
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
@@ -16,15 +19,53 @@ use std::{
 
 /// A response whose body goes on as it comes.
 pub(crate) fn stream<B>(rsp: Response<B>, asked: RequestKind) -> Response<ResponseBody<B>> {
-    let is_grpc = |rsp: &Response<B>| {
-        let kind = rsp.headers().get(CONTENT_TYPE);
-        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-    };
-    // Trailers are no matter of course in HTTP/1.
-    if asked.grpc && !asked.http1 && is_grpc(&rsp) {
-        return rsp.map(|body| ResponseBody::Call { body });
+    match asked.protocol {
+        CallProtocol::Http | CallProtocol::Connect => {}
+        CallProtocol::Grpc => {
+            let kind = rsp.headers().get(CONTENT_TYPE);
+            let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+            // Trailers are no matter of course in HTTP/1.
+            if is_grpc && !asked.http1 {
+                return rsp.map(|body| ResponseBody::Call { body });
+            }
+        }
+        _ => {
+            if let Some(call) = FramedCall::of(rsp.headers()) {
+                let call = Box::new(call);
+                return rsp.map(|body| ResponseBody::Framed { body, call });
+            }
+        }
     }
     rsp.map(|body| ResponseBody::Stream { body })
+}
+
+/// A call that has its status in the last frame of the body.
+#[derive(Debug)]
+pub(crate) struct FramedCall {
+    protocol: CallProtocol,
+    reader: StatusReader,
+}
+
+impl FramedCall {
+    /// The call of a response with these headers; none if its length is settled.
+    fn of(response: &HeaderMap) -> Option<Self> {
+        if response.contains_key(CONTENT_LENGTH) {
+            return None;
+        }
+        Some(Self {
+            protocol: CallProtocol::of_framed(response)?,
+            reader: StatusReader::of(response)?,
+        })
+    }
+
+    /// The frame that ends a call whose time is over, if the last one is whole.
+    fn too_late(&self, error: &BoxError) -> Option<Bytes> {
+        if Fault::of(&**error) != Some(Fault::Elapsed) || !self.reader.is_between_frames() {
+            return None;
+        }
+        let text = HeaderValue::from_str(&error.to_string()).ok()?;
+        Some(self.protocol.error_body(row(Fault::Elapsed).grpc, &text))
+    }
 }
 
 type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
@@ -59,6 +100,8 @@ pin_project! {
         Stream { #[pin] body: B },
         // Trailers say how it ended.
         Call { #[pin] body: B },
+        // The last frame says how it ended.
+        Framed { #[pin] body: B, call: Box<FramedCall> },
         // The proxy's own.
         Full { bytes: Bytes },
         Empty,
@@ -116,6 +159,24 @@ where
                 }
                 polled.map_err(Broken)
             }
+            ResponseBodyProj::Framed { body, call } => {
+                let polled = stripped(body.poll_frame(cx)).map_err(Into::into);
+                match &polled {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        if let Some(data) = frame.data_ref() {
+                            call.reader.read(data);
+                        }
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        if let Some(last) = call.too_late(error) {
+                            self.set(Self::Empty);
+                            return Poll::Ready(Some(Ok(Frame::data(last))));
+                        }
+                    }
+                    _ => {}
+                }
+                polled.map_err(Broken)
+            }
             ResponseBodyProj::Full { bytes } => {
                 let bytes = std::mem::take(bytes);
                 let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
@@ -127,7 +188,9 @@ where
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Stream { body } | Self::Call { body } => body.is_end_stream(),
+            Self::Stream { body } | Self::Call { body } | Self::Framed { body, .. } => {
+                body.is_end_stream()
+            }
             Self::Full { bytes } => bytes.is_empty(),
             Self::Empty => true,
         }
@@ -135,7 +198,9 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Stream { body } | Self::Call { body } => body.size_hint(),
+            Self::Stream { body } | Self::Call { body } | Self::Framed { body, .. } => {
+                body.size_hint()
+            }
             Self::Full { bytes } => SizeHint::with_exact(bytes.len() as u64),
             Self::Empty => SizeHint::with_exact(0),
         }

@@ -1,8 +1,12 @@
 //! The only place where an error becomes a response.
 
 mod body;
+mod protocol;
 
-pub(crate) use self::body::{Broken, ResponseBody, stream};
+pub(crate) use self::{
+    body::{Broken, ResponseBody, stream},
+    protocol::CallProtocol,
+};
 
 use crate::http::headers;
 use http::{
@@ -10,7 +14,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
 };
 use mesh_balance::NoEndpoint;
-use mesh_core::{BoxError, Fault, Head, RetrySkipped};
+use mesh_core::{BoxError, Fault, RetrySkipped};
 use mesh_pool::{CallerFault, SendError};
 use mesh_retry::{Exhausted, MESH_NO_RETRY};
 use mesh_serve::Refusal;
@@ -57,8 +61,7 @@ fn row(fault: Fault) -> Row {
 /// Properties of a request that shape its error response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestKind {
-    /// True for a gRPC call.
-    pub(crate) grpc: bool,
+    pub(crate) protocol: CallProtocol,
     /// True if its connection speaks HTTP/1.
     pub(crate) http1: bool,
 }
@@ -66,7 +69,7 @@ pub(crate) struct RequestKind {
 impl RequestKind {
     pub(crate) fn of<B>(req: &Request<B>) -> Self {
         Self {
-            grpc: Head::is_grpc(req),
+            protocol: CallProtocol::of(req),
             http1: req.version() != Version::HTTP_2,
         }
     }
@@ -169,15 +172,19 @@ fn synthesize<B>(
     text: &str,
     asked: RequestKind,
 ) -> Response<ResponseBody<B>> {
-    let mut rsp = Response::new(ResponseBody::Empty);
-    let headers = rsp.headers_mut();
     let text = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unprintable"));
-    if asked.grpc {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let bytes = asked.protocol.error_body(row.grpc, &text);
+    let length = bytes.len();
+    let mut rsp = Response::new(ResponseBody::Full { bytes });
+    let headers = rsp.headers_mut();
+    if let Some(kind) = asked.protocol.content_type() {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    if asked.protocol == CallProtocol::Grpc {
         headers.insert("grpc-status", row.grpc.into());
         headers.insert("grpc-message", percent_encoded(&text));
     } else {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        headers.insert(CONTENT_LENGTH, length.into());
     }
     headers.insert(ERROR, text);
     headers.insert(REASON, HeaderValue::from_static(reason));
@@ -187,7 +194,7 @@ fn synthesize<B>(
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
-    if !asked.grpc {
+    if asked.protocol.has_http_status() {
         *rsp.status_mut() = row.status;
     }
     rsp
@@ -223,7 +230,14 @@ mod tests {
     use super::*;
 
     fn respond(fault: Fault, grpc: bool) -> Response<ResponseBody<String>> {
-        let asked = RequestKind { grpc, http1: !grpc };
+        let protocol = match grpc {
+            true => CallProtocol::Grpc,
+            false => CallProtocol::Http,
+        };
+        let asked = RequestKind {
+            protocol,
+            http1: !grpc,
+        };
         error(&BoxError::from(fault), asked)
     }
 
@@ -255,7 +269,7 @@ mod tests {
     #[test]
     fn an_unknown_error_does_not_tell_its_inside() {
         let asked = RequestKind {
-            grpc: false,
+            protocol: CallProtocol::Http,
             http1: true,
         };
         let rsp = error::<String>(&"secret".into(), asked);
