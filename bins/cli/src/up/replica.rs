@@ -34,6 +34,8 @@ pub(crate) struct Context {
 pub(crate) struct Pace {
     /// For the controller to tell every sidecar that an endpoint is gone.
     pub(crate) withdraw: Duration,
+    /// For the sidecars of callers to act on it.
+    pub(crate) settle: Duration,
     /// For the sidecar to finish what is in flight.
     pub(crate) drain: Duration,
     /// For the program, after SIGTERM.
@@ -44,12 +46,20 @@ impl Pace {
     /// One replica of a mesh that goes on.
     pub(crate) const CAREFUL: Self = Self {
         withdraw: Duration::from_secs(2),
+        // A caller that is late is refused, and offers its request to another replica.
+        settle: Duration::ZERO,
         drain: super::plan::DRAIN,
         grace: Duration::from_secs(10),
+    };
+    /// The last replicas of a service in a mesh that goes on: a caller that is late has no other.
+    pub(crate) const LAST: Self = Self {
+        settle: Duration::from_secs(1),
+        ..Self::CAREFUL
     };
     /// All of them: together with the rest, under the 5 s that a Ctrl-C may take.
     pub(crate) const ALL: Self = Self {
         withdraw: Duration::from_millis(300),
+        settle: Duration::ZERO,
         drain: Duration::from_millis(1000),
         grace: Duration::from_millis(1500),
     };
@@ -153,6 +163,7 @@ impl Running {
         if let (Some(service), Some(inbound)) = (&self.plan.service, self.plan.entry.inbound) {
             let withdrawn = withdrawn(&context.controller, service, inbound);
             let _ = timeout(pace.withdraw, withdrawn).await;
+            sleep(pace.settle).await;
             self.sidecar.stop(pace.drain).await;
             self.program.stop(pace.grace).await;
         } else {

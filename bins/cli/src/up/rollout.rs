@@ -132,7 +132,7 @@ impl Supervisor {
         for running in deployed.replicas {
             self.release(&running);
             let context = self.context.clone();
-            stopping.spawn(async move { running.stop(Pace::CAREFUL, &context).await });
+            stopping.spawn(async move { running.stop(Pace::LAST, &context).await });
         }
         stopping.join_all().await;
         self.context.board.forget(name);
@@ -159,9 +159,14 @@ impl Supervisor {
         let surplus = deployed
             .replicas
             .split_off(deployed.replicas.len().min(after as usize));
+        let pace = if after == 0 {
+            Pace::LAST
+        } else {
+            Pace::CAREFUL
+        };
         for running in surplus {
             self.release(&running);
-            running.stop(Pace::CAREFUL, &self.context).await;
+            running.stop(pace, &self.context).await;
         }
         let (service, further) = (&workload.service, further(&workload));
         let board = &self.context.board;
@@ -312,7 +317,7 @@ impl Supervisor {
             deployed.replicas.push(replacement);
             for old in old {
                 self.release(&old);
-                old.stop(Pace::CAREFUL, &self.context).await;
+                old.stop(Pace::LAST, &self.context).await;
             }
         }
         Ok(())
