@@ -1,4 +1,4 @@
-use crate::{Question, Resource};
+use crate::{Fault, Question, Resource};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -43,6 +43,9 @@ pub struct Destination<P> {
     /// with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub split_problems: Vec<String>,
+    /// Faults that are injected into requests to the service, of the client that was named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
     /// True if the service does not speak HTTP.
     pub opaque: bool,
 }

@@ -6,6 +6,7 @@ mod destination;
 mod duration;
 mod edges;
 mod error;
+mod fault;
 mod manifest;
 mod peer;
 mod rate;
@@ -27,6 +28,7 @@ pub use self::{
     destination::{Destination, DestinationRequest, Leaf, LeafEndpoint, ProfileRef},
     edges::{EdgeRow, EdgesRequest},
     error::ErrorBody,
+    fault::{Fault, FaultKind, FaultsRequest, NewFault},
     manifest::{
         Applied, ApplyRequest, ManifestKind, ManifestList, Names, Outcome, Rejection, UnknownKind,
     },

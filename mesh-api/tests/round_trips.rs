@@ -220,6 +220,7 @@ fn answers_are_read_back() {
             namespace: "shop".to_owned(),
             name: "canary".to_owned(),
         }),
+        faults: Vec::new(),
         split_problems: vec!["late: the older one".to_owned()],
         authority: "books".into(),
         name: Some("books.shop.svc.cluster.local:80".into()),

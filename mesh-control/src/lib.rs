@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod faults;
 pub mod grpc;
 pub mod index;
 pub mod model;

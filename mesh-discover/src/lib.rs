@@ -3,6 +3,8 @@
 
 mod backend;
 mod destination;
+#[cfg(feature = "control")]
+mod fault;
 mod rule;
 mod watch;
 
@@ -30,6 +32,7 @@ pub use self::{
 #[cfg(feature = "control")]
 pub use self::{
     control::{Control, ControlConfig, InvalidAddr, Refused, Registered, Registration},
+    fault::{FaultKind, FaultRule},
     workload::Workload,
 };
 pub use mesh_profile::{Profile, ProfileSpec, RequestMatchSpec, RetryBudget};

@@ -73,9 +73,14 @@ impl Exchange {
             grpc_status: self.grpc_status(Some(headers)),
             class,
         };
+        // Only a failure is worth the search.
+        let fault = match class {
+            Some(Class::Failure) => response.extensions().get().copied(),
+            _ => None,
+        };
         if over {
             self.frame(outcome.status);
-            self.count(outcome, None);
+            self.count(outcome, fault);
             return None;
         }
         Some(Stream {

@@ -150,6 +150,19 @@ async fn requests_are_counted_by_route_and_those_without_one_as_default() {
 }
 
 #[tokio::test]
+async fn a_failure_that_was_injected_says_so() {
+    let stats = Stats::new();
+    let injected = |status| {
+        let mut rsp = response(status, Script::default());
+        rsp.extensions_mut().insert(Fault::Injected);
+        rsp
+    };
+    exchange(&stats.actual(), request(&books()), injected(503)).await;
+    let view = stats.snapshot()["GET /books"].actual.clone();
+    assert_eq!(outcomes(&view), one("503 failure error=injected"));
+}
+
+#[tokio::test]
 async fn each_level_counts_for_itself() {
     let stats = Stats::new();
     for layer in [

@@ -40,6 +40,8 @@ pub(crate) struct Live {
     bytes: u64,
     grpc_status: Option<u16>,
     over: bool,
+    /// The fault that the response stands for, if its maker says so.
+    fault: Option<Fault>,
     /// The end, while the retries above may yet say something of it.
     pending: Option<ResponseEnd>,
 }
@@ -120,6 +122,7 @@ impl Live {
             bytes: 0,
             grpc_status: None,
             over: false,
+            fault: None,
             pending: None,
         }
     }
@@ -136,6 +139,7 @@ impl Live {
         self.complete();
         self.grpc_status = self.grpc_status(response.headers());
         self.reader = self.kind.status_reader(response.headers());
+        self.fault = response.extensions().get().copied();
         let headers = self.wants_headers();
         self.response = Some(ResponseInit {
             since_request: self.began.elapsed(),
@@ -220,6 +224,9 @@ impl Live {
                 .map(|response| since_request.saturating_sub(response.since_request)),
             bytes: self.bytes,
             grpc_status: self.grpc_status,
+            reason: end
+                .reason
+                .or_else(|| self.fault.map(|fault| Cow::Borrowed(fault.as_str()))),
             ..end
         };
         // A response that is over with its head, or whose trailers a retry layer looks at, has

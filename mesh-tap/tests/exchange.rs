@@ -87,6 +87,23 @@ async fn what_no_attempt_began_is_shown_with_its_reason() {
     assert!(lines(&mut unrelated).is_empty());
 }
 
+#[tokio::test]
+async fn a_response_that_a_layer_made_on_purpose_is_shown_with_its_reason() {
+    let tap = Tap::new();
+    let mut events = tap.subscribe(Filter::new(), 100);
+    let mut injected = tap.subscribe(Filter::new().reason(Fault::Injected), 100);
+    let mut svc = tap.exchange().layer(tower::service_fn(|_: Req| async {
+        let mut rsp = response(503, Script::empty());
+        rsp.extensions_mut().insert(Fault::Injected);
+        Ok::<_, BoxError>(rsp)
+    }));
+    drop(svc.ready().await.unwrap().call(get("/")).await.unwrap());
+    let seen = lines(&mut events);
+    assert!(seen[1].contains(":status=503"), "{seen:?}");
+    assert!(seen[2].contains("reason=injected"), "{seen:?}");
+    assert_eq!(lines(&mut injected).len(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_cuts_an_attempt_off_is_told_once() {
     let tap = Tap::new();

@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Edit(cmd::edit::Args),
     Delete(cmd::delete::Args),
     Split(cmd::split::Args),
+    Fault(cmd::fault::Args),
     ErrorService(cmd::error_service::Args),
     Check(cmd::check::Args),
     Dashboard(cmd::dashboard::Args),

@@ -11,6 +11,7 @@
 pub mod admit;
 mod canary;
 mod config;
+mod faults;
 mod fleet;
 pub mod http;
 pub mod resource;
@@ -22,6 +23,7 @@ mod state_dir;
 pub use self::{
     canary::Canaries,
     config::{Args, Config},
+    faults::FaultStore,
     fleet::Supervisor,
     run::{Controller, run},
     start::start,

@@ -1,12 +1,13 @@
 use crate::{
     Canaries, Config, Running, Supervisor,
     canary::World,
+    faults::FaultStore,
     http::{self, Access, App},
     source::Local,
 };
 use anyhow::{Context, Result, anyhow};
 use mesh_control::{
-    grpc::{DestinationApi, RegistryApi},
+    grpc::{DestinationApi, FaultsApi, RegistryApi},
     index::Index,
     source::{BoxError, BoxFuture, Fleet, ResourceStore, Source},
     stats::{self, Store},
@@ -132,6 +133,7 @@ impl Controller {
                 index,
                 store,
                 resources,
+                faults: FaultStore::open(state.faults()),
                 fleet,
                 about: Arc::new(about),
             },
@@ -178,6 +180,8 @@ impl Controller {
         let index = self.app.index.clone();
         let store = self.app.store.clone();
         let registry = RegistryApi::new(index.clone(), store, stopped.clone());
+        let faults = self.app.faults.declared().clone();
+        let faults = FaultsApi::new(faults, index.clone(), stopped.clone());
         let grpc = Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .http2_keepalive_interval(Some(PING_INTERVAL))
@@ -185,6 +189,7 @@ impl Controller {
             .tcp_nodelay(true)
             .add_service(DestinationApi::new(index.clone(), stopped.clone()).into_service())
             .add_service(registry.into_service())
+            .add_service(faults.into_service())
             .serve_with_incoming_shutdown(TcpListenerStream::new(self.grpc), until_stopped());
         let read_only = http::router(self.app.clone(), Access::ReadOnly);
         let read_only = axum::serve(self.http, read_only).with_graceful_shutdown(until_stopped());

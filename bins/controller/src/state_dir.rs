@@ -44,6 +44,11 @@ impl StateDir {
         self.root.join("run")
     }
 
+    /// The faults to inject, as the API has them.
+    pub fn faults(&self) -> PathBuf {
+        self.run().join("faults.json")
+    }
+
     /// [`Workloads`](crate::source::workloads::Workloads), written by `mesh up`.
     pub fn workloads(&self) -> PathBuf {
         self.run().join("workloads.json")

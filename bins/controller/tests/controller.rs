@@ -408,3 +408,91 @@ async fn a_split_is_in_force_with_its_conditions_and_its_deletion_restores_the_a
         [("web:8080".into(), 1)]
     );
 }
+
+#[tokio::test]
+async fn faults_reach_the_clients_that_they_are_for_and_survive_the_controller() {
+    let mut mesh = Mesh::new(&[1]).await;
+    let faults_of = |pod: &str| {
+        let config = ControlConfig::new(&mesh.grpc.to_string()).unwrap();
+        let token = serde_json::json!({"ns": "shop", "pod": pod}).to_string();
+        Control::new(config.with_context_token(token)).faults()
+    };
+    let (mut web, mut other) = (faults_of("web-1"), faults_of("other-0"));
+    assert_eq!(*web.ready().await.unwrap(), []);
+    assert_eq!(*other.ready().await.unwrap(), []);
+
+    let new = serde_json::json!({"service": "web", "percent": 12.5, "for_ms": 60_000,
+        "kind": {"delay": {"min_ms": 1, "max_ms": 2}}});
+    let post = |body: String| {
+        let socket = mesh.root.path().join("controller.sock");
+        async move {
+            let stream = UnixStream::connect(socket).await.unwrap();
+            let request = Request::post("/api/v1/faults")
+                .header("host", "localhost")
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(body)))
+                .unwrap();
+            let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            let response = send.send_request(request).await.unwrap();
+            let status = response.status();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        }
+    };
+    let (status, body) = post(new.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    for watch in [&mut web, &mut other] {
+        let faults = watch.changed().await.unwrap();
+        let [fault] = &faults[..] else {
+            panic!("one fault, not {faults:?}");
+        };
+        assert_eq!(
+            (&*fault.service, fault.share),
+            ("web.shop.svc.cluster.local", 125_000)
+        );
+        assert_eq!(fault.route, None);
+    }
+
+    // One for the pods of a workload alone.
+    let mut of_web = new.clone();
+    of_web["from"] = "deploy/web".into();
+    let (status, body) = post(of_web.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(web.changed().await.unwrap().len(), 2);
+    for (field, value) in [
+        ("service", serde_json::json!("none")),
+        ("route", serde_json::json!("GET /none")),
+        ("from", serde_json::json!("deploy/none")),
+        ("from", serde_json::json!("svc/web")),
+        ("percent", serde_json::json!(0)),
+        ("for_ms", serde_json::json!(0)),
+        ("kind", serde_json::json!({"status": 200})),
+    ] {
+        let mut wrong = new.clone();
+        wrong[field] = value;
+        let (status, body) = post(wrong.to_string()).await;
+        assert!(status.is_client_error(), "{field}: {status} {body}");
+    }
+
+    mesh.stop().await;
+    mesh.start().await;
+    // Sidecars keep what they have; a new one is told the same.
+    assert_eq!(web.current().unwrap().len(), 2);
+    let (_, list) = mesh.ask_tcp(Method::GET, "/api/v1/faults", "").await;
+    assert_eq!(list.matches(r#""percent":12.5"#).count(), 2, "{list}");
+    let (status, _) = mesh.ask_tcp(Method::DELETE, "/api/v1/faults/1", "").await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let (status, _) = mesh.ask(Method::DELETE, "/api/v1/faults/1", "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, _) = mesh.ask(Method::DELETE, "/api/v1/faults/1", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    // It was never told of the second, which is for others.
+    loop {
+        let faults = other.changed().await.unwrap();
+        assert!(faults.iter().all(|fault| fault.id == 1), "{faults:?}");
+        if faults.is_empty() {
+            break;
+        }
+    }
+}

@@ -167,15 +167,18 @@ impl Proxy {
             help: "Connections of clients that were not served because there were too many.",
             read: Box::new(move || counted.refused()),
         });
+        let shared_states = Arc::<SharedStates>::default();
         if let Some(discover) = discover.clone() {
+            tokio::spawn(follow_faults(discover.clone(), shared_states.clone()));
             control_metrics(&registry, discover);
         }
+        registry.faults(shared_states.clone());
         Ok(Common {
             limits: *limits,
             registry,
             tap: Tap::new(),
             labels: labels.as_slice().into(),
-            shared_states: Arc::<SharedStates>::default(),
+            shared_states,
             discover,
             standalone,
             connections,
@@ -243,6 +246,18 @@ impl Proxy {
         admin.abort();
         running.into_iter().for_each(worker::Running::stop);
         Ok(())
+    }
+}
+
+/// Injects the faults of `discover`.
+async fn follow_faults(discover: Arc<dyn Discover>, shared_states: Arc<SharedStates>) {
+    let Some(mut faults) = discover.faults() else {
+        return;
+    };
+    let mut next = faults.ready().await;
+    while let Some(rules) = next {
+        shared_states.set_faults(&rules);
+        next = faults.changed().await;
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{Destination, Publisher, Watch, wire};
+use crate::{Destination, FaultRule, Publisher, Watch, wire};
 use std::{
     collections::HashMap,
     error::Error,
@@ -17,6 +17,7 @@ mod assembly;
 mod backoff;
 mod connection;
 mod endpoints;
+mod faults;
 mod registration;
 mod stream;
 mod subscription;
@@ -211,6 +212,17 @@ impl Control {
         self.shared
             .runtime
             .spawn(subscription::follow(shared, authority, publisher));
+        watch
+    }
+
+    /// Follows the faults that this client is to inject, until the last clone of the watch is dropped.
+    ///
+    /// A controller that lacks `mesh.v1.Faults` has none; it is asked again after
+    /// [`ControlConfig::refused_pause`].
+    pub fn faults(&self) -> Watch<Vec<FaultRule>> {
+        let (publisher, watch) = Watch::channel();
+        let shared = self.shared.clone();
+        self.shared.runtime.spawn(faults::follow(shared, publisher));
         watch
     }
 

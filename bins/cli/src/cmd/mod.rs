@@ -15,6 +15,7 @@ pub(crate) mod edges;
 pub(crate) mod edit;
 pub(crate) mod error_service;
 pub(crate) mod explain;
+pub(crate) mod fault;
 pub(crate) mod get;
 pub(crate) mod init;
 pub(crate) mod logs;
@@ -70,6 +71,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Edit(args) => edit::run(args, &global).await,
                     Command::Delete(args) => delete::run(args, &global).await,
                     Command::Split(args) => split::run(args, &global).await,
+                    Command::Fault(args) => fault::run(args, &global).await,
                     Command::ErrorService(args) => error_service::run(&args).await,
                     Command::Check(args) => check::run(args, &global).await,
                     Command::Dashboard(args) => dashboard::run(args, &global).await,

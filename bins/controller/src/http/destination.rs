@@ -4,7 +4,7 @@ use super::{
     query::{self, Query},
 };
 use axum::{Json, Router, extract::State, routing::get};
-use mesh_api::{DestinationRequest, Leaf, LeafEndpoint, ProfileRef, Question};
+use mesh_api::{DestinationRequest, Fault, Leaf, LeafEndpoint, ProfileRef, Question};
 use mesh_control::{
     grpc::profile,
     index::Index,
@@ -39,7 +39,17 @@ pub(super) fn answer(app: &App, request: DestinationRequest) -> Result<Destinati
         let topology = Topology::new(&snapshot);
         check_exists(&query::store(app), &topology, from, &namespace)?;
     }
+    let faults = app.faults.list();
     let mut destination = describe(&app.index, &request.authority, &namespace);
+    if let Some(service) = app.index.apex(&request.authority, &namespace).service {
+        let is_meant = |fault: &Fault| {
+            let from = (&fault.from, &request.from);
+            *fault.service == *service.service
+                && *fault.namespace == *service.namespace
+                && !matches!(from, (Some(meant), Some(client)) if meant != client)
+        };
+        destination.faults = faults.into_iter().filter(is_meant).collect();
+    }
     if destination.name.is_none() {
         destination.hint = hint(&snapshot, &request.authority, &namespace);
     }
@@ -82,6 +92,7 @@ fn describe(index: &Index, authority: &str, namespace: &str) -> Destination {
         leaves,
         split: apex.split.map(|split| reference(split.resource)),
         split_problems,
+        faults: Vec::new(),
         opaque: apex.opaque,
     }
 }

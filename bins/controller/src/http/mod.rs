@@ -9,6 +9,7 @@ mod dashboard;
 mod destination;
 mod edges;
 mod error;
+mod faults;
 mod guard;
 mod hint;
 mod query;
@@ -21,7 +22,7 @@ mod version;
 mod workloads;
 
 pub use self::error::ApiError;
-use crate::canary::Canaries;
+use crate::{canary::Canaries, faults::FaultStore};
 use axum::{Router, middleware};
 use mesh_control::stats::Store;
 use mesh_control::{
@@ -39,6 +40,8 @@ pub struct App {
     pub store: Arc<Mutex<Store>>,
     /// The store of resources.
     pub resources: Arc<dyn ResourceStore>,
+    /// The faults to inject.
+    pub faults: FaultStore,
     /// The fleet that runs the workloads.
     pub fleet: Arc<dyn Fleet>,
     /// The canary releases under way.
@@ -61,6 +64,7 @@ pub fn router(app: App, access: Access) -> Router {
     let router = Router::new()
         .merge(canaries::routes())
         .merge(edges::routes())
+        .merge(faults::routes())
         .merge(routes::routes())
         .merge(stat::routes())
         .merge(tap::routes())

@@ -3,13 +3,19 @@
 pub(crate) mod resolve;
 pub(crate) mod standalone;
 
-use mesh_discover::{Control, Destination, Watch};
+use mesh_discover::{Control, Destination, FaultRule, Watch};
 use std::time::Duration;
 
 /// Where destinations are learned from.
 pub trait Discover: Send + Sync + 'static {
     /// Follows `authority`, `host[:port]`, until the last clone of the watch is dropped.
     fn destination(&self, authority: &str) -> Watch<Destination>;
+
+    /// Follows the faults to inject, until the last clone of the watch is dropped; `None` if the
+    /// source has none.
+    fn faults(&self) -> Option<Watch<Vec<FaultRule>>> {
+        None
+    }
 
     /// Returns true once the source has been reached.
     fn is_ready(&self) -> bool {
@@ -35,6 +41,10 @@ pub trait Discover: Send + Sync + 'static {
 impl Discover for Control {
     fn destination(&self, authority: &str) -> Watch<Destination> {
         Self::destination(self, authority)
+    }
+
+    fn faults(&self) -> Option<Watch<Vec<FaultRule>>> {
+        Some(Self::faults(self))
     }
 
     fn lost(&self) -> Option<Duration> {

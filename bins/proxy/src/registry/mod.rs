@@ -1,6 +1,6 @@
 mod render;
 
-use crate::{config::Limits, identity};
+use crate::{config::Limits, http::outbound::shared_state::SharedStates, identity};
 use mesh_balance::EndpointStatus;
 use mesh_core::Direction;
 use mesh_stats::{Stats, prometheus::Labels};
@@ -41,6 +41,8 @@ struct Entries {
     gauges: Vec<Counter>,
     /// The endpoints of leaves, by authority.
     leaves: Vec<(Arc<str>, Weak<Statuses>)>,
+    /// The injected faults, of all workers together.
+    faults: Option<Arc<SharedStates>>,
 }
 
 /// A counter that a worker keeps by itself.
@@ -233,6 +235,12 @@ impl Registry {
     pub(crate) fn gauge(&self, gauge: Counter) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.gauges.push(gauge);
+    }
+
+    /// Shows the requests to the destinations of `states` that faults are injected into.
+    pub(crate) fn faults(&self, states: Arc<SharedStates>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.faults = Some(states);
     }
 
     /// Shows which endpoints of the leaf `authority` are left out, as long as `read` is held.

@@ -50,6 +50,16 @@ impl Registry {
                 f64::from(workers),
             );
         }
+        let injected = entries.faults.as_ref().map(|states| states.injected());
+        for (name, kind, count) in injected.into_iter().flatten() {
+            let labels = self.labels(Direction::Outbound).with("dst", name);
+            out.counter(
+                "fault_injected_total",
+                "Attempts that a fault was injected into on purpose.",
+                &labels.with("fault", kind),
+                count,
+            );
+        }
         for gauge in &entries.gauges {
             let value = (gauge.read)() as f64;
             out.gauge(gauge.name, gauge.help, &self.common, value);

@@ -1,7 +1,8 @@
-//! `mesh.v1`, a gRPC service beside Linkerd's: it registers programs without a sidecar.
+//! `mesh.v1`, gRPC services beside Linkerd's: `Registry` registers programs without a sidecar, and
+//! `Faults` tells sidecars which faults to inject.
 //!
-//! It is written by hand, so that the build needs no `protoc`; `registry.proto` beside this file
-//! is the same in protobuf. With a controller that lacks the service, a program still follows its
+//! Both are written by hand, so that the build needs no `protoc`; `registry.proto` and `faults.proto`
+//! beside this file are the same in protobuf. With a controller that lacks the service, a program still follows its
 //! destinations, but is not listed.
 //!
 //! # The stream
@@ -12,10 +13,15 @@
 //! breaks is removed after a few seconds.
 
 mod client;
+mod faults;
 mod server;
 
 pub use self::{
     client::register,
+    faults::{
+        Delay, Fault, FaultSet, Faults, FaultsServer, Kind, Reset, WHOLE_SHARE, WatchFaultsRequest,
+        fault_from_wire, fault_to_wire, watch_faults,
+    },
     server::{Registry, RegistryServer},
 };
 

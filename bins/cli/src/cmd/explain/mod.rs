@@ -8,7 +8,7 @@ use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use http::Method;
-use mesh_api::{Destination, DestinationRequest, Resource};
+use mesh_api::{Destination, DestinationRequest, Fault, Resource};
 use mesh_profile::{PassedOver, Profile, ProfileSpec};
 use serde::Serialize;
 use std::{
@@ -76,6 +76,8 @@ struct Explanation {
     traffic_split: Option<String>,
     /// TrafficSplits that are not in force, or not whole, with the reasons.
     split_problems: Vec<String>,
+    /// Faults that are injected on purpose into some of these requests.
+    faults: Vec<Fault>,
 }
 
 /// Proof on which a request is sent again, whatever its route says; see
@@ -171,6 +173,10 @@ async fn live(
         .split
         .map(|split| format!("{}/{}", split.namespace, split.name));
     explanation.split_problems = destination.split_problems;
+    let route = explanation.route.as_str();
+    let faults = destination.faults.into_iter();
+    let faults = faults.filter(|it| it.route.as_deref().is_none_or(|name| name == route));
+    explanation.faults = faults.collect();
     let total: u64 = destination
         .leaves
         .iter()
@@ -221,5 +227,6 @@ fn explain(method: &Method, path: &str, profile: &Profile) -> Explanation {
         split: Vec::new(),
         traffic_split: None,
         split_problems: Vec::new(),
+        faults: Vec::new(),
     }
 }

@@ -1,4 +1,5 @@
 use super::{Explanation, Resend, Share};
+use crate::cmd::fault;
 use mesh_profile::{PassedOver, Route};
 use std::{fmt::Write as _, time::Duration};
 
@@ -79,6 +80,18 @@ pub(super) fn table(explanation: &Explanation) -> String {
     }
     for problem in &explanation.split_problems {
         line("  not", &format!("TrafficSplit {problem}"));
+    }
+    for fault in &explanation.faults {
+        let from = fault.from.as_ref();
+        let from = from.map_or_else(String::new, |from| format!(" from {from}"));
+        let text = format!(
+            "{} for {}% of these requests{from}: fault {}, which ends in {}",
+            fault.kind,
+            fault.percent,
+            fault.id,
+            fault::left(fault, fault::now_ms())
+        );
+        line("FAULT", &text);
     }
     text
 }

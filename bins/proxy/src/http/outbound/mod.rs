@@ -3,6 +3,7 @@
 mod again;
 mod authority;
 pub(crate) mod ejections;
+mod faults;
 pub(crate) mod follow;
 pub(crate) mod shared_state;
 pub(crate) mod stack;
@@ -27,8 +28,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONNECTION};
 use http_body::Body;
-use mesh_core::{BoxError, Conn};
+use mesh_core::{BoxError, Conn, Fault};
 use mesh_discover::{Destination, Watch};
+use mesh_fault::InjectedReset;
 use mesh_serve::{Draining, Refusal, RequestBody, Server, admit};
 use std::{
     collections::HashMap,
@@ -62,6 +64,9 @@ pub(crate) struct Outbound {
     pub(crate) hints: Mutex<HashMap<Box<str>, Watch<Destination>>>,
 }
 
+/// A response, or an injected error that ends its connection or stream.
+type Answer<B> = Result<Response<B>, Broken>;
+
 /// The name under which the standalone destination is cached; no authority is empty.
 pub(crate) const STANDALONE: &str = "";
 
@@ -75,7 +80,7 @@ impl Outbound {
         policy: &OutboundPolicy,
         mut req: Request<RequestBody>,
         draining: &Draining,
-    ) -> impl Future<Output = Response<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
+    ) -> impl Future<Output = Answer<impl Body<Data = Bytes, Error = Broken> + Send + use<>>>
     + Send
     + use<> {
         let asked = RequestKind::of(&req);
@@ -83,8 +88,8 @@ impl Outbound {
             let (outbound, conn, draining) = (self.clone(), conn.clone(), draining.clone());
             let answer = async move {
                 match outbound.tunnel(conn, req, draining).await {
-                    Ok(()) => Response::new(ResponseBody::Empty),
-                    Err(error) => respond::error(&error, asked),
+                    Ok(()) => Ok(Response::new(ResponseBody::Empty)),
+                    Err(error) => Ok(respond::error(&error, asked)),
                 }
             };
             return Either::Left(answer.boxed());
@@ -93,18 +98,21 @@ impl Outbound {
         match self.admit(conn, policy, &mut req) {
             Ok(entry) => {
                 if let Some(rsp) = max_forwards::last_hop(&mut req) {
-                    return Either::Left(ready(rsp).boxed());
+                    return Either::Left(ready(Ok(rsp)).boxed());
                 }
                 Either::Right(
                     entry
                         .call(req, deadline::until)
                         .map(move |result| match result {
-                            Ok(rsp) => answered(rsp, asked),
-                            Err(error) => respond::error(&error, asked),
+                            Ok(rsp) => Ok(answered(rsp, asked)),
+                            Err(error) if InjectedReset::of(&*error).is_some() => {
+                                Err(Broken::new(error))
+                            }
+                            Err(error) => Ok(respond::error(&error, asked)),
                         }),
                 )
             }
-            Err(error) => Either::Left(ready(respond::error(&error, asked)).boxed()),
+            Err(error) => Either::Left(ready(Ok(respond::error(&error, asked))).boxed()),
         }
     }
 
@@ -204,6 +212,12 @@ impl Outbound {
 /// An endpoint's response as the caller gets it.
 fn answered<B>(mut rsp: Response<B>, asked: RequestKind) -> Response<ResponseBody<B>> {
     headers::strip_hop_by_hop(rsp.headers_mut());
+    if !rsp.status().is_success()
+        && let Some(fault) = rsp.extensions().get::<Fault>()
+    {
+        let reason = HeaderValue::from_static(fault.as_str());
+        rsp.headers_mut().insert(respond::REASON, reason);
+    }
     if respond::strip(rsp.headers_mut()) && asked.http1 {
         let close = HeaderValue::from_static("close");
         rsp.headers_mut().insert(CONNECTION, close);

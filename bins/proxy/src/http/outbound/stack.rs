@@ -17,6 +17,7 @@ use mesh_discover::{
     Destination, Endpoint, RetryBudget,
     follow::{Connect, Follower, Rules},
 };
+use mesh_fault::Faulty;
 use mesh_pool::{Pool, Protocol, Settings};
 use mesh_profile::{ProfileLayer, Profiled};
 use mesh_retry::{ReplayBody, Retry, RetryLayer};
@@ -49,7 +50,7 @@ type Attempt = ReplayBody<ProgressBody<RequestBody>>;
 type ToEndpoint = OverrideAuthority<PropagateDeadline<Tapped<Counted<Pool<Attempt>>>>>;
 
 /// All attempts of a request, which share one time limit.
-type Attempts = Tapped<Retry<Counted<Rules<Again<ToEndpoint>>>>>;
+type Attempts = Tapped<Retry<Counted<Faulty<Rules<Again<ToEndpoint>>>>>>;
 
 /// The whole line below `find`, for one authority.
 pub(crate) type Stack = Profiled<Counted<BodyTimeout<Attempts>>>;
@@ -119,6 +120,8 @@ fn stack(
         )
         // What each attempt came to.
         .layer(stats.actual())
+        // Faults on purpose, which no endpoint is blamed for.
+        .layer(shared.faults.layer())
         // Which rule; which of its backends, by weight; which endpoint, by load; then `endpoint`
         // below.
         .service(rules);
