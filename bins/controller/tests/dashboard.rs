@@ -253,7 +253,7 @@ async fn an_open_page_is_told_what_changes() {
     let mut body = response.into_body();
     let mut text = String::new();
     tokio::time::pause();
-    while !text.contains("event: page") || !text.contains("event: same") {
+    while !text.contains("event: page") || !text.contains("event: same\ndata: -\n") {
         let frame = body.frame().await.unwrap().unwrap();
         let data = frame.into_data().unwrap();
         text.push_str(std::str::from_utf8(&data).unwrap());

@@ -19,7 +19,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use mesh_api::{DestinationRequest, Leaf};
-use mesh_profile::Profile;
+use mesh_profile::{Profile, Route};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -193,7 +193,7 @@ fn explanation(destination: &Destination, method: &Method, path: &str) -> Markup
                 @if route.is_retryable() {
                     "failures, within the budget: " (budget.ratio() * 100.0) "% of requests and "
                     (budget.min_per_second()) " a second, over " (format!("{:?}", Duration::from_millis(u64::try_from(budget.ttl().as_millis()).unwrap_or(u64::MAX))))
-                } @else { "never: no route says that it may be" }
+                } @else { (if route.name() == Route::DEFAULT_NAME { "never: no route says that it may be" } else { "never: the route is not isRetryable" }) }
             }
         }
         @if !destination.leaves.is_empty() { (leaves(&destination.leaves)) }

@@ -14,9 +14,13 @@ const MAX_NODES: usize = 60;
 const MAX_LABELS: usize = 25;
 
 const BOX: (usize, usize) = (132, 34);
-const GAP: (usize, usize) = (104, 26);
+const GAP: (usize, usize) = (146, 30);
+/// Room for arcs above and below the boxes.
+const ARC: usize = 46;
 
 type Name<'a> = (&'a str, &'a str);
+/// Column and row of each workload.
+type Places<'a> = BTreeMap<Name<'a>, (usize, usize)>;
 
 /// The picture, or what to do when there is none.
 pub(super) fn graph(calls: &[Call], health: &BTreeMap<Name<'_>, Health>) -> Markup {
@@ -34,7 +38,7 @@ pub(super) fn graph(calls: &[Call], health: &BTreeMap<Name<'_>, Health>) -> Mark
     let columns = places.values().map(|(column, _)| column + 1).max();
     let rows = places.values().map(|(_, row)| row + 1).max();
     let width = columns.unwrap_or(0) * (BOX.0 + GAP.0) - GAP.0 + 8;
-    let height = rows.unwrap_or(0) * (BOX.1 + GAP.1) + 8;
+    let height = rows.unwrap_or(0) * (BOX.1 + GAP.1) - GAP.1 + 2 * (ARC + 8);
     let most = calls.iter().filter_map(|call| call.responses.per_second());
     let most = most.fold(0.1, f64::max);
     html! {
@@ -54,8 +58,8 @@ pub(super) fn graph(calls: &[Call], health: &BTreeMap<Name<'_>, Health>) -> Mark
 
 /// Column and row of each workload. A column is the length of the longest chain of callers, loops
 /// left out.
-fn places<'a>(calls: &'a [Call]) -> BTreeMap<Name<'a>, (usize, usize)> {
-    let mut callers: BTreeMap<Name<'a>, Vec<Name<'a>>> = BTreeMap::new();
+fn places(calls: &[Call]) -> Places<'_> {
+    let mut callers: BTreeMap<Name<'_>, Vec<Name<'_>>> = BTreeMap::new();
     for call in calls {
         let (src, dst) = ends(call);
         callers.entry(src).or_default();
@@ -108,21 +112,46 @@ fn ends(call: &Call) -> (Name<'_>, Name<'_>) {
     )
 }
 
-/// The left top corner of a place.
+/// The left top corner of a place, below the room for arcs.
 fn corner((column, row): (usize, usize)) -> (usize, usize) {
-    (
-        4 + column * (BOX.0 + GAP.0),
-        GAP.1 / 2 + row * (BOX.1 + GAP.1),
-    )
+    (4 + column * (BOX.0 + GAP.0), ARC + row * (BOX.1 + GAP.1))
 }
 
-/// From the right side of the caller to the left side of what it calls.
-fn line(call: &Call, places: &BTreeMap<Name<'_>, (usize, usize)>) -> [f64; 4] {
+/// The path of a call, and the place of its label. A call to the next column goes straight there;
+/// others go around what is between, forward above and backward below.
+fn line(call: &Call, places: &Places<'_>) -> (String, f64, f64) {
     let (src, dst) = ends(call);
-    let (x1, y1) = corner(places[&src]);
-    let (x2, y2) = corner(places[&dst]);
-    let middle = BOX.1 / 2;
-    [x1 + BOX.0, y1 + middle, x2, y2 + middle].map(|value| value as f64)
+    let (from, to) = (places[&src], places[&dst]);
+    let place = |place| {
+        let (x, y) = corner(place);
+        (x as f64, y as f64)
+    };
+    let ((x1, y1), (x2, y2)) = (place(from), place(to));
+    let (wide, high) = (BOX.0 as f64, BOX.1 as f64);
+    if to.0 == from.0 + 1 {
+        let (x1, y1, y2) = (x1 + wide, y1 + high / 2.0, y2 + high / 2.0);
+        let bend = (x2 - x1) / 2.0;
+        let path = format!("M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}", x1 + bend, x2 - bend);
+        return (path, (x1 + x2) / 2.0, (y1 + y2) / 2.0 - 6.0);
+    }
+    let is_forward = to.0 > from.0;
+    // The ends of arcs there and back are apart.
+    let (x1, x2) = match is_forward {
+        true => (x1 + wide * 0.6, x2 + wide * 0.4),
+        false => (x1 + wide * 0.4, x2 + wide * 0.6),
+    };
+    let (y1, y2, over) = match is_forward {
+        true => (y1, y2, y1.min(y2) - ARC as f64),
+        false => (y1 + high, y2 + high, y1.max(y2) + high + ARC as f64),
+    };
+    let path = format!("M{x1} {y1}C{x1} {over} {x2} {over} {x2} {y2}");
+    // A cubic curve is at three quarters of the way to its handles there.
+    let top = (y1 + y2) / 8.0 + over * 0.75;
+    (
+        path,
+        (x1 + x2) / 2.0,
+        if is_forward { top - 4.0 } else { top + 13.0 },
+    )
 }
 
 fn words(call: &Call) -> String {
@@ -132,13 +161,11 @@ fn words(call: &Call) -> String {
     }
 }
 
-fn edge(call: &Call, places: &BTreeMap<Name<'_>, (usize, usize)>, most: f64) -> Markup {
-    let [x1, y1, x2, y2] = line(call, places);
-    let bend = (x2 - x1).abs().max(80.0) / 2.0;
+fn edge(call: &Call, places: &Places<'_>, most: f64) -> Markup {
+    let (path, ..) = line(call, places);
     let share = call.responses.per_second().unwrap_or(0.0) / most;
     let width = 1.5 + 4.5 * share.clamp(0.0, 1.0).sqrt();
     let health = Health::of(call.responses.success());
-    let path = format!("M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}", x1 + bend, x2 - bend);
     html! {
         path class={ "edge " (health.word()) } d=(path) stroke-width={ (format!("{width:.1}")) } {
             title { (call.src) " calls " (call.dst) ": " (words(call)) }
@@ -146,9 +173,8 @@ fn edge(call: &Call, places: &BTreeMap<Name<'_>, (usize, usize)>, most: f64) -> 
     }
 }
 
-fn label(call: &Call, places: &BTreeMap<Name<'_>, (usize, usize)>) -> Markup {
-    let [x1, y1, x2, y2] = line(call, places);
-    let (x, y) = ((x1 + x2) / 2.0, (y1 + y2) / 2.0 - 5.0);
+fn label(call: &Call, places: &Places<'_>) -> Markup {
+    let (_, x, y) = line(call, places);
     let health = Health::of(call.responses.success());
     html! {
         text class={ "label " (health.word()) } x=(x) y=(y) text-anchor="middle" { (words(call)) }

@@ -83,7 +83,8 @@ fn updates(
             // An error ends the stream; the page asks again, and says that it is stale.
             let now = live(&dashboard).ok()?.into_string();
             let event = match now == last {
-                true => Event::default().event("same").data(""),
+                // Browsers drop an event without data.
+                true => Event::default().event("same").data("-"),
                 false => Event::default().event("page").json_data(&now).ok()?,
             };
             Some((

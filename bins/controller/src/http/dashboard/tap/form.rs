@@ -79,6 +79,7 @@ impl Parameters {
             match (name, value) {
                 (_, "") => {}
                 ("resource", value) => words.push(shell_word(value)),
+                ("namespace", value) => words.extend([flag.to_owned(), shell_word(value)]),
                 ("retried", _) => words.push(flag.to_owned()),
                 (_, value) => words.push(format!("{flag}={}", shell_word(value))),
             }
@@ -174,6 +175,7 @@ mod tests {
     fn a_form_is_a_question_and_a_command_line() {
         let parameters = Parameters {
             resource: "deploy/webapp".into(),
+            namespace: "shop".into(),
             to: "svc/books".into(),
             path: "/a b".into(),
             status: "5xx".into(),
@@ -185,7 +187,7 @@ mod tests {
         assert!(request.retried);
         assert_eq!(
             parameters.command_line(),
-            "mesh tap deploy/webapp --to=svc/books --path='/a b' --status=5xx --retried"
+            "mesh tap deploy/webapp -n shop --to=svc/books --path='/a b' --status=5xx --retried"
         );
         assert!(Parameters::default().request().is_err());
         let wrong = Parameters {

@@ -105,7 +105,8 @@ async fn events(
         std::future::ready(row)
     });
     let events = stream::iter([first]).chain(rows).map(Ok::<_, Infallible>);
-    let alive = Event::default().event("same").data("");
+    // Browsers drop an event without data.
+    let alive = Event::default().event("same").data("-");
     let alive = KeepAlive::new().interval(ALIVE).event(alive);
     Ok(Sse::new(events).keep_alive(alive).into_response())
 }
