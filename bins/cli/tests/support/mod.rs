@@ -6,6 +6,7 @@
     reason = "each test uses a part of it, as a module of its own"
 )]
 
+pub mod browser;
 pub mod load;
 pub mod steady;
 pub mod supervisor;
@@ -160,6 +161,16 @@ impl Mesh {
     /// Output of `mesh up`.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder().join("up.log")).unwrap_or_default()
+    }
+
+    /// Waits until `mesh up` has said that everything is ready.
+    pub fn wait_until_ready(&self) {
+        wait_for(
+            "everything is ready",
+            Duration::from_secs(90),
+            || self.log(),
+            |log| log.contains("everything is ready"),
+        );
     }
 
     /// The process of `mesh up`.
