@@ -3,7 +3,7 @@ use crate::{
     faults::{Decision, Ending},
 };
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
-use mesh_core::{BoxError, Fault};
+use mesh_core::{BoxError, Fault, RpcKind};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -42,6 +42,8 @@ pin_project! {
         #[pin]
         future: Option<S::Future>,
         decision: Decision,
+        // The content type of an injected status of gRPC.
+        content_type: HeaderValue,
     }
 }
 
@@ -55,6 +57,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     pub(crate) fn injected(decision: Decision, ready: S, req: Request<B>) -> Self {
         let exchange = Box::pin(Exchange {
             sleep: None,
+            content_type: content_type(&req),
             call: decision.ending.is_none().then_some((ready, req)),
             future: None,
             decision,
@@ -106,7 +109,7 @@ where
         }
         let injected = this.decision.injected;
         if let Some(ending) = this.decision.ending {
-            return Poll::Ready(end(ending, injected));
+            return Poll::Ready(end(ending, injected, this.content_type.clone()));
         }
         if let Some((mut service, req)) = this.call.take() {
             this.future.set(Some(service.call(req)));
@@ -119,7 +122,20 @@ where
     }
 }
 
-fn end<RB>(ending: Ending, injected: Injected) -> Result<Response<FaultBody<RB>>, BoxError> {
+/// The content type of a response of gRPC to `req`: gRPC-web keeps its own.
+fn content_type<B>(req: &Request<B>) -> HeaderValue {
+    let kind = req.headers().get(CONTENT_TYPE);
+    let is_web =
+        |kind: &&HeaderValue| RpcKind::of_content_type(kind.as_bytes()) == RpcKind::GrpcWeb;
+    let kind = kind.filter(is_web).cloned();
+    kind.unwrap_or(HeaderValue::from_static("application/grpc"))
+}
+
+fn end<RB>(
+    ending: Ending,
+    injected: Injected,
+    content_type: HeaderValue,
+) -> Result<Response<FaultBody<RB>>, BoxError> {
     let mut rsp = Response::new(FaultBody::empty());
     match ending {
         Ending::Reset => return Err(InjectedReset(injected).into()),
@@ -127,8 +143,7 @@ fn end<RB>(ending: Ending, injected: Injected) -> Result<Response<FaultBody<RB>>
         Ending::GrpcStatus(code) => {
             *rsp.status_mut() = StatusCode::OK;
             let headers = rsp.headers_mut();
-            let grpc = HeaderValue::from_static("application/grpc");
-            headers.insert(CONTENT_TYPE, grpc);
+            headers.insert(CONTENT_TYPE, content_type);
             headers.insert(HeaderName::from_static("grpc-status"), code.into());
             let message = HeaderValue::from_static("injected on purpose");
             headers.insert(HeaderName::from_static("grpc-message"), message);

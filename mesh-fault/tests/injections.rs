@@ -241,14 +241,19 @@ async fn a_grpc_error_is_for_grpc_calls_alone() {
     let (mut books, _) = books(&faults);
     faults.add(Injection::grpc_status(14).unwrap()).unwrap();
     assert_eq!(statuses(&mut books, 1).await, [200]);
-    let mut req = Request::new(());
-    let grpc = HeaderValue::from_static("application/grpc+proto");
-    req.headers_mut().insert("content-type", grpc);
-    let rsp = ask(&mut books, req).await.unwrap();
-    assert_eq!(rsp.status(), 200);
-    assert_eq!(rsp.headers()["content-type"], "application/grpc");
-    assert_eq!(rsp.headers()["grpc-status"], "14");
-    assert_eq!(Injected::of(&rsp).unwrap().kind(), Kind::GrpcStatus);
+    for (asked, answered) in [
+        ("application/grpc+proto", "application/grpc"),
+        ("application/grpc-web+proto", "application/grpc-web+proto"),
+    ] {
+        let mut req = Request::new(());
+        let kind = HeaderValue::from_static(asked);
+        req.headers_mut().insert("content-type", kind);
+        let rsp = ask(&mut books, req).await.unwrap();
+        assert_eq!(rsp.status(), 200);
+        assert_eq!(rsp.headers()["content-type"], answered);
+        assert_eq!(rsp.headers()["grpc-status"], "14");
+        assert_eq!(Injected::of(&rsp).unwrap().kind(), Kind::GrpcStatus);
+    }
 }
 
 #[tokio::test(start_paused = true)]
