@@ -1,7 +1,5 @@
 use crate::{
-    Connections, Draining, Protocol, RequestBody, Server, admit,
-    connections::{Admitted, Permit},
-    detect,
+    Connections, Draining, Protocol, RequestBody, Server, admit, connections::Admitted, detect,
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -57,11 +55,13 @@ impl Server {
             let (server, service, draining) = (self.clone(), service.clone(), draining.clone());
             match connections.admit() {
                 Admitted::Served(permit) => {
-                    tokio::spawn(server.meet(io, service, draining, permit));
+                    let io = io.holding(permit);
+                    tokio::spawn(server.meet(io, service, draining));
                 }
                 Admitted::Told(permit) => {
                     let text = connections.full().to_string();
-                    let refused = server.turn_away(io, text, draining, permit);
+                    let io = io.holding(permit);
+                    let refused = server.turn_away(io, text, draining);
                     tokio::spawn(tokio::time::timeout(TURN_AWAY, refused));
                 }
                 Admitted::Closed => {}
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// Serves one connection from its first byte to its last.
-    async fn meet<S, B>(self, mut io: Io, service: S, mut draining: Draining, permit: Permit)
+    async fn meet<S, B>(self, mut io: Io, service: S, mut draining: Draining)
     where
         S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
@@ -106,11 +106,10 @@ impl Server {
         if let Some(protocol @ (Protocol::Http1 | Protocol::Http2)) = protocol {
             self.serve(io, protocol, service, draining).await;
         }
-        drop(permit);
     }
 
     /// Answers the requests of a connection for which there is no room.
-    async fn turn_away(self, mut io: Io, text: String, draining: Draining, permit: Permit) {
+    async fn turn_away(self, mut io: Io, text: String, draining: Draining) {
         let protocol = detect::detect(&mut io, self.limits()).await;
         if let Ok(Some(protocol @ (Protocol::Http1 | Protocol::Http2))) = protocol {
             let handle = move |_: Request<RequestBody>| {
@@ -118,7 +117,6 @@ impl Server {
             };
             self.serve_fn(io, protocol, handle, draining).await;
         }
-        drop(permit);
     }
 
     /// Serves one HTTP connection until its end with a tower service.

@@ -1,6 +1,8 @@
 use crate::{Flusher, Meter, outbox::Outbox};
 use bytes::{Buf, Bytes};
 use std::{
+    any::Any,
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -24,6 +26,16 @@ pub struct Io {
     /// True if `reader` is reliable.
     remembers_reader: bool,
     open: Open,
+    _guard: Guard,
+}
+
+/// Kept for as long as the socket.
+struct Guard(Option<Box<dyn Any + Send + Sync>>);
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&self.0.is_some()).finish()
+    }
 }
 
 #[derive(Debug)]
@@ -73,6 +85,16 @@ impl Io {
             reader: None,
             remembers_reader: is_single_threaded(),
             open: Open(meter),
+            _guard: Guard(None),
+        }
+    }
+
+    /// Keeps `guard` until the socket is closed, also when its connection becomes a tunnel.
+    #[must_use]
+    pub fn holding(self, guard: impl Any + Send + Sync) -> Self {
+        Self {
+            _guard: Guard(Some(Box::new(guard))),
+            ..self
         }
     }
 

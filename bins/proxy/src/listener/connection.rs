@@ -34,10 +34,12 @@ impl Worker {
         accepted: Accepted,
         socket: TcpStream,
         peer: SocketAddr,
+        permit: Permit,
         mut draining: Draining,
     ) -> io::Result<()> {
         // In a box, which is gone while requests come and go.
-        let met = Box::pin(self.detect_http(&accepted, socket, peer, &mut draining)).await?;
+        let met =
+            Box::pin(self.detect_http(&accepted, socket, peer, permit, &mut draining)).await?;
         let Some((io, conn, protocol)) = met else {
             return Ok(());
         };
@@ -63,6 +65,7 @@ impl Worker {
         accepted: &Accepted,
         socket: TcpStream,
         peer: SocketAddr,
+        permit: Permit,
         draining: &mut Draining,
     ) -> io::Result<Option<(Io, Arc<Conn>, Protocol)>> {
         // Small answers must not wait for the caller's delayed ACK.
@@ -79,7 +82,8 @@ impl Worker {
             direction,
             identity: identity::of_caller(),
         });
-        let mut io = Io::new(socket, meter.clone());
+        // It counts for as long as its socket: tunnels, too.
+        let mut io = Io::new(socket, meter.clone()).holding(permit);
         if self.is_opaque(accepted).await {
             self.carry(&accepted.bytes, io, conn, None).await?;
             return Ok(None);
@@ -116,8 +120,13 @@ impl Worker {
     }
 
     /// Answers a connection for which there is no room.
-    async fn turn_away(self: Arc<Self>, socket: TcpStream, draining: Draining) -> io::Result<()> {
-        let mut io = Io::new(socket, Arc::default());
+    async fn turn_away(
+        self: Arc<Self>,
+        socket: TcpStream,
+        permit: Permit,
+        draining: Draining,
+    ) -> io::Result<()> {
+        let mut io = Io::new(socket, Arc::default()).holding(permit);
         let told = async {
             if let Some(protocol @ (Protocol::Http1 | Protocol::Http2)) =
                 detect::detect(&mut io, self.server.limits()).await?
@@ -137,19 +146,17 @@ impl Worker {
     }
 }
 
-/// Runs what serves a connection, which counts as long.
+/// Runs what serves a connection, and logs its error.
 ///
 /// No `async fn`: that would hold `serving` twice, once as its argument.
 fn until_the_end(
     serving: impl Future<Output = io::Result<()>>,
-    permit: Permit,
     peer: SocketAddr,
 ) -> impl Future<Output = ()> {
     serving.map(move |served| {
         if let Err(error) = served {
             tracing::debug!(%error, %peer, "connection ended");
         }
-        drop(permit);
     })
 }
 
@@ -169,12 +176,12 @@ pub(crate) async fn accept(
                 let Some(accepted) = router.route(&socket) else {
                     return;
                 };
-                let serving = worker.serve(accepted, socket, peer, draining);
-                tokio::spawn(until_the_end(serving, permit, peer));
+                let serving = worker.serve(accepted, socket, peer, permit, draining);
+                tokio::spawn(until_the_end(serving, peer));
             }
             Admitted::Told(permit) => {
-                let turning = worker.turn_away(socket, draining);
-                tokio::spawn(until_the_end(turning, permit, peer));
+                let turning = worker.turn_away(socket, permit, draining);
+                tokio::spawn(until_the_end(turning, peer));
             }
             Admitted::Closed => {}
         }

@@ -456,3 +456,29 @@ async fn connect_opens_a_tunnel() {
     caller.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, b"HELLO");
 }
+
+#[tokio::test]
+async fn a_tunnel_counts_as_a_connection_until_it_ends() {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut config = config([Role::Outbound]);
+    config.limits.connections = 1;
+    let proxy = Running::start(config);
+    tokio::spawn(shout(listener));
+    let mut caller = TcpStream::connect(proxy.addr()).await.unwrap();
+    let req = format!("CONNECT {addr} HTTP/1.1\r\nhost: {addr}\r\n\r\n");
+    caller.write_all(req.as_bytes()).await.unwrap();
+    let head = read_head(&mut caller).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let reason = async || {
+        let reply = get(proxy.addr(), "/").await;
+        reply.header("mesh-reason").map(str::to_owned)
+    };
+    for _ in 0..10 {
+        assert_eq!(reason().await.as_deref(), Some("overloaded"));
+    }
+    drop(caller);
+    while reason().await.as_deref() == Some("overloaded") {
+        tokio::task::yield_now().await;
+    }
+}
