@@ -39,8 +39,8 @@ struct Entries {
     meters: Vec<(Labels, Arc<Meter>)>,
     counters: Vec<Counter>,
     gauges: Vec<Counter>,
-    /// The endpoints of leaves, by authority.
-    leaves: Vec<(Arc<str>, Weak<Statuses>)>,
+    /// The endpoints of leaves, by worker and authority.
+    leaves: Vec<(usize, Arc<str>, Weak<Statuses>)>,
     /// The injected faults, of all workers together.
     faults: Option<Arc<SharedStates>>,
 }
@@ -116,8 +116,20 @@ impl Registry {
 
     /// Counts by route of the destination `dst`, `fqdn:port` of the apex.
     pub(crate) fn routes(&self, worker: usize, direction: Direction, dst: &str) -> Held {
+        self.adopt(worker, direction, dst, Stats::new())
+    }
+
+    /// The same, which begin with what was counted in `early`, before the name was known, unless there
+    /// are such counts already.
+    pub(crate) fn adopt(
+        &self,
+        worker: usize,
+        direction: Direction,
+        dst: &str,
+        early: Stats,
+    ) -> Held {
         let labels = self.labels(direction).with("dst", dst);
-        self.hold(worker, Kind::Routes, labels)
+        self.hold(worker, Kind::Routes, labels, early)
     }
 
     /// Counts of one endpoint of the leaf `authority`, for requests to `apex`: `dst` are its labels,
@@ -138,7 +150,8 @@ impl Registry {
         if let (Some(apex), Some(leaf)) = (apex, authority) {
             labels = labels.with("dst_apex", apex).with("dst_leaf", leaf);
         }
-        self.hold(worker, Kind::Endpoint, of_endpoint(labels, endpoint, dst))
+        let labels = of_endpoint(labels, endpoint, dst);
+        self.hold(worker, Kind::Endpoint, labels, Stats::new())
     }
 
     /// A meter for the connections to one endpoint that are carried as bytes: `dst` are its labels,
@@ -156,7 +169,7 @@ impl Registry {
         self.meter_of(&mut entries.bytes, endpoint, || labels_of(Stats::OTHER))
     }
 
-    fn hold(&self, worker: usize, kind: Kind, labels: Labels) -> Held {
+    fn hold(&self, worker: usize, kind: Kind, labels: Labels, new: Stats) -> Held {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = Key {
             worker,
@@ -170,7 +183,7 @@ impl Registry {
         }
         let series = entries.series.entry(key).or_insert_with(|| Series {
             labels,
-            stats: Stats::new(),
+            stats: new,
             held: Weak::new(),
             unused: None,
         });
@@ -243,13 +256,14 @@ impl Registry {
         entries.faults = Some(states);
     }
 
-    /// Shows which endpoints of the leaf `authority` are left out, as long as `read` is held.
-    pub(crate) fn leaf(&self, authority: &Arc<str>, read: &Arc<Statuses>) {
+    /// Shows which endpoints of the leaf `authority` a worker leaves out, as long as `read` is held.
+    /// It may have several: for requests, for bytes, and for each service that is split.
+    pub(crate) fn leaf(&self, worker: usize, authority: &Arc<str>, read: &Arc<Statuses>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.leaves.retain(|(_, read)| read.strong_count() > 0);
+        entries.leaves.retain(|(.., read)| read.strong_count() > 0);
         entries
             .leaves
-            .push((authority.clone(), Arc::downgrade(read)));
+            .push((worker, authority.clone(), Arc::downgrade(read)));
     }
 
     /// Number of series.

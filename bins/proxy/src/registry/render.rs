@@ -3,7 +3,7 @@ use mesh_core::Direction;
 use mesh_stats::prometheus::{Exposition, Labels};
 use mesh_transport::Reading;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, PoisonError, Weak},
     time::UNIX_EPOCH,
@@ -47,7 +47,7 @@ impl Registry {
                 "endpoint_ejected",
                 "Workers that leave the endpoint out because it failed too often in a row.",
                 &labels.with("target_addr", endpoint),
-                f64::from(workers),
+                workers as f64,
             );
         }
         let injected = entries.faults.as_ref().map(|states| states.injected());
@@ -91,17 +91,28 @@ impl Registry {
     }
 }
 
-/// For how many workers which endpoints are left out.
-fn ejected(leaves: &[(Arc<str>, Weak<Statuses>)]) -> BTreeMap<(Arc<str>, SocketAddr), u32> {
-    let mut ejected = BTreeMap::new();
-    for (authority, read) in leaves {
-        let statuses = read.upgrade().map(|read| read());
-        let statuses = statuses.into_iter().flatten();
-        for status in statuses.filter(|status| status.ejected) {
-            *ejected.entry((authority.clone(), status.addr)).or_default() += 1;
-        }
+/// The number of workers that leave an endpoint out, by leaf and address.
+type Ejected = BTreeMap<(Arc<str>, SocketAddr), usize>;
+
+fn ejected(leaves: &[(usize, Arc<str>, Weak<Statuses>)]) -> Ejected {
+    let all = leaves.iter().flat_map(|(worker, authority, read)| {
+        let statuses = read.upgrade().map(|read| read()).unwrap_or_default();
+        let ejected = statuses.into_iter().filter(|status| status.ejected);
+        ejected.map(|status| (*worker, authority.clone(), status.addr))
+    });
+    workers(all)
+}
+
+/// Counts each worker once, however many balancers of it leave an endpoint out.
+fn workers(ejected: impl Iterator<Item = (usize, Arc<str>, SocketAddr)>) -> Ejected {
+    let all: BTreeSet<_> = ejected
+        .map(|(worker, authority, addr)| (authority, addr, worker))
+        .collect();
+    let mut workers = Ejected::new();
+    for (authority, addr, _) in all {
+        *workers.entry((authority, addr)).or_default() += 1;
     }
-    ejected
+    workers
 }
 
 /// Names of the families that count connections: opened, closed, open, read, written.
@@ -146,4 +157,20 @@ fn resident_memory() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_a_worker_leaves_out_for_requests_and_for_bytes_counts_once() {
+        let books: Arc<str> = "books:7002".into();
+        let addr = SocketAddr::from(([10, 0, 0, 1], 80));
+        let all = [0, 0, 1].map(|worker| (worker, books.clone(), addr));
+        assert_eq!(
+            workers(all.into_iter()),
+            Ejected::from([((books, addr), 2)])
+        );
+    }
 }

@@ -84,3 +84,19 @@ fn past_the_bound_everything_counts_together() {
     let entries = registry.entries.lock().unwrap();
     assert!(entries.series.len() <= registry.max_series + 1);
 }
+
+#[test]
+fn what_was_counted_before_the_name_was_known_is_shown_once_it_is() {
+    let registry = registry();
+    let early = Stats::new();
+    early.retryable(None, None);
+    let held = registry.adopt(0, Direction::Inbound, "books:7002", early);
+    route(&held);
+    let text = retryable(&registry, Instant::now()).unwrap();
+    assert!(text.ends_with(" 2"), "{text}");
+    // Who has counters already keeps them.
+    let again = registry.adopt(0, Direction::Inbound, "books:7002", Stats::new());
+    route(&again);
+    let text = retryable(&registry, Instant::now()).unwrap();
+    assert!(text.ends_with(" 3"), "{text}");
+}

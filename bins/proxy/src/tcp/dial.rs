@@ -162,7 +162,7 @@ impl Connect for Parts {
         let asked: Balance<ToEndpoint> = balance.clone();
         let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
         if let Some(name) = name {
-            context.registry.leaf(name, &statuses);
+            context.registry.leaf(context.worker, name, &statuses);
         }
         (balance.clone(), ToBackend(balance), Some(statuses))
     }

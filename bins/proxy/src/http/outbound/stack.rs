@@ -176,7 +176,7 @@ impl Connect for Parts {
         let asked = balance.clone();
         let statuses: Arc<Statuses> = Arc::new(move || asked.endpoints());
         if let Some(name) = name {
-            context.registry.leaf(name, &statuses);
+            context.registry.leaf(context.worker, name, &statuses);
         }
         let again = Again::new(balance.clone());
         (balance, again, Some(statuses))
