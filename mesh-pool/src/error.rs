@@ -61,7 +61,19 @@ impl SendError {
         self.head_too_large
     }
 
-    /// The same over HTTP/2.
+    /// The endpoint's proxy answers that the caller's deadline had passed.
+    pub(super) fn late(endpoint: SocketAddr) -> Self {
+        Self {
+            fault: Fault::Elapsed,
+            endpoint,
+            cause: CallerFault::DeadlinePassed.to_string(),
+            caller: Some(CallerFault::DeadlinePassed),
+            head_too_large: false,
+            back: None,
+        }
+    }
+
+    /// An exchange over HTTP/2 that broke before any answer.
     pub(super) fn broken_stream(error: h2::Error, endpoint: SocketAddr, safe: bool) -> Self {
         if is_reset_here(&error) {
             // The pool resets a stream only when its request body breaks off.
@@ -117,6 +129,8 @@ pub enum CallerFault {
     SilentBody(Duration),
     /// The request body broke off, or is not what its head says.
     BrokenBody,
+    /// Its deadline had passed when the request came to the endpoint's proxy.
+    DeadlinePassed,
 }
 
 impl fmt::Display for CallerFault {
@@ -126,6 +140,7 @@ impl fmt::Display for CallerFault {
             Self::BrokenBody => {
                 f.write_str("the request's body broke off, or is not what its head says")
             }
+            Self::DeadlinePassed => f.write_str("the caller's deadline had passed"),
         }
     }
 }

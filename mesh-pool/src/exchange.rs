@@ -159,6 +159,9 @@ where
             ..
         } = self;
         let refusal = pool.refusal(&rsp);
+        if refusal == Some(Fault::Elapsed) {
+            return Err(SendError::late(pool.addr).into());
+        }
         let rsp = framing::unambiguous(rsp, pool.addr)?;
         let mut rsp = pool.answered(rsp, conn, &uploaded);
         if let (Some(_), Some(spare)) = (refusal, spare) {

@@ -37,6 +37,7 @@ pub struct Relay {
     /// Added to each request.
     pub header: (HeaderName, HeaderValue),
     /// Reads in the head of a response why the proxy's endpoint has not seen the request:
-    /// `Refused` or `ConnectTimeout`.
+    /// `Refused` or `ConnectTimeout` if it cannot be reached, `Elapsed` if the caller's deadline had
+    /// passed.
     pub refusal: fn(&HeaderMap) -> Option<Fault>,
 }

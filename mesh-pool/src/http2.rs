@@ -118,6 +118,9 @@ where
                         drop((shared, turn));
                         match stream.answer().await {
                             Ok(rsp) => {
+                                if self.refusal(&rsp) == Some(Fault::Elapsed) {
+                                    return Err(SendError::late(self.addr).into());
+                                }
                                 let rsp = framing::unambiguous_stream(rsp, self.addr)?;
                                 return Ok(self.answered_stream(rsp, stream, spare, ending));
                             }

@@ -57,7 +57,7 @@ pub(crate) struct StackContext {
 /// The connections to the application, shared by all names it is called by.
 type App = PropagateDeadline<Tapped<Counted<Pool<RequestBody>>>>;
 
-type Stack = Profiled<Counted<AcceptDeadline<App>>>;
+type Stack = AcceptDeadline<Profiled<Counted<App>>>;
 
 impl Inbound {
     /// The way to the application at `addr`.
@@ -94,13 +94,13 @@ impl Inbound {
     /// Routes are for counting here; retries and timeouts are the caller's business.
     fn stack(&self, profile: ProfileHandle, stats: &Stats) -> Stack {
         ServiceBuilder::new()
+            // Does anybody still wait for it? If not, the application need not begin, and does not
+            // answer for it. To end it in time is the caller's business, too.
+            .layer(AcceptDeadlineLayer::again())
             // Which route is this?
             .layer(ProfileLayer::watch(profile))
             // What the caller's proxy sees of each attempt.
             .layer(stats.effective())
-            // Does anybody still wait for it? If not, the application need not begin. To end it in
-            // time is the caller's business, too.
-            .layer(AcceptDeadlineLayer::again())
             // The application: see `new`.
             .service(self.app.clone())
     }
@@ -173,22 +173,26 @@ impl Inbound {
     /// Makes the stack for one name of the application, and keeps its profile up to date.
     async fn follow(self: Arc<Self>, watch: Option<Watch<Destination>>, entry: Arc<Entry<Stack>>) {
         let profile = ProfileHandle::new(Profile::default());
+        // A name that the mesh does not know has no series: anybody could invent one. Requests that
+        // come before the mesh knows theirs, as a replica's first may, are counted once it does.
+        let mut early = Stats::new();
         let Some(mut watch) = watch else {
-            entry.serve(self.stack(profile, &Stats::new()));
+            entry.serve(self.stack(profile, &early));
             return;
         };
         let first = tokio::time::timeout(self.context.limits.fail_fast, watch.ready()).await;
         let mut current = first.ok().flatten();
         loop {
             let name = current.as_ref().and_then(|known| known.name().cloned());
-            // A name that the mesh does not know has no series: anybody could invent one.
             let held: Option<Held> = name.as_deref().map(|name| {
                 let (worker, inbound) = (self.context.worker, Direction::Inbound);
-                self.context.registry.routes(worker, inbound, name)
+                let early = std::mem::take(&mut early);
+                self.context.registry.adopt(worker, inbound, name, early)
             });
-            let stats = held
-                .as_ref()
-                .map_or_else(Stats::new, |held| held.stats.clone());
+            let stats = match &held {
+                Some(held) => held.stats.clone(),
+                None => early.clone(),
+            };
             if let Some(known) = &current {
                 profile.set(known.profile().for_worker());
             }

@@ -39,13 +39,13 @@ fn kept_head(extensions: &Extensions) -> Option<&KeptHead> {
     attempt.kept().filter(|_| !is_changed)
 }
 
-/// The reason why the application of the peer's proxy has not seen the request. It is believed because a proxy lets
+/// The reason why the peer's proxy did not give the request to its application. It is believed because a proxy lets
 /// no application say so.
 fn refusal(headers: &HeaderMap) -> Option<Fault> {
     if !headers.contains_key(&ERROR) {
         return None;
     }
     let reason = headers.get(&REASON)?;
-    let told = [Fault::Refused, Fault::ConnectTimeout];
+    let told = [Fault::Refused, Fault::ConnectTimeout, Fault::Elapsed];
     told.into_iter().find(|fault| reason == fault.as_str())
 }

@@ -88,6 +88,7 @@ fn refusal_of(error: &BoxError) -> Option<Refusal> {
                 // The rest of such a request may never come.
                 return Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, text).closing());
             }
+            Some(CallerFault::DeadlinePassed) => return None,
             Some(fault) => return Some(Refusal::new(StatusCode::BAD_REQUEST, fault.to_string())),
             None => next = error.source(),
         }
@@ -114,7 +115,11 @@ pub(crate) fn error<B>(error: &BoxError, asked: RequestKind) -> Response<Respons
         };
         return synthesize(&row, "refused", &refusal.to_string(), asked);
     }
-    let fault = Fault::of(&**error).unwrap_or(Fault::Unexpected);
+    let fault = match is_late(error) {
+        // To its caller it is what its own deadline would be.
+        true => Fault::Elapsed,
+        false => Fault::of(&**error).unwrap_or(Fault::Unexpected),
+    };
     let text = match fault {
         Fault::Unexpected => "unexpected error".to_owned(),
         _ => format!("{error}{}", limit_of(error, fault)),
@@ -151,6 +156,18 @@ fn is_head_too_large(error: &BoxError) -> bool {
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<SendError>() {
             return error.is_head_too_large();
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Returns true if the endpoint's proxy said that the caller's deadline had passed.
+fn is_late(error: &BoxError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(error) = next {
+        if let Some(fault) = error.downcast_ref::<CallerFault>() {
+            return *fault == CallerFault::DeadlinePassed;
         }
         next = error.source();
     }
