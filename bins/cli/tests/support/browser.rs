@@ -96,7 +96,8 @@ impl Page {
 
     fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.last += 1;
-        let mut command = json!({"id": self.last, "method": method, "params": parameters});
+        let mut command = json!({"id": self.last, "method": method});
+        command["params"] = parameters;
         if !self.session.is_empty() {
             command["sessionId"] = self.session.as_str().into();
         }
