@@ -21,7 +21,7 @@ const REPLACEMENT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Deployed {
     workload: Workload,
-    build: Option<(u64, u64, i64, i64)>,
+    build: Vec<u64>,
     /// True if the last replacement failed, so that an old configuration still runs.
     outdated: bool,
     pub(super) replicas: Vec<Running>,
@@ -329,8 +329,8 @@ fn further(workload: &Workload) -> Vec<u16> {
     workload.ports.iter().map(|it| it.port).collect()
 }
 
-pub(super) fn build_of(workload: &Workload) -> Option<(u64, u64, i64, i64)> {
+/// Returns the hashes of the files that a workload runs.
+pub(super) fn build_of(workload: &Workload) -> Vec<u64> {
     let path = std::env::var_os("PATH");
-    let program = workload.command.first()?;
-    program::fingerprint(&program::find(program, &workload.dir, path.as_deref())?)
+    program::build(&workload.command, &workload.dir, path.as_deref())
 }
