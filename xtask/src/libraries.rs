@@ -77,6 +77,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("mesh-discover/src/wire/mesh_v1/", "futures_core"),
     // Answers carry the endpoints that clients follow.
     ("mesh-control/src/index/", "mesh_discover"),
+    // A declared fault is the one that clients inject.
+    ("mesh-control/src/faults.rs", "mesh_discover"),
     // `grpc` has services for tonic's server, and the message that one of them sends.
     ("mesh-control/src/grpc/", "linkerd2_proxy_api"),
     ("mesh-control/src/grpc/", "mesh_discover"),
