@@ -49,7 +49,7 @@ fn whatever_becomes_of_the_controller_no_request_fails_and_check_says_so() {
         (Mode::Slow, None),
         (
             Mode::To(loopback(grpc)),
-            Some("caller-0 is about to drop 1 destinations that the controller no longer confirms"),
+            Some("caller-0 is about to drop a destination that the controller no longer confirms"),
         ),
         (Mode::Silent, Some(stale)),
     ] {
