@@ -391,7 +391,15 @@ workloads:
         || mesh.log(),
         |log| log.contains("everything is ready"),
     );
-    let ports = fs::read_to_string(mesh.folder().join("ports")).expect("the caller wrote it");
+    // It is ready when it runs, which may be before it has written.
+    let ports = || fs::read_to_string(mesh.folder().join("ports")).ok();
+    let ports = wait_for(
+        "the caller wrote its ports",
+        STARTING,
+        ports,
+        Option::is_some,
+    );
+    let ports = ports.unwrap_or_default();
     let (upstream, proxy) = ports.trim().split_once(' ').expect("two addresses");
     let addr = |text: &str| -> SocketAddr {
         let text = text.trim_start_matches("http://");
