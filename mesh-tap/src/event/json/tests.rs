@@ -3,62 +3,62 @@ use super::*;
 /// A request in the form of `linkerd viz tap -o json`.
 const REQUEST: &str = r#"{
   "source": {
-"ip": "10.0.0.1",
-"port": 50000,
-"metadata": null
+    "ip": "10.0.0.1",
+    "port": 50000,
+    "metadata": null
   },
   "destination": {
-"ip": "ff01::1",
-"port": 80,
-"metadata": {
-  "pod": "my-pod",
-  "tls": "true"
-}
+    "ip": "ff01::1",
+    "port": 80,
+    "metadata": {
+      "pod": "my-pod",
+      "tls": "true"
+    }
   },
   "routeMeta": null,
   "proxyDirection": "OUTBOUND",
   "requestInitEvent": {
-"id": {
-  "base": 1,
-  "stream": 0
-},
-"method": "GET",
-"scheme": "HTTPS",
-"authority": "localhost",
-"path": "/some/path",
-"headers": [
-  {
-    "name": "x-text",
-    "valueStr": "some text"
-  },
-  {
-    "name": "x-bytes",
-    "valueBin": "/wk="
-  }
-]
+    "id": {
+      "base": 1,
+      "stream": 0
+    },
+    "method": "GET",
+    "scheme": "HTTPS",
+    "authority": "localhost",
+    "path": "/some/path",
+    "headers": [
+      {
+        "name": "x-text",
+        "valueStr": "some text"
+      },
+      {
+        "name": "x-bytes",
+        "valueBin": "/wk="
+      }
+    ]
   }
 }"#;
 const END: &str = r#"{
   "source": null,
   "destination": null,
   "routeMeta": {
-"route": "GET /"
+    "route": "GET /"
   },
   "proxyDirection": "INBOUND",
   "responseEndEvent": {
-"id": {
-  "base": 1,
-  "stream": 7
-},
-"sinceRequestInit": {
-  "seconds": 10
-},
-"sinceResponseInit": {
-  "nanos": 64000
-},
-"responseBytes": 1337,
-"trailers": null,
-"grpcStatusCode": 14
+    "id": {
+      "base": 1,
+      "stream": 7
+    },
+    "sinceRequestInit": {
+      "seconds": 10
+    },
+    "sinceResponseInit": {
+      "nanos": 64000
+    },
+    "responseBytes": 1337,
+    "trailers": null,
+    "grpcStatusCode": 14
   }
 }"#;
 
