@@ -48,8 +48,9 @@ where
         Self(Source::Http1(body))
     }
 
-    pub(super) fn http2(stream: RecvStream, ending: Arc<Ending>) -> Self {
-        Self(Source::Http2(Download::new(stream, ending)))
+    /// `limit` is that of the trailers, in bytes.
+    pub(super) fn http2(stream: RecvStream, ending: Arc<Ending>, limit: usize) -> Self {
+        Self(Source::Http2(Download::new(stream, ending, limit)))
     }
 }
 

@@ -82,9 +82,7 @@ impl SendError {
             return sent;
         }
         if error.is_library() && error.is_reset() {
-            let mut sent = Self::new(Fault::Protocol, endpoint, MalformedHead);
-            sent.head_too_large = true;
-            return sent;
+            return Self::large_head(endpoint);
         }
         let fault = if is_protocol_error(&error) {
             Fault::Protocol
@@ -94,6 +92,13 @@ impl SendError {
             Fault::MaybeProcessed
         };
         Self::new(fault, endpoint, error)
+    }
+
+    /// A response whose head is too large, or malformed.
+    pub(super) fn large_head(endpoint: SocketAddr) -> Self {
+        let mut sent = Self::new(Fault::Protocol, endpoint, MalformedHead);
+        sent.head_too_large = true;
+        sent
     }
 
     /// An exchange that broke before any answer. `safe` says whether the request may be sent

@@ -49,6 +49,17 @@ pub(super) fn unambiguous_stream<B>(
     }
 }
 
+/// Overhead of a field, in bytes, besides its name and its value (RFC 9113, 6.5.2).
+const FIELD: usize = 32;
+
+/// The size of a head or of trailers over HTTP/2, in bytes.
+pub(super) fn size(fields: &HeaderMap) -> usize {
+    fields
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + FIELD)
+        .sum()
+}
+
 /// Removes all but one of several equal lengths (RFC 9110, 8.6).
 fn one_length(headers: &mut HeaderMap) -> Result<(), &'static str> {
     let mut all = headers.get_all(CONTENT_LENGTH).iter();

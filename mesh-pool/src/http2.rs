@@ -43,6 +43,12 @@ const STREAM_WINDOW: u32 = 128 << 10;
 /// proxy takes 200 streams at a time, others mostly 100 to 250.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
+/// Times the limit of heads that h2 reads of one.
+///
+/// h2 drops the fields of trailers that are over its own limit, and says nothing. It must read them for
+/// the pool to find that they are too large.
+const ROOM: usize = 256;
+
 /// A connection that requests share.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -117,6 +123,9 @@ where
                         let _ = poll_fn(|cx| shared.sender.poll_ready(cx)).await;
                         drop((shared, turn));
                         match stream.answer().await {
+                            Ok(rsp) if framing::size(rsp.headers()) > self.settings.head_bytes => {
+                                return Err(SendError::large_head(self.addr).into());
+                            }
                             Ok(rsp) => {
                                 if self.refusal(&rsp) == Some(Fault::Elapsed) {
                                     return Err(SendError::late(self.addr).into());
@@ -159,7 +168,7 @@ where
         spare: Spare,
         ending: Arc<Ending>,
     ) -> Response<Body<B>> {
-        let mut rsp = rsp.map(|body| Body::http2(body, ending));
+        let mut rsp = rsp.map(|body| Body::http2(body, ending, self.settings.head_bytes));
         match self.refusal(&rsp) {
             Some(_) if stream.is_whole() => {
                 if let Some(req) = stream.into_body().take_back(spare.into_request(())) {
@@ -178,12 +187,14 @@ where
     /// A new connection, which requests share from now on.
     async fn connected(&self) -> Result<Shared, SendError> {
         let (io, ending) = self.connect(Protocol::Http2).await?;
+        let most = self.settings.head_bytes.saturating_mul(ROOM);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
         let (sender, conn) = h2::client::Builder::new()
             .enable_push(false)
             .initial_max_send_streams(FIRST_STREAMS)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(u32::try_from(self.settings.head_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(most)
             .max_send_buffer_size(self.settings.buffer_bytes.min(u32::MAX as usize))
             .handshake(io)
             .await

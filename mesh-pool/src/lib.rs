@@ -28,5 +28,6 @@ pub use self::{
     pool::{Pool, Sending},
     settings::Settings,
     spare::Returned,
+    stream::TrailersTooLarge,
 };
 pub use mesh_core::{BoxError, Fault};

@@ -5,12 +5,12 @@
 //! a body that is not sent when the response begins is left to a task, as a caller that reads
 //! nothing until it has sent everything would otherwise wait for itself.
 
-use crate::{ending::Ending, kept::Kept};
+use crate::{ending::Ending, framing, kept::Kept};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use mesh_core::BoxError;
+use mesh_core::{BoxError, Fault};
 use std::{
     error::Error,
     fmt,
@@ -170,17 +170,20 @@ pub(super) struct Download {
     data_over: bool,
     /// Nothing is. Each of the layers asks after each frame, and to ask the stream takes a lock.
     over: bool,
+    /// Bytes that the trailers may have.
+    limit: usize,
     /// Shows that the connection is in use.
     _ending: Arc<Ending>,
 }
 
 impl Download {
-    pub(super) fn new(stream: RecvStream, ending: Arc<Ending>) -> Self {
+    pub(super) fn new(stream: RecvStream, ending: Arc<Ending>, limit: usize) -> Self {
         Self {
             over: stream.is_end_stream(),
             _ending: ending,
             stream,
             data_over: false,
+            limit,
         }
     }
 
@@ -203,6 +206,9 @@ impl Download {
         let trailers = ready!(self.stream.poll_trailers(cx));
         self.over = true;
         Poll::Ready(match trailers {
+            Ok(Some(trailers)) if framing::size(&trailers) > self.limit => {
+                Some(Err(Broken::Trailers(TrailersTooLarge(self.limit))))
+            }
             Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
             Err(error) => broken(error),
         })
@@ -224,23 +230,50 @@ impl Download {
 /// A reset that says "no error" is the end: the answer did not need the rest of the request (RFC
 /// 9113, 8.1).
 fn broken<T>(error: h2::Error) -> Option<Result<T, Broken>> {
-    (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(Broken(error)))
+    (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(Broken::Stream(error)))
 }
 
 /// Why a response broke off.
 ///
 /// The error of HTTP/2 is its source, where those look who pass its reason on.
 #[derive(Debug)]
-pub(super) struct Broken(h2::Error);
+pub(super) enum Broken {
+    Stream(h2::Error),
+    Trailers(TrailersTooLarge),
+}
+
+/// The trailers of a response over HTTP/2 have more bytes than the head of one may have: a source
+/// of the error of its body.
+#[derive(Clone, Copy, Debug)]
+pub struct TrailersTooLarge(usize);
+
+impl fmt::Display for TrailersTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "trailers of more than {} bytes", self.0)
+    }
+}
+
+impl Error for TrailersTooLarge {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&Fault::Protocol)
+    }
+}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the response broke off: {}", self.0)
+        let cause: &dyn fmt::Display = match self {
+            Self::Stream(error) => error,
+            Self::Trailers(error) => error,
+        };
+        write!(f, "the response broke off: {cause}")
     }
 }
 
 impl Error for Broken {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        Some(match self {
+            Self::Stream(error) => error,
+            Self::Trailers(error) => error,
+        })
     }
 }

@@ -1,4 +1,4 @@
-use crate::memory::Memory;
+use crate::{framing, memory::Memory};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
@@ -10,9 +10,6 @@ pub(super) const MOST: usize = 65_535;
 /// More frames than this are joined, so that a body of tiny ones does not take many times its
 /// size.
 pub(super) const MAX_FRAMES: usize = 64;
-
-/// Overhead of a trailer, in bytes, besides its name and its value (RFC 9113, 6.5.2).
-const TRAILER: usize = 32;
 
 /// The part of a body that was read.
 #[derive(Debug, Default)]
@@ -55,11 +52,7 @@ impl Read {
                 self.frames.push(data.clone());
             }
         } else if let Some(trailers) = frame.trailers_ref() {
-            let bytes = trailers
-                .iter()
-                .map(|(name, value)| name.as_str().len() + value.len() + TRAILER)
-                .sum();
-            if !self.grow(bytes, ceiling) {
+            if !self.grow(framing::size(trailers), ceiling) {
                 return false;
             }
             self.trailers = Some(trailers.clone());

@@ -6,7 +6,7 @@ use crate::{
         deadline, extensions,
         headers::{self, CANONICAL},
         max_forwards,
-        respond::{self, Broken, RequestKind, ResponseBody},
+        respond::{self, Broken, CallProtocol, RequestKind, ResponseBody},
     },
     identity,
     registry::{Held, Registry},
@@ -123,7 +123,7 @@ impl Inbound {
                     entry
                         .call(req, deadline::until)
                         .map(move |result| match result {
-                            Ok(rsp) => answered(rsp),
+                            Ok(rsp) => answered(rsp, asked),
                             Err(error) => respond::error(&error, asked),
                         }),
                 )
@@ -211,9 +211,12 @@ impl Inbound {
 }
 
 /// The application's response as the caller gets it.
-fn answered<B>(mut rsp: Response<B>) -> Response<ResponseBody<B>> {
+fn answered<B>(mut rsp: Response<B>, asked: RequestKind) -> Response<ResponseBody<B>> {
     headers::strip_hop_by_hop(rsp.headers_mut());
     // Only a proxy may say what a proxy says.
     headers::strip_application(rsp.headers_mut());
-    rsp.map(|body| ResponseBody::Stream { body })
+    match asked.protocol {
+        CallProtocol::Grpc => respond::stream(rsp, asked),
+        _ => rsp.map(|body| ResponseBody::Stream { body }),
+    }
 }

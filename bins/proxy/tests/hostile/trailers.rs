@@ -89,3 +89,34 @@ async fn pseudo_headers_in_trailers_go_no_further() {
     let seen = upstream.seen();
     assert_eq!((seen.len(), &seen[0].body[..]), (1, &b"hi"[..]));
 }
+
+#[tokio::test]
+async fn trailers_over_the_limit_fail_with_its_name() {
+    let upstream = Upstream::start(|_, _| async {
+        let name = HeaderName::from_static("grpc-status-details-bin");
+        let details = HeaderValue::try_from("x".repeat(70_000)).unwrap();
+        let status = HeaderName::from_static("grpc-status");
+        let trailers = [(status, HeaderValue::from_static("5")), (name, details)];
+        let frames = [
+            Frame::data(Bytes::from_static(b"\0\0\0\0\0")),
+            Frame::trailers(trailers.into_iter().collect()),
+        ];
+        streamed("application/grpc", frames)
+    })
+    .await;
+    for proxy in [
+        Running::start(standalone(&[&upstream])),
+        Running::start(config([Role::Inbound(upstream.addr())])),
+    ] {
+        let mut client = Client::http2(proxy.addr()).await;
+        let mut call = client.request("POST", "a", "/", "");
+        let kind = HeaderValue::from_static("application/grpc");
+        call.headers_mut().insert("content-type", kind);
+        let trailers = client.send(call).await.unwrap().trailers.unwrap();
+        assert_eq!(trailers["grpc-status"], "8", "{trailers:?}");
+        let text = trailers["grpc-message"].to_str().unwrap();
+        assert!(text.contains("--max-head-bytes"), "{text}");
+        // Without gRPC there is no other way than to break off.
+        assert!(client.get("a", "/").await.is_err());
+    }
+}

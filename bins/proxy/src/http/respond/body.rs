@@ -9,6 +9,7 @@ use http::{
 };
 use http_body::{Body, Frame, SizeHint};
 use mesh_core::{BoxError, Fault, StatusReader};
+use mesh_pool::TrailersTooLarge;
 use pin_project_lite::pin_project;
 use std::{
     error::Error,
@@ -80,16 +81,35 @@ fn stripped<E>(mut polled: Polled<E>) -> Polled<E> {
     polled
 }
 
-/// The trailers that end a gRPC stream whose time is over: DEADLINE_EXCEEDED.
-fn too_late(error: &BoxError) -> Option<HeaderMap> {
-    if Fault::of(&**error) != Some(Fault::Elapsed) {
+/// gRPC's RESOURCE_EXHAUSTED.
+const EXHAUSTED: u16 = 8;
+
+/// The trailers that end a gRPC stream whose time is over, DEADLINE_EXCEEDED, or whose own trailers
+/// are too large, RESOURCE_EXHAUSTED.
+fn trailers_for(error: &BoxError) -> Option<HeaderMap> {
+    let (status, limit) = if is_too_large(error) {
+        (EXHAUSTED, " (--max-head-bytes)")
+    } else if Fault::of(&**error) == Some(Fault::Elapsed) {
+        (row(Fault::Elapsed).grpc, "")
+    } else {
         return None;
-    }
+    };
     let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", row(Fault::Elapsed).grpc.into());
-    let text = HeaderValue::from_str(&error.to_string()).ok()?;
+    trailers.insert("grpc-status", status.into());
+    let text = HeaderValue::from_str(&format!("{error}{limit}")).ok()?;
     trailers.insert("grpc-message", percent_encoded(&text));
     Some(trailers)
+}
+
+fn is_too_large(error: &BoxError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(error) = next {
+        if error.is::<TrailersTooLarge>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 pin_project! {
@@ -146,13 +166,17 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.as_mut().project() {
-            ResponseBodyProj::Stream { body } => {
-                stripped(body.poll_frame(cx)).map_err(|error| Broken(error.into()))
-            }
+            ResponseBodyProj::Stream { body } => stripped(body.poll_frame(cx)).map_err(|error| {
+                let error = error.into();
+                if is_too_large(&error) {
+                    tracing::debug!(%error, limit = "--max-head-bytes", "response broken off");
+                }
+                Broken(error)
+            }),
             ResponseBodyProj::Call { body } => {
                 let polled = stripped(body.poll_frame(cx)).map_err(Into::into);
                 if let Poll::Ready(Some(Err(error))) = &polled
-                    && let Some(trailers) = too_late(error)
+                    && let Some(trailers) = trailers_for(error)
                 {
                     self.set(Self::Empty);
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
