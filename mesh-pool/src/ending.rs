@@ -89,7 +89,19 @@ pub(crate) struct Watched {
     limit: Duration,
     /// Set once the peer has said FIN.
     wait: Option<Wait>,
+    /// Set once nothing can be written any more.
+    deaf: Option<Deaf>,
 }
+
+/// A peer that reads nothing more. It may have answered before: that is read first, and what is
+/// written in the meantime is dropped.
+struct Deaf {
+    error: ErrorKind,
+    dropped: usize,
+}
+
+/// Bytes that are dropped before the write fails.
+const MOST_DROPPED: usize = 16 * 1024 * 1024;
 
 /// The wait for an RST.
 struct Wait {
@@ -106,6 +118,7 @@ impl Watched {
             ending: ending.clone(),
             limit,
             wait: None,
+            deaf: None,
         };
         (watched, ending)
     }
@@ -119,6 +132,24 @@ impl Watched {
             self.ending.unread.store(true, Relaxed);
         }
         result
+    }
+
+    /// Drops `len` bytes for a peer that reads nothing more.
+    fn drop_bytes(&mut self, len: usize, error: ErrorKind) -> io::Result<usize> {
+        let deaf = self.deaf.get_or_insert(Deaf { error, dropped: 0 });
+        deaf.dropped = deaf.dropped.saturating_add(len);
+        match deaf.dropped > MOST_DROPPED {
+            true => Err(deaf.error.into()),
+            false => Ok(len),
+        }
+    }
+
+    /// The end of what can be read: the error of the write, unless the peer has said FIN before.
+    fn end(&self) -> io::Result<()> {
+        match &self.deaf {
+            Some(deaf) if deaf.error != ErrorKind::BrokenPipe => Err(deaf.error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Ready when the proof is there, or will not come any more.
@@ -177,10 +208,10 @@ impl AsyncRead for Watched {
                 return Poll::Ready(Ok(()));
             }
             if this.ending.time_left(this.limit).is_none() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(this.end());
             }
         }
-        this.poll_proof(cx).map(Ok)
+        this.poll_proof(cx).map(|()| this.end())
     }
 }
 
@@ -198,8 +229,16 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let len = || bufs.iter().map(|buf| buf.len()).sum();
+        if let Some(deaf) = &self.deaf {
+            let error = deaf.error;
+            return Poll::Ready(self.drop_bytes(len(), error));
+        }
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
-        Poll::Ready(self.note(written))
+        Poll::Ready(match self.note(written) {
+            Err(error) if is_broken(&error) => self.drop_bytes(len(), error.kind()),
+            written => written,
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -207,8 +246,14 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
-        Poll::Ready(self.note(flushed))
+        Poll::Ready(match self.note(flushed) {
+            Err(error) if is_broken(&error) => self.drop_bytes(0, error.kind()).map(drop),
+            flushed => flushed,
+        })
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

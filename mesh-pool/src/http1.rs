@@ -59,6 +59,8 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub(super) struct Lease<B> {
     conn: Box<Conn<B>>,
     pool: Arc<Inner<B>>,
+    /// The response began before the request had ended.
+    was_early: bool,
 }
 
 pub(super) type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>;
@@ -110,7 +112,8 @@ where
         uploaded: &Uploaded<B>,
     ) -> Response<Body<B>> {
         conn.peer_limit = keep_alive_timeout(rsp.headers()).or(conn.peer_limit);
-        if !uploaded.is_done() {
+        let was_early = !uploaded.is_done();
+        if was_early {
             // Both directions are open: a caller that reads nothing until it has sent
             // everything would wait for itself if only its reading moved its writing.
             conn.detach();
@@ -118,6 +121,7 @@ where
         let lease = Lease {
             conn,
             pool: self.clone(),
+            was_early,
         };
         rsp.map(|body| Body::http1(body, Some(lease)))
     }
@@ -148,7 +152,11 @@ where
             });
             return Ok(rsp.map(|body| Body::http1(body, None)));
         }
-        let lease = Lease { conn, pool: self };
+        let lease = Lease {
+            conn,
+            pool: self,
+            was_early: false,
+        };
         Ok(rsp.map(|body| Body::http1(body, Some(lease))))
     }
 
@@ -379,6 +387,10 @@ where
 
     /// After the last byte of the response.
     pub(super) fn give_back(mut self) {
+        // Many servers close it then, without having said so.
+        if self.was_early {
+            return;
+        }
         if self.conn.sender.is_ready() {
             return self.pool.put_idle(self.conn);
         }
