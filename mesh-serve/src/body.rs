@@ -1,3 +1,4 @@
+use crate::server::pulse::Pulse;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
@@ -6,6 +7,7 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,13 +16,27 @@ use std::{
 pub struct RequestBody {
     incoming: Incoming,
     trailers: fn(&mut HeaderMap),
+    /// HTTP/1: the connection, until all is read.
+    unread: Option<Arc<Pulse>>,
 }
 
 impl RequestBody {
-    /// A body whose trailers are edited by `trailers`.
+    /// A body whose trailers are edited by `trailers`, and which tells `connection` when it is read
+    /// to its end.
     #[inline]
-    pub(crate) fn new(incoming: Incoming, trailers: fn(&mut HeaderMap)) -> Self {
-        Self { incoming, trailers }
+    pub(crate) fn new(
+        incoming: Incoming,
+        trailers: fn(&mut HeaderMap),
+        connection: Option<Arc<Pulse>>,
+    ) -> Self {
+        if let Some(pulse) = &connection {
+            pulse.begin_body();
+        }
+        Self {
+            incoming,
+            trailers,
+            unread: connection,
+        }
     }
 }
 
@@ -38,6 +54,18 @@ impl Body for RequestBody {
             && let Some(trailers) = frame.trailers_mut()
         {
             (self.trailers)(trailers);
+        }
+        if self.unread.is_some() {
+            let is_over = match &polled {
+                Poll::Pending => false,
+                Poll::Ready(Some(Ok(frame))) => {
+                    frame.is_trailers() || self.incoming.is_end_stream()
+                }
+                Poll::Ready(_) => true,
+            };
+            if is_over && let Some(pulse) = self.unread.take() {
+                pulse.end_body();
+            }
         }
         polled.map_err(BodyError)
     }

@@ -14,6 +14,10 @@ pub struct Limits {
     pub idle: Duration,
     /// Time that a client may read nothing of what is there for it; 5 min by default.
     pub stall: Duration,
+    /// Time within which an HTTP/1 client may close its side of the connection behind a request and
+    /// still gets the answer; 100 ms by default. One that does so later has left, and its request is
+    /// dropped; zero cancels for each.
+    pub half_close: Duration,
     /// Bytes of a request head; 64 KiB by default.
     pub head_bytes: usize,
     /// Headers of a request; 100 by default.
@@ -83,6 +87,7 @@ impl Default for Limits {
             head: Duration::from_secs(30),
             idle: Duration::from_secs(3600),
             stall: Duration::from_secs(300),
+            half_close: Duration::from_millis(100),
             head_bytes: 64 * 1024,
             headers: 100,
             uri_bytes: 32 * 1024,

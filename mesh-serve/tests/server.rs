@@ -158,3 +158,80 @@ async fn options_without_a_path_is_for_the_server_as_a_whole() {
         assert!(answer.ends_with(&format!("\r\n\r\n{expected}")), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_wait_for_the_body_arrives() {
+    let refuses = tower::service_fn(|_| async {
+        let mut response = Response::new(Full::<Bytes>::default());
+        *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+        Ok::<_, Infallible>(response)
+    });
+    let (addr, _drain) = start(&Limits::default(), refuses);
+    for size in [1_000, 100_000, 5_000_000] {
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
+        let answer = exchange(addr, &(head + &"x".repeat(size))).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{size}: {answer}");
+        assert!(answer.contains("connection: close"), "{size}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_behind_its_request_is_answered() {
+    let closed = Arc::new(Notify::new());
+    let waits = closed.clone();
+    let late = tower::service_fn(move |_| {
+        let waits = waits.clone();
+        async move {
+            waits.notified().await;
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("late")))
+        }
+    });
+    let mut limits = Limits::default();
+    limits.half_close = Duration::from_secs(60);
+    let (addr, _drain) = start(&limits, late);
+    for _ in 0..16 {
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        client.shutdown().await.unwrap();
+        closed.notify_one();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("late"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_later_has_left() {
+    struct Dropped(Arc<Notify>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, drops) = (begun.clone(), dropped.clone());
+    let waits = tower::service_fn(move |_| {
+        let (begins, until) = (begins.clone(), Dropped(drops.clone()));
+        async move {
+            begins.notify_one();
+            std::future::pending::<()>().await;
+            drop(until);
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }
+    });
+    let mut limits = Limits::default();
+    limits.half_close = Duration::ZERO;
+    let (addr, _drain) = start(&limits, waits);
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    client
+        .write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    begun.notified().await;
+    drop(client);
+    let noticed = tokio::time::timeout(Duration::from_secs(20), dropped.notified()).await;
+    assert!(noticed.is_ok(), "the request goes on");
+}

@@ -136,6 +136,30 @@ impl Io {
         Ok(!self.prefix.is_empty() || self.socket().peek(&mut [0]).await? > 0)
     }
 
+    /// Ready when there is something to read: with `true` if it is the end of what the peer sends.
+    /// Nothing is read.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.prefix.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        if self.reader == Some(WakerId::of(cx)) && !self.may_be_read() {
+            return Poll::Pending;
+        }
+        let polled = self.socket().poll_peek(cx, &mut ReadBuf::new(&mut [0]));
+        self.remember_reader(polled.is_pending(), cx);
+        polled.map_ok(|read| read == 0)
+    }
+
+    fn remember_reader(&mut self, is_pending: bool, cx: &Context<'_>) {
+        // A task that has had its share, maybe just now, is told to come again, and leaves no waker.
+        let has_share = coop::has_budget_remaining();
+        self.reader = (is_pending && has_share && self.remembers_reader).then(|| WakerId::of(cx));
+    }
+
     /// Returns true if there may be something to read; costs less than a read.
     fn may_be_read(&self) -> bool {
         let asked = self.socket().try_io(Interest::READABLE, || Ok(()));
@@ -196,10 +220,7 @@ impl AsyncRead for Io {
             Socket::Whole(socket) => Pin::new(socket).poll_read(cx, buf),
             Socket::Split(split) => Pin::new(&mut split.read).poll_read(cx, buf),
         };
-        // A task that has had its share, maybe just now, is told to come again, and leaves no waker.
-        let has_share = coop::has_budget_remaining();
-        self.reader =
-            (polled.is_pending() && has_share && self.remembers_reader).then(|| WakerId::of(cx));
+        self.remember_reader(polled.is_pending(), cx);
         ready!(polled)?;
         let read = buf.filled().len() - before;
         self.open.0.add_read(read);

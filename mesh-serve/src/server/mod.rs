@@ -3,8 +3,9 @@
 mod body;
 mod cancels;
 mod frames;
+mod http10;
 mod linger;
-mod pulse;
+pub(crate) mod pulse;
 mod reclaim;
 mod refusal;
 mod socket;
@@ -24,7 +25,7 @@ use self::{
 use crate::{Draining, LimitNames, Limits, Protocol, RequestBody};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::Either};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
 use http_body::Body;
 use hyper::{
     body::Incoming,
@@ -111,16 +112,27 @@ impl Server {
         let pulse = Arc::<Pulse>::default();
         let opens = pulse.clone();
         let trailers = self.trailers;
+        let http1 = protocol != Protocol::Http2;
+        let (ends, held) = (pulse.clone(), draining.clone());
         let service = service_fn(move |mut req: Request<Incoming>| {
             target::name_server(&mut req);
             let open = Open::new(opens.clone());
+            let ends_unless_known = req.version() == Version::HTTP_10;
             // Not an async block: one holds the future that it awaits twice.
-            handle(req.map(|body| RequestBody::new(body, trailers))).map(move |outcome| {
+            let req = req.map(|body| {
+                let read = (http1 && !body.is_end_stream()).then(|| opens.clone());
+                RequestBody::new(body, trailers, read)
+            });
+            handle(req).map(move |outcome| {
                 let mut response = outcome.into_result()?;
-                if open.pulse().is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS
-                {
+                // hyper closes where the rest of a body is not read, and that shows only later.
+                let closes = open.pulse().is_leaving() || open.pulse().is_unread();
+                if closes && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
+                }
+                if ends_unless_known {
+                    http10::finish(&mut response);
                 }
                 Ok::<_, <F::Output as Outcome>::Error>(response.map(|body| open.body(body)))
             })
@@ -165,17 +177,23 @@ impl Server {
             };
             Either::Right(Box::pin(watched))
         };
-        served.map(|result| {
-            if let Err(error) = result {
+        async move {
+            if let Err(error) = served.await {
                 tracing::debug!(%error, "connection ended");
             }
-        })
+            if let Some((io, last)) = ends.take_leftover() {
+                Box::pin(linger::read_on(io, last)).await;
+            }
+            drop(held);
+        }
     }
 
     fn http1(&self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
             .auto_date_header(false)
+            // The socket itself looks for clients that have left.
+            .half_close(true)
             .max_header_size(self.limits.head_bytes)
             // A buffer that cannot hold a whole head would be one more limit.
             .max_buf_size(

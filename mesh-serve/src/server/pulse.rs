@@ -1,10 +1,14 @@
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use mesh_transport::Io;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+};
 
 /// The activity of a connection, written by its socket and its requests for its watchdog.
 ///
 /// All of them run on one worker: the atomics only satisfy the compiler.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     /// The proxy is leaving: answers say `connection: close`.
     leaving: AtomicBool,
     /// Requests so far.
@@ -37,6 +41,13 @@ pub(super) struct Pulse {
     cancelled: AtomicBool,
     /// The connection ends with an error that the client has yet to read.
     refused: AtomicBool,
+    /// HTTP/1: the response to the last request has a head.
+    answered: AtomicBool,
+    /// HTTP/1: the body of the last request was not read to its end.
+    unread: AtomicBool,
+    /// The socket, if its client may still be sending when the connection ends, and the last word
+    /// on it.
+    leftover: Mutex<Option<(Io, Vec<u8>)>>,
 }
 
 /// A wait of a connection that has a time limit.
@@ -66,10 +77,49 @@ impl Pulse {
         add(&self.requests, 1);
         add(&self.open, 1);
         self.arrived.store(false, Relaxed);
+        self.unread.store(false, Relaxed);
+        self.answered.store(false, Relaxed);
+    }
+
+    /// Its body is about to be read.
+    pub(crate) fn begin_body(&self) {
+        self.unread.store(true, Relaxed);
+    }
+
+    /// Its body was read to the end.
+    pub(crate) fn end_body(&self) {
+        self.unread.store(false, Relaxed);
+    }
+
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+
+    /// Returns true if there is a request whose response is not over.
+    pub(super) fn is_busy(&self) -> bool {
+        self.open.load(Relaxed) > 0
+    }
+
+    /// Returns true if the last request has the head of its answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    /// Keeps the socket of a connection that ends with `last` while its client may be sending.
+    pub(super) fn leave_over(&self, io: Io, last: Vec<u8>) {
+        *self.leftover.lock().unwrap_or_else(PoisonError::into_inner) = Some((io, last));
+    }
+
+    pub(super) fn take_leftover(&self) -> Option<(Io, Vec<u8>)> {
+        self.leftover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Its response has a head.
     pub(super) fn answer(&self) {
+        self.answered.store(true, Relaxed);
         self.answering.store(true, Relaxed);
     }
 

@@ -66,6 +66,11 @@ impl Texts {
         self.limits.uri_bytes.saturating_add(64)
     }
 
+    /// Time for an HTTP/1 client to close its side behind a request.
+    pub(super) fn half_close(&self) -> std::time::Duration {
+        self.limits.half_close
+    }
+
     /// For a head that took too long.
     pub(super) fn late(&self) -> Vec<u8> {
         (self.render)("408 Request Timeout", &self.no_head())

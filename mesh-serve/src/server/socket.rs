@@ -1,6 +1,5 @@
 use super::{
     frames::Frames,
-    linger,
     pulse::Pulse,
     refusal::{self, Texts},
     target::RequestLine,
@@ -11,8 +10,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 /// A client's socket that tells the pulse of its connection, and why it is refused.
 pub(super) struct Socket {
@@ -28,6 +31,13 @@ pub(super) struct Socket {
     pending: Vec<u8>,
     /// The last write was taken in part: another one goes on in the middle of a frame.
     cut: bool,
+    /// HTTP/1: time for a client to close its side behind a request.
+    half_close: Duration,
+    /// HTTP/1: the end of what the client sends need not be looked for before the next read.
+    looked: bool,
+    /// HTTP/1: the start of the wait for anything behind what was read last, and the number of the
+    /// request.
+    waiting: Option<(u32, Instant)>,
 }
 
 impl Socket {
@@ -35,11 +45,14 @@ impl Socket {
         Self {
             io: Some(io),
             pulse,
-            texts,
             frames: http2.then(Frames::new),
             line: RequestLine::default(),
             pending: Vec::new(),
             cut: false,
+            half_close: texts.half_close(),
+            texts,
+            looked: false,
+            waiting: None,
         }
     }
 
@@ -93,6 +106,43 @@ impl Socket {
         self.pulse.take_late().then(|| self.texts.late_frame())
     }
 
+    /// Fails if an HTTP/1 client has left while it was waited for its answer.
+    ///
+    /// A client that closes its side of the connection right behind its request waits for the
+    /// answer. TCP does not tell it from one that has closed all of it: only the time does, and an
+    /// answer that has begun.
+    fn look_for_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.looked || self.frames.is_some() || !self.pulse.is_busy() {
+            return Ok(());
+        }
+        let Some(io) = &mut self.io else {
+            return Ok(());
+        };
+        let request = self.pulse.requests();
+        let since = self.waiting.filter(|(of, _)| *of == request);
+        match io.poll_end(cx) {
+            Poll::Pending => {
+                self.waiting = since.or_else(|| Some((request, Instant::now())));
+                Ok(())
+            }
+            Poll::Ready(Ok(is_end)) => {
+                self.looked = true;
+                let has_left = is_end
+                    && match since {
+                        Some((_, since)) => {
+                            self.pulse.is_answered() || since.elapsed() >= self.half_close
+                        }
+                        None => self.half_close.is_zero(),
+                    };
+                match has_left {
+                    true => Err(io::ErrorKind::ConnectionAborted.into()),
+                    false => Ok(()),
+                }
+            }
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
+
     /// Notes what the socket said to `offered` bytes.
     fn wrote(&mut self, offered: usize, written: &Poll<io::Result<usize>>) {
         self.pulse.wrote(written.is_pending());
@@ -107,12 +157,13 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let last = match self.pulse.was_refused() {
             true => Some(Vec::new()),
+            false if self.frames.is_none() && self.pulse.is_unread() => Some(Vec::new()),
             false => self.last_word(),
         };
         if let Some(last) = last
             && let Some(io) = self.io.take()
         {
-            linger::spawn(io, last);
+            self.pulse.leave_over(io, last);
         }
     }
 }
@@ -132,6 +183,9 @@ impl AsyncRead for Socket {
         }
         let before = buf.filled().len();
         ready!(self.io().poll_read(cx, buf))?;
+        // An end that is read need not be looked for.
+        self.looked = buf.filled().len() == before;
+        self.waiting = None;
         let read = &buf.filled()[before..];
         let Self {
             frames,
@@ -197,6 +251,7 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_pending(cx))?;
+        self.look_for_client(cx)?;
         let flushed = self.io().poll_flush(cx);
         self.pulse.flushed(flushed.is_pending());
         flushed

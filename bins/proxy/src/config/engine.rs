@@ -37,6 +37,7 @@ impl Limits {
         limits.head_bytes = self.head_bytes;
         limits.headers = self.headers;
         limits.uri_bytes = self.uri_bytes;
+        limits.half_close = self.half_close;
         limits.streams = self.streams;
         limits.resets = self.resets;
         limits.errors = self.errors;

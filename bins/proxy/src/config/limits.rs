@@ -133,6 +133,12 @@ pub struct Limits {
           default_value = "100ms", value_parser = duration_or_zero)]
     pub resend: Duration,
 
+    /// Time within which an HTTP/1 client may close its side behind a request and still gets the
+    /// answer; 0s for never
+    #[arg(long = "half-close-limit", value_name = "DURATION", env = "MESH_PROXY_HALF_CLOSE_LIMIT",
+          default_value = "100ms", value_parser = duration_or_zero)]
+    pub half_close: Duration,
+
     /// Time that an unused connection to an endpoint is kept; shorter than the peer's own limit
     #[arg(long = "pool-idle", value_name = "DURATION", env = "MESH_PROXY_POOL_IDLE",
           default_value = "3s", value_parser = duration)]
@@ -232,6 +238,8 @@ impl Default for Limits {
             retry_pause: Duration::from_secs(5),
             // The end of a connection crosses the request in no more than a round trip.
             resend: Duration::from_millis(100),
+            // Longer, and more clients that have left are served in vain.
+            half_close: Duration::from_millis(100),
             // Linkerd's. Node and Apache close after 5 s, which is the shortest common limit.
             pool_idle: Duration::from_secs(3),
             waiting: 4096,
@@ -274,6 +282,7 @@ mod tests {
         }
         assert_eq!(parse("--max-headers 7").unwrap().headers, 7);
         assert!(parse("--resend-limit 0s").unwrap().resend.is_zero());
+        assert!(parse("--half-close-limit 0s").unwrap().half_close.is_zero());
     }
 
     /// The rows of the documentation that name a flag: flag, variable, default.

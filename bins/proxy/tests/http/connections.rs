@@ -25,12 +25,16 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// The standalone form in front of a bare socket.
 fn in_front_of(listener: &TcpListener) -> Running {
+    Running::start(in_front(listener))
+}
+
+fn in_front(listener: &TcpListener) -> mesh_proxy::Config {
     let mut config = config([Role::Forward]);
     config.standalone = Some(mesh_proxy::Standalone {
         forward: vec![listener.local_addr().unwrap().to_string()],
         profile: None,
     });
-    Running::start(config)
+    config
 }
 
 #[tokio::test]
@@ -322,18 +326,28 @@ async fn the_drain_limit_is_kept() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_takes_its_request_along() {
-    let listener = TcpListener::bind(any()).await.unwrap();
-    let proxy = in_front_of(&listener);
-    let mut caller = TcpStream::connect(proxy.addr()).await.unwrap();
-    caller
-        .write_all(b"GET / HTTP/1.1\r\nhost: any\r\n\r\n")
-        .await
-        .unwrap();
-    let (mut socket, _) = listener.accept().await.unwrap();
-    read_head(&mut socket).await.unwrap();
-    drop(caller);
-    // The connection to the endpoint ends, since HTTP/1 has no other way to say so.
-    assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
+    for resets in [false, true] {
+        let listener = TcpListener::bind(any()).await.unwrap();
+        let mut config = in_front(&listener);
+        if !resets {
+            // It might yet wait for the answer.
+            config.limits.half_close = Duration::ZERO;
+        }
+        let proxy = Running::start(config);
+        let mut caller = TcpStream::connect(proxy.addr()).await.unwrap();
+        caller
+            .write_all(b"GET / HTTP/1.1\r\nhost: any\r\n\r\n")
+            .await
+            .unwrap();
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_head(&mut socket).await.unwrap();
+        if resets {
+            caller.set_zero_linger().unwrap();
+        }
+        drop(caller);
+        // The connection to the endpoint ends, since HTTP/1 has no other way to say so.
+        assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]

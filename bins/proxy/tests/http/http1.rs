@@ -1,8 +1,14 @@
 //! HTTP/1 as it is on the wire.
 
 use crate::recorder::{OK, Recorder};
-use crate::support::{Client, Running, Upstream, standalone};
+use crate::support::{Client, Running, Upstream, answer, config, standalone};
 use crate::wire::Wire;
+use mesh_proxy::Role;
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::Semaphore,
+};
 
 /// One request on a connection of its own, and the answer to it.
 async fn exchange(method: &str, said: &'static str) -> crate::wire::Answer {
@@ -181,4 +187,85 @@ async fn a_connect_where_there_is_none_is_refused() {
     wire.say("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").await;
     assert_eq!(wire.answer().await.unwrap().status(), 501);
     assert_eq!(upstream.got(), "");
+}
+
+#[tokio::test]
+async fn http_1_0_is_promised_no_connection_that_only_a_close_can_end() {
+    let said = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let upstream = Recorder::answering(|_| said.into()).await;
+    let inbound = Running::start(config([Role::Inbound(upstream.addr())]));
+    for proxy in [upstream.proxy(), inbound] {
+        for _ in 0..10 {
+            let mut wire = Wire::connect(proxy.addr()).await;
+            wire.say("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
+                .await;
+            let told = String::from_utf8(wire.rest().await).unwrap();
+            assert!(told.starts_with("HTTP/1.0 200 OK\r\n"), "{told}");
+            assert_eq!(connection(&told), ["close"], "{told}");
+            assert!(told.ends_with("\r\n\r\nok"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_over_http_1_0_say_close_and_nothing_else() {
+    let upstream = Recorder::answering(|_| b"?\r\n\r\n".to_vec()).await;
+    let proxy = upstream.proxy();
+    let mut wire = Wire::connect(proxy.addr()).await;
+    wire.say("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
+        .await;
+    let told = String::from_utf8(wire.rest().await).unwrap();
+    assert!(told.starts_with("HTTP/1.0 502 "), "{told}");
+    assert_eq!(connection(&told), ["close"], "{told}");
+}
+
+/// The values of `Connection` in a response.
+fn connection(told: &str) -> Vec<&str> {
+    let lines = told.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("connection: "))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_behind_its_request_is_answered() {
+    let closed = Arc::new(Semaphore::new(0));
+    let closes = closed.clone();
+    let upstream = Upstream::start(move |_, _| {
+        let closed = closed.clone();
+        async move {
+            closed.acquire().await.unwrap().forget();
+            answer(200, "late")
+        }
+    })
+    .await;
+    let roles = [
+        standalone(&[&upstream]),
+        config([Role::Inbound(upstream.addr())]),
+    ];
+    let [proxy, inbound] = roles.map(|mut config| {
+        // However busy the machine is.
+        config.limits.half_close = std::time::Duration::from_secs(20);
+        Running::start(config)
+    });
+    let closes = &closes;
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 2\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ] {
+        for addr in [proxy.addr(), inbound.addr()] {
+            let all = (0..16).map(|_| async move {
+                let mut socket = tokio::net::TcpStream::connect(addr).await.unwrap();
+                socket.write_all(request.as_bytes()).await.unwrap();
+                socket.shutdown().await.unwrap();
+                closes.add_permits(1);
+                let mut told = String::new();
+                socket.read_to_string(&mut told).await.unwrap();
+                assert!(told.starts_with("HTTP/1.1 200 OK"), "{told}");
+                assert!(told.ends_with("late"), "{told}");
+            });
+            futures_util::future::join_all(all).await;
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod connections;
 mod counts;
 mod cut;
 mod deadlines;
+mod early;
 mod follow;
 mod goaway;
 mod grpc;

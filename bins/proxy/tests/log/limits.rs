@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Limits that cause no error message: the peer waits, is dropped or ejected, or is counted.
-const QUIET: [&str; 22] = [
+const QUIET: [&str; 23] = [
     // The server gets its chance to speak.
     "silence-limit",
     // The kernel closes what nobody is at the other end of.
@@ -32,6 +32,8 @@ const QUIET: [&str; 22] = [
     "max-admin-connections",
     // A lost request is of the retry budget.
     "resend-limit",
+    // The request is cancelled: its client has left.
+    "half-close-limit",
     // A request is sent once: the reason `body_too_large` or `no_memory`.
     "max-retry-body-bytes",
     "max-retry-memory-bytes",
