@@ -155,6 +155,41 @@ pub(crate) fn bills() -> anyhow::Result<()> {
     }
 }
 
+/// Checks that the asking commands of `mesh` build without what they ask, nor what it starts.
+pub(crate) fn asking_commands() -> anyhow::Result<()> {
+    let without = ["mesh-control", "mesh-controller", "mesh-init", "mesh-proxy"];
+    let tree = |features: &[&str]| -> anyhow::Result<Vec<&str>> {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--package", "mesh-cli", "--edges", "normal"])
+            .args(["--prefix", "none", "--format", "{p}"])
+            .args(features)
+            .output()?;
+        if !output.status.success() {
+            bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let tree = String::from_utf8(output.stdout)?;
+        let packages: BTreeSet<_> = tree
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let found = without.into_iter().filter(|it| packages.contains(it));
+        Ok(found.collect())
+    };
+    let local = tree(&[])?;
+    if local != without {
+        bail!("of {without:?}, the feature `local` of mesh-cli has only {local:?}");
+    }
+    let asking = tree(&["--no-default-features"])?;
+    if !asking.is_empty() {
+        bail!("mesh-cli depends on {asking:?} without its feature `local`");
+    }
+    println!(
+        "mesh-cli without `local` has none of {}",
+        without.join(", ")
+    );
+    Ok(())
+}
+
 /// Public signatures name no type of tokio, prost or hyper, nor any other that is not listed.
 ///
 /// Only the ids that an item mentions, and the paths behind them, are read of rustdoc's JSON, whose

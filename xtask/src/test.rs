@@ -56,6 +56,7 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     step("bills", &libraries::bills)?;
     step("foreign types", &libraries::foreign_types)?;
     step("one core", &libraries::one_core)?;
+    step("asking commands", &libraries::asking_commands)?;
     step("docs", &|| {
         let doc = [&["doc", "--no-deps", "--lib", "--bins"], &TESTED[..]].concat();
         run_with(&doc, &[("RUSTDOCFLAGS", "-D warnings")])
@@ -101,7 +102,7 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     let time = took.iter().map(|(_, time, _)| *time).sum();
     for (name, time, cpu) in took.into_iter().chain([("total", time, cpu)]) {
         let cpu = cpu.as_secs();
-        eprintln!("{name:14} {:>10} {cpu:6} s of CPU", minutes(time));
+        eprintln!("{name:15} {:>10} {cpu:6} s of CPU", minutes(time));
     }
     Ok(())
 }

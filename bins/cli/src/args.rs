@@ -40,7 +40,9 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[cfg(feature = "local")]
     Up(cmd::up::Args),
+    #[cfg(feature = "local")]
     Init(cmd::init::Args),
     Down(cmd::down::Args),
     Ps(cmd::ps::Args),
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Restart(cmd::restart::Args),
     Scale(cmd::scale::Args),
     Set(cmd::set::Args),
+    #[cfg(feature = "local")]
     Run(cmd::run::Args),
     #[command(flatten)]
     Watch(Watch),
@@ -72,9 +75,12 @@ pub(crate) enum Command {
     Dashboard(cmd::dashboard::Args),
     Version(cmd::version::Args),
     Completion(cmd::completion::Args),
+    #[cfg(feature = "local")]
     Proxy(cmd::proxy::Args),
+    #[cfg(feature = "local")]
     #[command(hide = true)]
     Redirect(cmd::redirect::Args),
+    #[cfg(feature = "local")]
     Controller(cmd::controller::Args),
 }
 

@@ -5,27 +5,25 @@
 mod args;
 mod client;
 mod cmd;
+mod log_line;
+mod manifest_files;
 mod output;
+mod process_id;
 mod resources;
+#[cfg(feature = "local")]
 mod up;
 
 use clap::Parser;
 use std::{ffi::OsString, io, process::ExitCode};
 
 fn main() -> ExitCode {
-    // Before anything else, while there is one thread: a process of a pod goes there.
-    let args = match up::enter::invoked() {
-        Ok(Some(rest)) => rest,
-        Ok(None) => std::env::args_os().skip(1).collect(),
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            return ExitCode::FAILURE;
-        }
+    #[cfg(not(feature = "local"))]
+    let args = std::env::args_os().skip(1);
+    #[cfg(feature = "local")]
+    let args = match arguments() {
+        Ok(args) => args,
+        Err(code) => return code,
     };
-    // A shim is one small blocking process per replica.
-    if let Some(command) = up::shim::invoked(&args) {
-        return up::shim::run(command);
-    }
     let args = [OsString::from("mesh")].into_iter().chain(args);
     let cli = args::Cli::parse_from(args);
     match cmd::run(cli) {
@@ -35,6 +33,25 @@ fn main() -> ExitCode {
             eprintln!("Error: {error:#}");
             output::exit_code(&error)
         }
+    }
+}
+
+/// Returns the arguments of the command, or the exit code if this process served a replica instead.
+#[cfg(feature = "local")]
+fn arguments() -> Result<Vec<OsString>, ExitCode> {
+    // Before anything else, while there is one thread: a process of a pod goes there.
+    let args = match up::enter::invoked() {
+        Ok(Some(rest)) => rest,
+        Ok(None) => std::env::args_os().skip(1).collect(),
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            return Err(ExitCode::FAILURE);
+        }
+    };
+    // A shim is one small blocking process per replica.
+    match up::shim::invoked(&args) {
+        Some(command) => Err(up::shim::run(command)),
+        None => Ok(args),
     }
 }
 

@@ -202,6 +202,17 @@ pub(crate) fn bytes_per_second(rate: f64) -> String {
     format!("{rate:.1}B/s")
 }
 
+/// Returns a hint to append to a message if `name` is close to one of `candidates`.
+pub(crate) fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a String>,
+) -> String {
+    let candidates: Vec<_> = candidates.into_iter().map(String::as_str).collect();
+    mesh_manifest::yaml::did_you_mean(name, &candidates)
+        .map(|name| format!("; did you mean `{name}`?"))
+        .unwrap_or_default()
+}
+
 /// Compares with a file under `tests/golden`, or rewrites it when `BLESS` is set.
 #[cfg(test)]
 pub(crate) fn golden(name: &str, actual: &str) {

@@ -2,13 +2,13 @@
 
 mod exchange;
 mod lines;
+pub(crate) mod supervisor;
 mod target;
 
-pub(crate) use self::{
-    exchange::encode,
-    lines::Lines,
-    target::{STATE_DIR, connect_unix},
-};
+#[cfg(feature = "local")]
+pub(crate) use self::target::STATE_DIR;
+pub(crate) use self::target::connect_unix;
+pub(crate) use self::{exchange::encode, lines::Lines};
 
 use self::{
     exchange::{exchange, parse, read, reason, target, uri},
@@ -25,10 +25,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use mesh_api::{Question, Version, VersionRequest};
 use serde::de::DeserializeOwned;
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+#[cfg(feature = "local")]
+use std::path::PathBuf;
+use std::{net::SocketAddr, path::Path};
 use tokio::net::TcpStream;
 
 /// A client of one mesh. Every request is a connection of its own: a command makes few.
@@ -65,11 +64,13 @@ impl Client {
     }
 
     /// The supervisor of the mesh whose state is in `state_dir`.
+    #[cfg(feature = "local")]
     pub(crate) fn supervisor_in(state_dir: &Path) -> Self {
         Self::unix(state_dir.join(SUPERVISOR_SOCKET))
     }
 
     /// The controller of the mesh whose state is in `state_dir`.
+    #[cfg(feature = "local")]
     pub(crate) fn controller_in(state_dir: &Path) -> Self {
         Self::unix(state_dir.join(CONTROLLER_SOCKET))
     }
@@ -81,6 +82,7 @@ impl Client {
         }
     }
 
+    #[cfg(feature = "local")]
     fn unix(path: PathBuf) -> Self {
         Self {
             target: Target::Unix(path),
@@ -187,6 +189,7 @@ impl Client {
     }
 
     /// Asks for something that lasts as long as the answer does, and reads that as lines.
+    #[cfg(feature = "local")]
     pub(crate) async fn post_lines(&self, path: &str, body: impl Into<Bytes>) -> Result<Lines> {
         let body = Some(("application/json", body.into()));
         let response = self.send(Method::POST, path, &[], body).await?;

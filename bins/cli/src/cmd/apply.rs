@@ -56,7 +56,7 @@ pub(crate) fn read(filenames: &[PathBuf]) -> Result<Vec<Source>> {
             });
             continue;
         }
-        let found = crate::up::manifests::read(std::slice::from_ref(filename))?;
+        let found = crate::manifest_files::read(std::slice::from_ref(filename))?;
         if found.is_empty() {
             bail!("there are no YAML or JSON files in {}", filename.display());
         }

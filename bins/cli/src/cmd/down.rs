@@ -2,8 +2,8 @@
 
 use crate::{
     args::Global,
-    client::Client,
-    up::{Status, record::ProcessId},
+    client::{Client, supervisor::Status},
+    process_id::ProcessId,
 };
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Duration};

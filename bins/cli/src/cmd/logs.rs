@@ -1,10 +1,6 @@
 //! `mesh logs`: reads the files, so that it works on a mesh that is gone, too.
 
-use crate::{
-    args::Global,
-    client::Client,
-    up::{config::did_you_mean, logs},
-};
+use crate::{args::Global, client::Client, log_line, output::did_you_mean};
 use anyhow::{Context, Result, bail};
 use std::{
     collections::BTreeMap,
@@ -87,7 +83,7 @@ fn open(dir: &Path, names: &[String]) -> Result<BTreeMap<PathBuf, Followed>> {
     let chosen: Vec<&str> = if names.is_empty() {
         known.iter().map(String::as_str).collect()
     } else {
-        names.iter().map(|name| logs::file_of(name)).collect()
+        names.iter().map(|name| log_line::file_of(name)).collect()
     };
     for name in chosen {
         if !known.iter().any(|known| known == name) {
@@ -109,7 +105,7 @@ fn wanted(line: &str, names: &[String]) -> bool {
     names.is_empty()
         || names
             .iter()
-            .any(|name| name == logs::file_of(source) || name == pod)
+            .any(|name| name == log_line::file_of(source) || name == pod)
 }
 
 fn time_of(line: &str) -> &str {
@@ -176,7 +172,7 @@ impl Printer {
         }
         for line in lines {
             let (source, text) = parts(line);
-            out.write_all(logs::render(&source, self.width, &text, self.colours).as_bytes())?;
+            out.write_all(log_line::render(&source, self.width, &text, self.colours).as_bytes())?;
         }
         out.flush()
     }

@@ -7,6 +7,7 @@ pub(crate) mod apply;
 pub(crate) mod canary;
 pub(crate) mod check;
 pub(crate) mod completion;
+#[cfg(feature = "local")]
 pub(crate) mod controller;
 pub(crate) mod dashboard;
 pub(crate) mod delete;
@@ -17,15 +18,19 @@ pub(crate) mod error_service;
 pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod get;
+#[cfg(feature = "local")]
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod manifest;
 pub(crate) mod profile;
+#[cfg(feature = "local")]
 pub(crate) mod proxy;
 pub(crate) mod ps;
+#[cfg(feature = "local")]
 pub(crate) mod redirect;
 pub(crate) mod restart;
 pub(crate) mod routes;
+#[cfg(feature = "local")]
 pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod set;
@@ -33,6 +38,7 @@ pub(crate) mod split;
 pub(crate) mod stat;
 pub(crate) mod tap;
 pub(crate) mod top;
+#[cfg(feature = "local")]
 pub(crate) mod up;
 pub(crate) mod version;
 
@@ -46,9 +52,13 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Profile(args) => profile::run(&args, &global),
         Command::Completion(args) => completion::run(&args, &global),
+        #[cfg(feature = "local")]
         Command::Proxy(args) => proxy::run(args),
+        #[cfg(feature = "local")]
         Command::Init(args) => init::run(&args),
+        #[cfg(feature = "local")]
         Command::Redirect(args) => redirect::run(&args),
+        #[cfg(feature = "local")]
         Command::Controller(args) => controller::run(args),
         command => tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -56,6 +66,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             .context("starting the runtime")?
             .block_on(async {
                 match command {
+                    #[cfg(feature = "local")]
                     Command::Up(args) => up::run(args, &global).await,
                     Command::Down(args) => down::run(args, &global).await,
                     Command::Ps(args) => ps::run(args, &global).await,
@@ -64,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                     Command::Set(args) => set::run(args, &global).await,
                     Command::Canary(args) => canary::run(args, &global).await,
                     Command::Restart(args) => restart::run(args, &global).await,
+                    #[cfg(feature = "local")]
                     Command::Run(args) => run::run(args, &global).await,
                     Command::Explain(args) => explain::run(args, &global).await,
                     Command::Apply(args) => apply::run(args, &global).await,
@@ -83,9 +95,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
                         Watch::Top(args) => top::run(args, &global).await,
                         Watch::Tap(args) => tap::run(args, &global).await,
                     },
-                    Command::Profile(_)
-                    | Command::Completion(_)
-                    | Command::Proxy(_)
+                    Command::Profile(_) | Command::Completion(_) => {
+                        unreachable!("handled above")
+                    }
+                    #[cfg(feature = "local")]
+                    Command::Proxy(_)
                     | Command::Init(_)
                     | Command::Redirect(_)
                     | Command::Controller(_) => unreachable!("handled above"),

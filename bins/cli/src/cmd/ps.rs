@@ -1,6 +1,9 @@
 //! `mesh ps`.
 
-use crate::{args::Global, client::Client, up::Row};
+use crate::{
+    args::Global,
+    client::{Client, supervisor::Row},
+};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::{

@@ -112,7 +112,7 @@ async fn until_end(mesh: &mut Lines) {
 }
 
 async fn end(child: &mut Child) -> Result<ExitStatus> {
-    if let Some(pid) = child.id().and_then(up::pid_of) {
+    if let Some(pid) = child.id().and_then(crate::process_id::pid_of) {
         let _ = kill_process(pid, Signal::TERM);
     }
     if let Ok(status) = timeout(GRACE, child.wait()).await {

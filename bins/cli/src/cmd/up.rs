@@ -2,8 +2,11 @@
 
 use crate::{
     args::Global,
-    client::{Client, STATE_DIR},
-    up::{self, ApplyRequest, FAILURES, Problem, Status, config::Config},
+    client::{
+        Client, STATE_DIR,
+        supervisor::{Problem, Status},
+    },
+    up::{self, ApplyRequest, FAILURES, config::Config},
 };
 use anyhow::{Context, Result, bail};
 use mesh_controller::StateDir;

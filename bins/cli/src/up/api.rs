@@ -2,10 +2,11 @@
 
 use super::{
     adhoc::{RunRequest, RunTicket},
-    board::{Board, Row},
+    board::Board,
     config::Config,
     logs::Logs,
 };
+use crate::client::supervisor::{Problem, Row, Status};
 use anyhow::{Context as _, Result, anyhow};
 use axum::{
     Json, Router,
@@ -63,40 +64,6 @@ pub(crate) struct Shared {
     pub(crate) status: Mutex<Status>,
     /// Told when everything is to end.
     pub(crate) stop: Notify,
-}
-
-/// `GET /v1/status`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Status {
-    pub(crate) pid: u32,
-    pub(crate) file: PathBuf,
-    pub(crate) namespace: String,
-    /// True if each replica has a network namespace.
-    #[serde(default)]
-    pub(crate) transparent: bool,
-    /// True if every started process is ready.
-    pub(crate) ready: bool,
-    /// A line for each service with a port on the host.
-    pub(crate) urls: Vec<String>,
-    /// A line for each service that would have one, and why it has none.
-    #[serde(default)]
-    pub(crate) notes: Vec<String>,
-    /// How many replicas are ready, and which are not.
-    #[serde(default)]
-    pub(crate) progress: String,
-    /// Why not.
-    #[serde(default)]
-    pub(crate) problems: Vec<Problem>,
-}
-
-/// A replica that ends again and again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Problem {
-    pub(crate) name: String,
-    pub(crate) restarts: u32,
-    pub(crate) why: String,
-    /// The last it said.
-    pub(crate) tail: Vec<String>,
 }
 
 /// `POST /v1/apply`.

@@ -3,6 +3,7 @@
 //! The terminal may be slow (`mesh up | less`), so it has a thread of its own and a bounded
 //! queue: lines that do not fit are dropped and counted, and nobody waits. The files have it all.
 
+use crate::log_line::{SUPERVISOR, file_of, render};
 use mesh_tap::har::iso8601;
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,9 +28,6 @@ const MAX_LINE: usize = 16 << 10;
 const QUEUE: usize = 4096;
 /// Number of last lines kept of each source for failure reports.
 const TAIL: usize = 5;
-
-/// The source of the supervisor's own lines.
-pub(crate) const SUPERVISOR: &str = "mesh";
 
 /// Limit for writing the last lines to the terminal.
 const FLUSH: Duration = Duration::from_millis(300);
@@ -237,15 +235,6 @@ impl LogFile {
     }
 }
 
-/// The file of a source: `authors-0` and `authors-0/proxy` are in that of `authors`.
-pub(crate) fn file_of(source: &str) -> &str {
-    let pod = source.split('/').next().unwrap_or(source);
-    match pod.rsplit_once('-') {
-        Some((workload, index)) if index.bytes().all(|byte| byte.is_ascii_digit()) => workload,
-        _ => pod,
-    }
-}
-
 /// Prints lines until every sender is gone.
 fn print(lines: &Receiver<Line>, dropped: &AtomicU64, printed: &AtomicU64, colours: bool) {
     let mut out = BufWriter::new(io::stdout());
@@ -266,44 +255,9 @@ fn print(lines: &Receiver<Line>, dropped: &AtomicU64, printed: &AtomicU64, colou
     }
 }
 
-/// A line as the terminal shows it.
-pub(crate) fn render(source: &str, width: usize, text: &str, colours: bool) -> String {
-    if colours {
-        let colour = colour(file_of(source));
-        format!("\x1b[{colour}m{source:<width$} |\x1b[0m {text}\n")
-    } else {
-        format!("{source:<width$} | {text}\n")
-    }
-}
-
-/// A colour that stays with the name.
-fn colour(name: &str) -> u8 {
-    const COLOURS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
-    if name == SUPERVISOR {
-        return 1;
-    }
-    let sum = name.bytes().fold(0_usize, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    COLOURS[sum % COLOURS.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn replicas_and_sidecars_share_the_file_of_their_workload() {
-        for (source, file) in [
-            ("authors-0", "authors"),
-            ("authors-12/proxy", "authors"),
-            ("voting-svc-1", "voting-svc"),
-            ("controller", "controller"),
-            ("my-app", "my-app"),
-        ] {
-            assert_eq!(file_of(source), file, "{source}");
-        }
-    }
 
     #[tokio::test]
     async fn lines_reach_the_file_whole_and_the_tail_is_kept() {
@@ -335,10 +289,5 @@ mod tests {
         let new = fs::read_to_string(dir.path().join("web.log")).unwrap();
         assert!(old.contains("first") && old.contains("second") && new.contains("third"));
         assert!(!new.contains("second"));
-    }
-
-    #[test]
-    fn the_prefix_is_as_wide_as_the_longest() {
-        assert_eq!(render("web-0", 9, "hello", false), "web-0     | hello\n");
     }
 }

@@ -22,7 +22,7 @@ mod primary;
 mod process;
 mod program;
 mod ready;
-pub(crate) mod record;
+mod record;
 mod replica;
 mod rollout;
 pub(crate) mod shim;
@@ -32,12 +32,11 @@ mod warnings;
 
 pub(crate) use self::{
     adhoc::{RunRequest, RunTicket},
-    api::{ApplyRequest, Problem, Status},
-    board::Row,
+    api::ApplyRequest,
     netns::connect as connect_within,
     network::{OUTBOUND, check as check_network},
     preflight::{build, check},
-    process::{enter, own_program, pid_of, without_huge_pages},
+    process::{enter, own_program, without_huge_pages},
     replica::FAILURES,
 };
 
@@ -49,6 +48,7 @@ use self::{
     record::Record,
     supervisor::Supervisor,
 };
+use crate::client::supervisor::Status;
 use anyhow::{Context, Result};
 use mesh_controller::StateDir;
 use mesh_local::Lock;

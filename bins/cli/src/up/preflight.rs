@@ -1,6 +1,7 @@
 //! Checks before anything starts: builds the programs and reports visible faults.
 
-use super::{config::Config, manifests, process::Ended, program};
+use super::{config::Config, process::Ended, program};
+use crate::manifest_files;
 use anyhow::{Context as _, Result, bail};
 
 /// Runs the `build` of `config` in the foreground.
@@ -23,7 +24,7 @@ pub(crate) fn build(config: &Config) -> Result<()> {
 
 /// Refuses what can be seen to be wrong: programs that are not there, manifests that are not good.
 pub(crate) fn check(config: &Config) -> Result<()> {
-    for manifest in manifests::read(&config.manifests)? {
+    for manifest in manifest_files::read(&config.manifests)? {
         let source = manifest.file.display().to_string();
         crate::cmd::manifest::check(&manifest.text, &source)?;
     }

@@ -1,7 +1,8 @@
 //! One child process: started with a lifeline, watched, stopped.
 
 use super::{enter::Within, logs::Logs, record::Record, shim};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::process_id::pid_of;
+use rustix::process::{Signal, kill_process_group};
 use std::{
     ffi::OsString,
     fmt, io,
@@ -297,10 +298,6 @@ pub(crate) fn kill_group(pid: Option<u32>) {
     if let Some(pid) = pid.and_then(pid_of) {
         let _ = kill_process_group(pid, Signal::KILL);
     }
-}
-
-pub(crate) fn pid_of(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
 /// This program's file; through `/proc` when it was replaced or removed since it started, so

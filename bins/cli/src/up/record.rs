@@ -1,7 +1,8 @@
 //! Which processes this mesh has: written down, so that the next start finds what a crash left.
 
-use super::{json, process::pid_of};
-use rustix::process::{Signal, kill_process_group, test_kill_process};
+use super::json;
+use crate::process_id::{ProcessId, pid_of};
+use rustix::process::{Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -42,29 +43,6 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     #[serde(flatten)]
     pub(crate) mark: ProcessId,
-}
-
-/// Identifies a process by pid and start time, because pids are reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ProcessId {
-    /// The process id, which is also that of its group.
-    pub(crate) pid: u32,
-    /// In clock ticks since boot.
-    pub(crate) start_time: u64,
-}
-
-impl ProcessId {
-    /// The process that runs under `pid` now.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
-        let start_time = mesh_local::process::start_time(pid)?;
-        Some(Self { pid, start_time })
-    }
-
-    /// Returns true if the process still runs.
-    pub(crate) fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
-            && pid_of(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok())
-    }
 }
 
 impl Record {

@@ -240,7 +240,7 @@ impl Supervisor {
                 bail!("`{name}` was started by `mesh run`; change it there")
             }
             None => {
-                let hint = config::did_you_mean(name, self.workloads.keys());
+                let hint = crate::output::did_you_mean(name, self.workloads.keys());
                 bail!("there is no workload `{name}`{hint}");
             }
         }
@@ -255,7 +255,7 @@ impl Supervisor {
                 bail!("`{name}` was started by `mesh run`; restart it there")
             }
             None => {
-                let hint = config::did_you_mean(name, self.workloads.keys());
+                let hint = crate::output::did_you_mean(name, self.workloads.keys());
                 bail!("there is no workload `{name}`{hint}");
             }
         };

@@ -166,7 +166,7 @@ impl Supervisor {
         if let Some(error) = host_ports.errors.into_iter().next() {
             bail!(error);
         }
-        let manifests = manifests::read(&config.manifests)?;
+        let manifests = crate::manifest_files::read(&config.manifests)?;
 
         let mut changes = Vec::new();
         self.ports.reserve_all(host_ports.services.keys().copied());

@@ -1,10 +1,8 @@
 //! Names in a configuration that nothing has: no error, since a service may come later or be
 //! outside of the mesh, but mostly a slip of the pen.
 
-use super::{
-    config::{Config, did_you_mean},
-    manifests::Manifest,
-};
+use super::config::Config;
+use crate::{manifest_files::Manifest, output::did_you_mean};
 use mesh_manifest::{ServiceProfileManifest, yaml};
 use std::{
     collections::{BTreeMap, BTreeSet},

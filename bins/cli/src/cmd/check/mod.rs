@@ -5,8 +5,10 @@ mod discovery;
 use super::version;
 use crate::{
     args::Global,
-    client::Client,
-    up::{Row, Status},
+    client::{
+        Client,
+        supervisor::{Row, Status},
+    },
 };
 use anyhow::Result;
 use clap::ValueEnum;

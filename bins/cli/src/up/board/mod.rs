@@ -6,10 +6,9 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::row::Row;
-
 use self::row::{index_of, row};
 use super::{json, keep::Status, plan::loopback};
+use crate::client::supervisor::Row;
 use mesh_controller::source::workloads::{Gateway, Protocol, Replica, Served, Workload, Workloads};
 use std::{
     collections::BTreeMap,

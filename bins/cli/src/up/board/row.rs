@@ -1,25 +1,8 @@
 //! Replicas as `mesh ps` shows them.
 
 use super::Pod;
+use crate::client::supervisor::Row;
 use mesh_controller::source::workloads::Replica;
-use serde::{Deserialize, Serialize};
-
-/// A line of `mesh ps`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) workload: String,
-    /// `ready`, `starting`, `waiting`, `failing`, `draining`, `stopped`.
-    pub(crate) state: String,
-    pub(crate) pid: Option<u32>,
-    pub(crate) restarts: u32,
-    /// Where the program listens.
-    pub(crate) app: Option<String>,
-    pub(crate) inbound: Option<String>,
-    pub(crate) admin: Option<String>,
-    /// Why it is not ready.
-    pub(crate) why: Option<String>,
-}
 
 pub(super) fn row(workload: &str, replica: &Replica, pod: &Pod) -> Row {
     let sidecar = pod.sidecar.borrow();

@@ -1,6 +1,7 @@
 //! Conflicts between workloads: duplicate names, duplicate ports, dependency cycles.
 
-use super::{check::Checker, did_you_mean};
+use super::check::Checker;
+use crate::output::did_you_mean;
 use crate::up::{
     document::{HostPortDocument, WorkloadDocument},
     order,

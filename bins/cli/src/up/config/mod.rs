@@ -174,16 +174,5 @@ pub(crate) fn is_authority(text: &str) -> bool {
     })
 }
 
-/// Returns a hint to append to a message if `name` is close to one of `candidates`.
-pub(crate) fn did_you_mean<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a String>,
-) -> String {
-    let candidates: Vec<_> = candidates.into_iter().map(String::as_str).collect();
-    yaml::did_you_mean(name, &candidates)
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests;
