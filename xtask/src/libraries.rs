@@ -89,6 +89,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Questions are about the resources of the API.
     ("mesh-control/src/stats/", "mesh_api"),
     ("mesh-control/src/tap/", "mesh_api"),
+    // Events of sidecars are read from Linkerd's messages.
+    ("mesh-control/src/tap/", "linkerd2_proxy_api"),
     // A tap is a channel of events, whose filter is the library's.
     ("mesh-control/src/tap/", "mesh_tap"),
     ("mesh-control/src/tap/", "tokio"),

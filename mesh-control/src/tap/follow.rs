@@ -5,7 +5,8 @@ use super::{
     callers::Callers,
     peers::{PeerLabels, add},
     query::Matching,
-    sidecars, wire,
+    sidecars,
+    wire::event_from_wire,
 };
 use crate::index::{Index, Snapshot};
 use linkerd2_proxy_api::tap::tap_client::TapClient;
@@ -150,7 +151,7 @@ async fn observe_once(
     let mut stream = client.observe(request).await?.into_inner();
     let mut select = Select::new(tap.query.filter.clone(), UNDECIDED);
     while let Some(event) = stream.message().await? {
-        let Some(mut event) = wire::event(event) else {
+        let Some(mut event) = event_from_wire(event) else {
             continue;
         };
         event.id.base = base;

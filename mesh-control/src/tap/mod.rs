@@ -9,3 +9,4 @@ mod wire;
 pub use follow::follow;
 pub use peers::{TappedSidecar, embeds, sidecars};
 pub use query::{InvalidMethod, Matching, TapQuery, Target};
+pub use wire::event_from_wire;

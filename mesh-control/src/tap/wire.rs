@@ -14,8 +14,11 @@ use mesh_tap::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// Reads an event; `None` for one that is incomplete or of a kind we do not know.
-pub(super) fn event(event: TapEvent) -> Option<Event> {
+/// Reads an event of a sidecar; `None` for one that is incomplete or of an unknown kind.
+///
+/// The wire has no field for the reasons of an end: they are the route's labels `reason` and
+/// `not_retried`.
+pub fn event_from_wire(event: TapEvent) -> Option<Event> {
     let direction = match event.proxy_direction() {
         ProxyDirection::Inbound => Direction::Inbound,
         ProxyDirection::Outbound => Direction::Outbound,
@@ -158,7 +161,7 @@ mod tests {
             path: "/books".to_owned(),
             headers: None,
         };
-        let read = event(wire_event(wire::Event::RequestInit(request))).unwrap();
+        let read = event_from_wire(wire_event(wire::Event::RequestInit(request))).unwrap();
         assert_eq!(
             read.to_string(),
             "req id=1:7 proxy=out src=[::1]:51234 dst= tls= :method=GET :authority=books:7002 \
@@ -170,7 +173,7 @@ mod tests {
             eos: Some(Eos::from_grpc_status(14)),
             ..wire::ResponseEnd::default()
         };
-        let read = event(wire_event(wire::Event::ResponseEnd(end))).unwrap();
+        let read = event_from_wire(wire_event(wire::Event::ResponseEnd(end))).unwrap();
         assert_eq!(
             read.to_string(),
             "end id=1:7 proxy=out src=[::1]:51234 dst= tls= grpc-status=Unavailable \
@@ -181,13 +184,16 @@ mod tests {
     #[test]
     fn what_is_incomplete_is_passed_over() {
         let request = wire_event(wire::Event::RequestInit(wire::RequestInit::default()));
-        assert_eq!(event(request), None);
+        assert_eq!(event_from_wire(request), None);
         let status = wire::ResponseInit {
             id: Some(StreamId::default()),
             http_status: 7,
             ..wire::ResponseInit::default()
         };
-        assert_eq!(event(wire_event(wire::Event::ResponseInit(status))), None);
-        assert_eq!(event(TapEvent::default()), None);
+        assert_eq!(
+            event_from_wire(wire_event(wire::Event::ResponseInit(status))),
+            None
+        );
+        assert_eq!(event_from_wire(TapEvent::default()), None);
     }
 }

@@ -104,3 +104,6 @@ fn headers(headers: &HeaderMap) -> Headers {
         headers: headers.iter().map(header).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;
