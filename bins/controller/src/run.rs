@@ -43,7 +43,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// A controller that has its addresses and its state, and does not serve yet.
 pub struct Controller {
     app: App,
-    /// What the drivers of canary releases work with.
+    /// Access of the drivers of canary releases to the mesh.
     canaries: World,
     /// Follows the state folder.
     source: BoxFuture<'static, Result<(), BoxError>>,

@@ -1,4 +1,4 @@
-//! Who answers: version, host, environment, headers.
+//! Pages about the service itself: version, host, environment, headers.
 
 use axum::{
     Json, Router,

@@ -17,7 +17,7 @@ use std::{
                   and changes nothing."
 )]
 pub(crate) struct Args {
-    /// What to do: open the browser, or print the URL and nothing else
+    /// Open the browser, or print the URL and nothing else
     #[arg(long, value_name = "WHAT", default_value = "browser")]
     show: Show,
 }

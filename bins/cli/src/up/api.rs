@@ -155,7 +155,7 @@ pub(crate) async fn serve(
     let _ = axum::serve(listener, router(Api { shared, commands })).await;
 }
 
-/// What requests are answered from.
+/// State of the server: the supervisor's, and the channel of its commands.
 #[derive(Clone)]
 struct Api {
     shared: Arc<Shared>,

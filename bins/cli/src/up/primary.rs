@@ -6,7 +6,7 @@
 
 use super::{
     api::PrimaryRequest,
-    config::{Config, HostPort, Workload},
+    config::{Config, HostPort, ServicePort, Workload},
     plan, rollout,
     supervisor::Supervisor,
 };
@@ -74,19 +74,38 @@ impl Primaries {
 
     /// Adds the primaries to a configuration that was read from a file. The file's number of replicas
     /// is that of the primary; `running` is that of the target, which its canary release decides.
-    pub(super) fn complete(&mut self, config: &mut Config, running: impl Fn(&str) -> Option<u32>) {
-        self.running
-            .retain(|target, _| config.workloads.contains_key(target));
-        for (target, (_, primary)) in &mut self.running {
+    ///
+    /// # Errors
+    ///
+    /// If the file has a workload with the name of a primary.
+    pub(super) fn complete(
+        &self,
+        config: &mut Config,
+        running: impl Fn(&str) -> Option<u32>,
+    ) -> Result<()> {
+        for (target, (_, primary)) in &self.running {
             let Some(workload) = config.workloads.get_mut(target) else {
                 continue;
             };
+            let mut primary = primary.clone();
             primary.replicas = workload.replicas;
             workload.replicas = running(target).unwrap_or(workload.replicas);
-            config
-                .workloads
-                .insert(primary_name(target), primary.clone());
+            let name = primary_name(target);
+            if config.workloads.insert(name.clone(), primary).is_some() {
+                bail!(
+                    "`{name}` is the primary of the canary release of `{target}`: give the workload \
+                     another name"
+                );
+            }
         }
+        Ok(())
+    }
+
+    /// Forgets the primaries and templates of workloads that the configuration does not have.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let is_known = |target: &String| config.workloads.contains_key(target);
+        self.running.retain(|target, _| is_known(target));
+        self.templates.retain(|target, _| is_known(target));
     }
 }
 
@@ -126,9 +145,14 @@ impl Supervisor {
         let template = self.primaries.template(target, hash);
         let template =
             template.with_context(|| format!("`{target}` has no such template any more"))?;
+        let ports = template.ports.iter().cloned().map(|port| ServicePort {
+            host_port: None,
+            ..port
+        });
         let primary = Workload {
             service: name.clone(),
             host_port: HostPort::None,
+            ports: ports.collect(),
             replicas,
             ..template.clone()
         };
@@ -152,23 +176,85 @@ impl Supervisor {
 
 /// Returns the hash of all that a replica's program depends on.
 fn hash(workload: &Workload) -> String {
+    let template = Workload {
+        // A workload and its primary differ in nothing but that.
+        service: String::new(),
+        ..plan::template(workload)
+    };
     let mut hasher = DefaultHasher::new();
-    let template = plan::template(workload);
-    // Service and port names differ between a workload and its primary.
-    let Workload {
-        command,
-        dir,
-        env,
-        stdin,
-        upstreams,
-        ready,
-        listen,
-        opaque,
-        ports,
-        ..
-    } = &template;
-    (command, dir, env, stdin, ready, listen, opaque, ports).hash(&mut hasher);
-    format!("{upstreams:?}").hash(&mut hasher);
-    rollout::build_of(workload).hash(&mut hasher);
+    (format!("{template:?}"), rollout::build_of(workload)).hash(&mut hasher);
     format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn config(text: &str) -> Config {
+        let text = format!("namespace: test\nworkloads:\n{text}");
+        Config::parse(&text, "mesh.yaml", Path::new("/mesh.yaml")).unwrap()
+    }
+
+    fn web(more: &str) -> Workload {
+        config(&format!(
+            "  web:\n    command: sleep 1\n    port: 80\n{more}"
+        ))
+        .workloads["web"]
+            .clone()
+    }
+
+    #[test]
+    fn a_template_is_another_if_its_program_would_notice() {
+        let plain = hash(&web(""));
+        for same in [
+            "    replicas: 3\n",
+            "    host_port: 8000\n",
+            "    service: other\n",
+        ] {
+            assert_eq!(hash(&web(same)), plain, "{same}");
+        }
+        for other in [
+            "    env: {A: b}\n",
+            "    stdin: false\n",
+            "    ports: [{port: 81}]\n",
+        ] {
+            assert_ne!(hash(&web(other)), plain, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_last_templates_are_kept() {
+        let mut primaries = Primaries::default();
+        let template = |number: usize| web(&format!("    env: {{N: '{number}'}}\n"));
+        let hashes: Vec<_> = (0..MAX_TEMPLATES + 1)
+            .map(|number| primaries.remember("web", &template(number)))
+            .collect();
+        assert!(primaries.template("web", &hashes[0]).is_none());
+        assert_eq!(primaries.template("web", &hashes[1]), Some(&template(1)));
+    }
+
+    #[test]
+    fn a_primary_runs_as_many_replicas_as_the_file_says_and_its_target_as_it_did() {
+        let mut primaries = Primaries::default();
+        let running = ("hash".to_owned(), web("    env: {OLD: '1'}\n"));
+        primaries.running.insert("web".to_owned(), running);
+        let mut read = config("  web: {command: sleep 1, port: 80, replicas: 3}\n");
+        primaries.complete(&mut read, |_| Some(0)).unwrap();
+        assert_eq!(read.workloads["web"].replicas, 0);
+        assert_eq!(read.workloads["web-primary"].replicas, 3);
+        assert!(read.workloads["web-primary"].env.contains_key("OLD"));
+
+        let taken = "  web: {command: sleep 1, port: 80}\n  web-primary: {command: sleep 1}\n";
+        let error = primaries
+            .complete(&mut config(taken), |_| None)
+            .unwrap_err();
+        assert!(error.to_string().contains("another name"), "{error}");
+
+        let without = config("  other: {command: sleep 1}\n");
+        primaries.complete(&mut without.clone(), |_| None).unwrap();
+        assert!(primaries.has("web"), "a refused file changes nothing");
+        primaries.follow(&without);
+        assert!(!primaries.has("web"));
+    }
 }

@@ -146,7 +146,7 @@ impl Supervisor {
             );
         }
         let running = |target: &str| Some(self.workloads.get(target)?.replicas());
-        self.primaries.complete(&mut config, running);
+        self.primaries.complete(&mut config, running)?;
         for (name, workload) in &config.workloads {
             if self.adhoc.contains_key(name) {
                 bail!("a `mesh run` has the name `{name}`; end it first");
@@ -208,6 +208,7 @@ impl Supervisor {
         for note in &self.notes {
             self.context.logs.say(note);
         }
+        self.primaries.follow(&config);
         self.config = config;
         Ok(changes)
     }

@@ -1,6 +1,7 @@
 //! One Canary under way: feeds its state machine, and carries out what that decides.
 
 use super::{
+    SETTLE,
     journal::Journal,
     observe::{self, CANARY, PRIMARY},
     status::CanaryState,
@@ -23,11 +24,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, interval_at},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep},
 };
 
 /// Interval of a Canary that is being deleted, and of counts for sequential statistics.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Time for the workloads of a mesh that starts to be known.
+const START: Duration = Duration::from_secs(5);
 
 /// A command of a user, and the channel for the events that it caused.
 pub(super) type Command = (Event, oneshot::Sender<Vec<String>>);
@@ -45,6 +49,7 @@ pub(super) struct Driver {
     /// Revision of the target at the last tick.
     seen: Option<Revision>,
     is_deleted: bool,
+    started: Instant,
     /// True if it was deleted after its target.
     is_gone: bool,
 }
@@ -56,7 +61,8 @@ impl Driver {
         canary: Arc<Canary>,
         plan: Plan,
     ) -> (Self, watch::Receiver<CanaryState>) {
-        let journal = Journal::open(&world.state, &canary.namespace, &canary.name);
+        let mut journal = Journal::open(&world.state, &canary.namespace, &canary.name);
+        journal.set_canary(&canary);
         let machine = Machine::restore(plan, journal.state());
         let (status, states) = watch::channel(CanaryState {
             canary: canary.clone(),
@@ -74,6 +80,7 @@ impl Driver {
             counted: None,
             seen: None,
             is_deleted: false,
+            started: Instant::now(),
             is_gone: false,
         };
         (driver, states)
@@ -101,9 +108,8 @@ impl Driver {
                     Err(error) => tracing::error!(canary = self.name(), "a call failed: {error}"),
                 },
                 Some((event, reply)) = commands.recv() => {
-                    let before = self.journal.number();
                     self.step(event).await;
-                    let _ = reply.send(self.journal.since(before));
+                    let _ = reply.send(self.journal.take_recent());
                 }
                 Ok(()) = specs.changed(), if !self.is_deleted => {
                     let current = specs.borrow_and_update().clone();
@@ -118,6 +124,7 @@ impl Driver {
                     }
                 }
                 true = changes.changed() => {
+                    sleep(SETTLE).await;
                     if self.has_new_revision() {
                         self.step(Event::Tick).await;
                         ticks.reset();
@@ -170,6 +177,7 @@ impl Driver {
     async fn follow(&mut self, current: Option<(Arc<Canary>, Plan)>) {
         match current {
             Some((canary, plan)) => {
+                self.journal.set_canary(&canary);
                 self.canary = canary;
                 self.machine.set_plan(plan);
                 self.publish();
@@ -182,10 +190,14 @@ impl Driver {
     }
 
     async fn step(&mut self, event: Event) {
+        self.journal.take_recent();
         let Some(observed) = self.observe() else {
             if event == Event::Delete {
                 // Nothing runs that could get its traffic back.
                 self.forget().await;
+                return;
+            }
+            if self.started.elapsed() < START {
                 return;
             }
             let plan = self.machine.plan();
@@ -206,6 +218,9 @@ impl Driver {
             self.machine = Machine::new(self.machine.plan().clone());
         }
         self.seen = Some(observed.target.clone());
+        if !self.counts() {
+            self.counted = None;
+        }
         let effects = self.machine.step(event, &observed, self.world.now());
         self.journal.keep(self.machine.state());
         for effect in effects {
@@ -255,9 +270,14 @@ impl Driver {
             Effect::Measure { call } => {
                 let world = self.world.clone();
                 let server = self.canary.spec.metrics_server.clone();
+                let began = self.machine.state().last_transition;
+                let running = world.now().saturating_sub(began);
                 self.calls.spawn(async move {
                     let now = Instant::now().into_std();
-                    let measured = world.metrics.measure(&plan, server.as_deref(), now).await;
+                    let measured = world
+                        .metrics
+                        .measure(&plan, server.as_deref(), running, now);
+                    let measured = measured.await;
                     Event::Measured { call, measured }
                 });
             }
@@ -332,9 +352,9 @@ impl Driver {
             name: apex.into(),
             metadata: Metadata {
                 api_version: "split.smi-spec.io/v1alpha2".to_owned(),
-                annotations: [(
-                    "mesh.dev/owner".to_owned(),
-                    format!("canary/{}", self.canary.name),
+                labels: [(
+                    "app.kubernetes.io/managed-by".to_owned(),
+                    "mesh-canary".to_owned(),
                 )]
                 .into(),
                 ..Metadata::default()

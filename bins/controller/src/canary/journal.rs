@@ -2,6 +2,7 @@
 
 use crate::StateDir;
 use mesh_canary::{Severity, State};
+use mesh_control::model::{Canary, Metadata};
 use mesh_local::atomic;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,6 +26,9 @@ pub(super) struct Entry {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct File {
+    /// The resource, to end what it began if it is deleted while no controller runs.
+    #[serde(default)]
+    canary: Option<mesh_canary::spec::Canary>,
     state: State,
     #[serde(default)]
     events: VecDeque<Entry>,
@@ -36,8 +40,8 @@ pub(super) struct Journal {
     name: String,
     path: PathBuf,
     file: File,
-    /// Events so far, forgotten ones included.
-    number: usize,
+    /// Messages since they were last taken.
+    recent: Vec<String>,
     /// The complaint that was logged last, so that it is not logged at each tick.
     complaint: Option<String>,
 }
@@ -60,7 +64,7 @@ impl Journal {
             name: format!("{name}.{namespace}"),
             path,
             file,
-            number: 0,
+            recent: Vec::new(),
             complaint: None,
         }
     }
@@ -85,7 +89,7 @@ impl Journal {
             false => tracing::info!(canary = self.name, "{message}"),
         }
         self.complaint = None;
-        self.number += 1;
+        self.recent.push(message.to_owned());
         let at = SystemTime::now().duration_since(UNIX_EPOCH);
         let entry = Entry {
             at: at.unwrap_or_default(),
@@ -115,16 +119,18 @@ impl Journal {
         }
     }
 
-    /// Number of events so far.
-    pub(super) fn number(&self) -> usize {
-        self.number
+    /// Returns the messages since the last call.
+    pub(super) fn take_recent(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.recent)
     }
 
-    /// Messages of the events behind the first `number`.
-    pub(super) fn since(&self, number: usize) -> Vec<String> {
-        let count = (self.number - number).min(self.file.events.len());
-        let events = self.file.events.iter().rev().take(count).rev();
-        events.map(|entry| entry.message.clone()).collect()
+    /// Keeps the resource that the state belongs to.
+    pub(super) fn set_canary(&mut self, canary: &Canary) {
+        let resource = Some(canary.resource());
+        if self.file.canary != resource {
+            self.file.canary = resource;
+            self.write();
+        }
     }
 
     pub(super) fn events(&self) -> Vec<Entry> {
@@ -146,6 +152,29 @@ impl Journal {
     }
 }
 
+/// Returns the Canaries that have a file.
+pub(super) fn canaries(state: &StateDir) -> Vec<Canary> {
+    let folders = fs::read_dir(state.canaries()).into_iter().flatten();
+    let folders = folders.flatten().map(|folder| folder.path());
+    let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let canaries = files.filter_map(|file| {
+        let file: File = serde_json::from_slice(&fs::read(file.path()).ok()?).ok()?;
+        let canary = file.canary?;
+        Some(Canary {
+            namespace: canary.metadata.namespace?.into(),
+            name: canary.metadata.name.into(),
+            metadata: Metadata {
+                api_version: canary.api_version,
+                labels: canary.metadata.labels,
+                annotations: canary.metadata.annotations,
+                created: None,
+            },
+            spec: canary.spec.into(),
+        })
+    });
+    canaries.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +190,9 @@ mod tests {
         for number in 0..MAX_EVENTS + 5 {
             journal.note(Severity::Normal, &format!("event {number}"));
         }
-        assert_eq!(journal.since(MAX_EVENTS + 3), ["event 103", "event 104"]);
+        assert_eq!(journal.take_recent().len(), MAX_EVENTS + 5);
+        journal.note(Severity::Normal, "event 104");
+        assert_eq!(journal.take_recent(), ["event 104"]);
         for _ in 0..3 {
             journal.complain("no workload");
         }

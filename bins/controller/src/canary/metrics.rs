@@ -26,18 +26,20 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Measures every metric of a plan.
+    /// Measures every metric of a plan. The built-in ones look back to the beginning of the analysis at
+    /// most, which has been `running` so long: an earlier canary had the same name.
     pub(super) async fn measure(
         &self,
         plan: &Plan,
         server: Option<&str>,
+        running: Duration,
         now: Instant,
     ) -> Measured {
         let mut measured = Measured::default();
         for metric in &plan.metrics {
             let value = match &metric.source {
                 MetricSource::SuccessRate | MetricSource::Duration => {
-                    let traffic = self.traffic(plan, metric.interval, now);
+                    let traffic = self.traffic(plan, metric.interval.min(running), now);
                     let total = traffic.as_ref().map_or(0, |it| it.responses.total());
                     measured.requests = Some(measured.requests.unwrap_or_default().max(total));
                     Ok(built_in(metric, traffic.as_ref()))
@@ -48,7 +50,7 @@ impl Metrics {
             measured.values.push(value);
         }
         if measured.requests.is_none() && !plan.metrics.is_empty() {
-            let traffic = self.traffic(plan, plan.interval, now);
+            let traffic = self.traffic(plan, plan.interval.min(running), now);
             measured.requests = Some(traffic.map_or(0, |it| it.responses.total()));
         }
         measured

@@ -9,12 +9,13 @@ mod http;
 mod journal;
 mod metrics;
 mod observe;
+mod plan;
 mod prometheus;
 mod status;
 mod webhook;
 mod world;
 
-pub(crate) use self::{status::CanaryState, world::World};
+pub(crate) use self::{plan::plan, status::CanaryState, world::World};
 
 use driver::{Command, Driver};
 use mesh_canary::{Event, Plan};
@@ -22,10 +23,12 @@ use mesh_control::model::{Canary, Resource};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
+    time::sleep,
 };
 
 /// Namespace and name of a Canary.
@@ -37,9 +40,20 @@ type Spec = Option<(Arc<Canary>, Plan)>;
 /// Commands that wait for a driver.
 const MAX_COMMANDS: usize = 16;
 
+/// Changes of the index that come within this time are looked at together: looking costs as much as
+/// there are objects.
+const SETTLE: Duration = Duration::from_millis(200);
+
 /// The Canaries under way. Clones share.
 #[derive(Clone, Debug, Default)]
-pub struct Canaries(Arc<Mutex<BTreeMap<Key, Handle>>>);
+pub struct Canaries(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    drivers: BTreeMap<Key, Handle>,
+    /// Canaries whose workload another one drives.
+    conflicts: BTreeMap<Key, CanaryState>,
+}
 
 /// The ends of a driver.
 #[derive(Debug)]
@@ -55,31 +69,43 @@ impl Canaries {
         let world = Arc::new(world);
         let mut changes = world.index.changes();
         let mut drivers = JoinSet::new();
+        // Of those that were deleted while no controller ran, or not to the end.
+        for canary in journal::canaries(&world.state) {
+            if let Ok(plan) = plan(&canary) {
+                let key = (canary.namespace.clone(), canary.name.clone());
+                let handle = start(&world, &mut drivers, &canary.into(), plan);
+                self.known().drivers.insert(key, handle);
+            }
+        }
         loop {
             self.follow(&world, &mut drivers);
             tokio::select! {
-                is_there = changes.changed() => if !is_there {
-                    return;
+                is_there = changes.changed() => match is_there {
+                    true => sleep(SETTLE).await,
+                    false => return,
                 },
-                Some(ended) = drivers.join_next() => match ended {
-                    Ok(key) => { self.handles().remove(&key); }
-                    Err(error) => tracing::error!("a canary's driver failed: {error}"),
-                },
+                Some(ended) = drivers.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!("a canary's driver failed: {error}");
+                    }
+                    self.known().drivers.retain(|_, it| !it.commands.is_closed());
+                }
             }
         }
     }
 
     /// Returns all Canaries by namespace and name.
     pub(crate) fn list(&self) -> Vec<CanaryState> {
-        let handles = self.handles();
-        handles
-            .values()
-            .map(|it| it.status.borrow().clone())
-            .collect()
+        let known = self.known();
+        let driven = known.drivers.iter();
+        let driven = driven.map(|(key, it)| (key.clone(), it.status.borrow().clone()));
+        let mut all: BTreeMap<Key, CanaryState> = driven.collect();
+        all.extend(known.conflicts.clone());
+        all.into_values().collect()
     }
 
     /// Gives a driver a command and returns the events that it caused; `None` if there is no such
-    /// Canary.
+    /// Canary, or it is not driven.
     pub(crate) async fn command(
         &self,
         namespace: &str,
@@ -87,11 +113,9 @@ impl Canaries {
         event: Event,
     ) -> Option<Vec<String>> {
         let commands = {
-            let handles = self.handles();
-            handles
-                .get(&(namespace.into(), name.into()))?
-                .commands
-                .clone()
+            let known = self.known();
+            let handle = known.drivers.get(&(namespace.into(), name.into()))?;
+            handle.commands.clone()
         };
         let (reply, answer) = oneshot::channel();
         commands.send((event, reply)).await.ok()?;
@@ -99,29 +123,32 @@ impl Canaries {
     }
 
     /// Starts, updates and ends drivers.
-    fn follow(&self, world: &Arc<World>, drivers: &mut JoinSet<Key>) {
+    fn follow(&self, world: &Arc<World>, drivers: &mut JoinSet<()>) {
         let snapshot = world.index.snapshot();
-        let mut handles = self.handles();
+        let mut known = self.known();
         let mut present = BTreeSet::new();
-        let mut targets = BTreeSet::new();
+        let mut targets = BTreeMap::new();
+        known.conflicts.clear();
         for resource in &snapshot.resources {
             let Resource::Canary(canary) = resource else {
                 continue;
             };
-            let plan = match plan(canary) {
-                Ok(plan) => plan,
-                Err(reason) => {
-                    tracing::warn!(canary = %canary.name, "not driven: {reason}");
-                    continue;
-                }
+            // One that cannot be driven was refused with the reason.
+            let Ok(plan) = plan(canary) else {
+                continue;
             };
-            if !targets.insert((canary.namespace.clone(), plan.name.clone())) {
-                // Of two with one target, the first by name drives it.
+            let key = (canary.namespace.clone(), canary.name.clone());
+            let target = (canary.namespace.clone(), plan.name.clone());
+            // Of several with one target, the first by name drives it.
+            if let Some(owner) = targets.get(&target) {
+                let reason = format!("The workload {} is driven by the canary {owner}", plan.name);
+                let state = CanaryState::refused(canary.clone(), plan, reason);
+                known.conflicts.insert(key, state);
                 continue;
             }
-            let key = (canary.namespace.clone(), canary.name.clone());
+            targets.insert(target, canary.name.clone());
             present.insert(key.clone());
-            match handles.get(&key) {
+            match known.drivers.get(&key) {
                 // One that is being deleted ends first.
                 Some(handle) if handle.specs.borrow().is_none() => {}
                 Some(handle) => {
@@ -133,66 +160,40 @@ impl Canaries {
                     });
                 }
                 None => {
-                    let handle = start(world, drivers, key.clone(), canary, plan);
-                    handles.insert(key, handle);
+                    let handle = start(world, drivers, canary, plan);
+                    known.drivers.insert(key, handle);
                 }
             }
         }
-        for (_, handle) in handles.iter().filter(|(key, _)| !present.contains(*key)) {
+        let gone = known
+            .drivers
+            .iter()
+            .filter(|(key, _)| !present.contains(*key));
+        for (_, handle) in gone {
             handle
                 .specs
                 .send_if_modified(|current| current.take().is_some());
         }
     }
 
-    fn handles(&self) -> MutexGuard<'_, BTreeMap<Key, Handle>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn start(
     world: &Arc<World>,
-    drivers: &mut JoinSet<Key>,
-    key: Key,
+    drivers: &mut JoinSet<()>,
     canary: &Arc<Canary>,
     plan: Plan,
 ) -> Handle {
     let (specs, followed) = watch::channel(Some((canary.clone(), plan.clone())));
     let (commands, received) = mpsc::channel(MAX_COMMANDS);
     let (driver, status) = Driver::new(world.clone(), canary.clone(), plan);
-    drivers.spawn(async move {
-        driver.run(followed, received).await;
-        key
-    });
+    drivers.spawn(driver.run(followed, received));
     Handle {
         specs,
         status,
         commands,
     }
-}
-
-/// Returns the plan of a resource that was admitted.
-///
-/// # Errors
-///
-/// The reason why it cannot be driven here.
-pub(crate) fn plan(canary: &Canary) -> Result<Plan, String> {
-    let resource = canary.resource();
-    let mut plan = Plan::try_from(&resource).map_err(|error| error.to_string())?;
-    if !plan.matches.is_empty() {
-        return Err(
-            "spec.analysis.match: A/B analysis needs routing by header, which is not supported \
-                    yet: use weights or iterations"
-                .to_owned(),
-        );
-    }
-    if plan.mirror.is_some() {
-        return Err("spec.analysis.mirror: mirroring is not supported yet".to_owned());
-    }
-    if plan.affinity.is_some() {
-        return Err("spec.analysis.sessionAffinity: it is not supported yet".to_owned());
-    }
-    // Without it, a deleted Canary would leave its target without replicas.
-    plan.revert_on_deletion = true;
-    Ok(plan)
 }

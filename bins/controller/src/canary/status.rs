@@ -16,6 +16,21 @@ pub(crate) struct CanaryState {
 }
 
 impl CanaryState {
+    /// The state of a Canary that is not driven.
+    pub(super) fn refused(canary: Arc<Canary>, plan: Plan, message: String) -> Self {
+        let event = Entry {
+            at: Duration::ZERO,
+            is_warning: true,
+            message,
+        };
+        Self {
+            canary,
+            plan,
+            state: State::default(),
+            events: vec![event],
+        }
+    }
+
     pub(crate) fn row(&self) -> CanaryRow {
         let Self {
             canary,

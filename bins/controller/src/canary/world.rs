@@ -1,4 +1,4 @@
-//! What drivers work with.
+//! Access of the drivers to the mesh: objects, statistics, fleet and store.
 
 use super::{http::HttpClient, metrics::Metrics};
 use crate::StateDir;

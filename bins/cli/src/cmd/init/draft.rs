@@ -11,7 +11,7 @@ pub(super) struct Draft {
     pub(super) source: String,
     pub(super) build: Option<String>,
     pub(super) workloads: Vec<Workload>,
-    /// What a person has to look after.
+    /// Notes on values that a person should check.
     pub(super) notes: Vec<String>,
 }
 

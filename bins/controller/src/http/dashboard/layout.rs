@@ -1,4 +1,4 @@
-//! What all pages have around their content.
+//! Frame of every page: head, navigation, footer.
 
 use super::{App, assets, paths};
 use crate::http::ApiError;

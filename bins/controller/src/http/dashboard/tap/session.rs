@@ -1,4 +1,4 @@
-//! What a tap has seen, kept for its export.
+//! Exchanges of a tap, kept for its export.
 
 use super::exchange::{Exchange, row};
 use anyhow::Result;
