@@ -29,7 +29,15 @@ fn row(mesh: &Mesh, name: &str) -> Value {
         .unwrap_or_default()
 }
 
-/// Waits until a Canary is in a phase, with a number of tries so far.
+fn kill_controller(mesh: &Mesh) {
+    let running = fs::read(mesh.folder().join(".mesh/run/controller.json")).expect("it runs");
+    let running: Value = serde_json::from_slice(&running).expect("it is JSON");
+    let pid = running["pid"].to_string();
+    let killed = Command::new("kill").args(["-KILL", &pid]).status();
+    assert!(killed.is_ok_and(|status| status.success()), "kill {pid}");
+}
+
+/// Waits until a Canary is in a phase.
 fn phase(mesh: &Mesh, name: &str, phase: &str) {
     let what = format!("{name} is {phase}");
     wait_for(
@@ -60,11 +68,7 @@ fn a_promotion_a_rollback_and_a_killed_controller_lose_no_request_and_repeat_no_
     // The controller is killed while traffic is being shifted; the next one carries on.
     mesh.ok(&["set", "env", "workload/answer", "VERSION=2"]);
     weight(&mesh, "answer", 30);
-    let controller = fs::read(mesh.folder().join(".mesh/run/controller.json")).expect("it runs");
-    let controller: Value = serde_json::from_slice(&controller).expect("it is JSON");
-    let pid = controller["pid"].to_string();
-    let killed = Command::new("kill").args(["-KILL", &pid]).status();
-    assert!(killed.is_ok_and(|status| status.success()), "kill {pid}");
+    kill_controller(&mesh);
     let is_back = || mesh.run(&["canary", "list"]).status.success();
     wait_for("the controller is back", PATIENCE, is_back, |back| *back);
     phase(&mesh, "answer", "Succeeded");
@@ -82,8 +86,9 @@ fn a_promotion_a_rollback_and_a_killed_controller_lose_no_request_and_repeat_no_
     phase(&mesh, "answer", "Failed");
     assert_eq!(row(&mesh, "answer")["weight"], 0);
 
-    // The Canary ends, and the workload runs as without it.
+    // The Canary ends, and the workload runs as without it, although its controller is killed again.
     mesh.ok(&["delete", "canary", "answer"]);
+    kill_controller(&mesh);
     let rows = || mesh.ok(&["ps"]);
     wait_for("the primary is gone", PATIENCE, rows, |rows| {
         !rows.contains("-primary")
@@ -185,6 +190,13 @@ fn a_canary_that_cannot_be_driven_is_refused_with_the_reason() {
     let message = || row(&mesh, "web")["message"].to_string();
     wait_for("it says why", PATIENCE, message, |it| {
         it.contains("no workload web")
+    });
+    // Of two for one workload, the first by name drives it.
+    let second = document("    stepWeight: 5\n").replacen("{name: web}", "{name: zweb}", 1);
+    mesh.feed(&["apply", "-f", "-"], &second);
+    let message = || row(&mesh, "zweb")["message"].to_string();
+    wait_for("it says whose", PATIENCE, message, |it| {
+        it.contains("driven by the canary web")
     });
     mesh.down();
 }
