@@ -81,9 +81,12 @@ impl Load {
 
     /// Seconds, once there has been a sample.
     pub(crate) fn latency(&self, now: Nanos, in_flight: usize) -> Option<f32> {
+        if self.latency.stored() <= UNKNOWN {
+            return None;
+        }
         let slower = if in_flight == 0 { 1.0 } else { BUSY };
-        let latency = self.latency.at(now, slower);
-        (latency > UNKNOWN).then_some(latency)
+        // After hours without a sample the decayed latency is zero; it is still known.
+        Some(self.latency.at(now, slower).max(FLOOR))
     }
 
     pub(crate) fn failure_ratio(&self, now: Nanos) -> f32 {
@@ -244,6 +247,13 @@ mod tests {
         assert!(cost(&load, 10 * SECOND, 1) > 1.4);
         assert!(close(cost(&load, 30 * SECOND, 1), 2.0 * (-1f32).exp()));
         assert!(close(cost(&load, 1_000 * SECOND, 0), FLOOR));
+    }
+
+    #[test]
+    fn an_endpoint_idle_for_hours_is_still_known_to_be_fast() {
+        let load = Load::new(0);
+        load.answered(0, 20.0);
+        assert!(close(latency(&load, 10 * 3_600 * SECOND), FLOOR));
     }
 
     #[test]
