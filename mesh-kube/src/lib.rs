@@ -1,0 +1,1 @@
+//! Knows Kubernetes: custom resources, injection, install manifests.
