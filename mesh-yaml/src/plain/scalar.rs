@@ -19,21 +19,27 @@ pub(super) fn is_unusual(text: &str, style: ScalarStyle) -> bool {
     }
 }
 
-/// Returns true for a name that may be an integer in another notation, such as `+1` or `0x1`. Names
-/// of one integer are duplicates.
+/// Returns true for a name that may be a number in another notation than the usual one, such as
+/// `+1`, `01`, `0x1` or `1.0`. Names of one number are duplicates.
 pub(super) fn is_unusual_name(text: &str, style: ScalarStyle) -> bool {
     let Some(unsigned) = number(text, style) else {
         return false;
     };
-    let is_digit = |b: u8| b.is_ascii_digit() || b == b'_';
     match unsigned.as_bytes() {
-        [b'0'] => text != "0",
         [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..] => true,
-        [b'1'..=b'9', ..] if unsigned.bytes().all(is_digit) => {
-            text.starts_with('+') || text.contains('_')
+        [b'0'] => text != "0",
+        [b'1'..=b'9', rest @ ..] if rest.len() < EXACT_DIGITS && is_digits(rest) => {
+            text.starts_with('+')
         }
-        _ => is_unusual(text, style),
+        _ => is_unusual(text, style) || unsigned.replace('_', "").parse::<f64>().is_ok(),
     }
+}
+
+/// As many digits as a float holds exactly.
+const EXACT_DIGITS: usize = f64::DIGITS as usize;
+
+fn is_digits(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_digit)
 }
 
 /// Without its sign what may be a number, by its first byte.

@@ -45,7 +45,7 @@ fn usual_documents_are_plain() {
         include_str!("../../../tests/golden/odd.swagger.yaml"),
         "---\nopenapi: 3.1\npaths:\n  /a: { get: { responses: { 200: {}, 4XX: ~ } } }\n...\n",
         "swagger: 2.0\npaths:\n  /a:\n    get:\n      x-linkerd-retryable: yes # so\n",
-        "{info: {'+1': 1, -1: .5, 2e3: -0, .github: 2020-01-01}, paths: null}",
+        "{info: {'+1': 1, -1: .5, 2x3: -0, 1.0.0: 2e3, .github: 2020-01-01}, paths: null}",
     ] {
         assert_eq!(is_plain(text), [true; 3], "{text}");
     }
@@ -61,6 +61,10 @@ fn what_has_no_one_meaning_without_the_other_reader_is_left_to_it() {
         "a: {b: 1, c: 2, b: 3}\n",
         "a: {0x10: 1, 16: 2}\n",
         "a: {+1: 1, 1: 2}\n",
+        "a: {01: 1, 1: 2}\n",
+        "a: {-0_1: 1, -1: 2}\n",
+        "a: {1.0: 1, 1: 2}\n",
+        "a: {1e2: 1, 100: 2}\n",
         "a: {1_0: 1, 10: 2}\n",
         "a: {-0: 1, 0: 2}\n",
         "a: [-.inf]\n",
