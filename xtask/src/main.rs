@@ -8,6 +8,7 @@ mod instructions;
 mod libraries;
 mod packages;
 mod process;
+mod properties;
 mod protocols;
 mod skips;
 mod soak;
@@ -23,6 +24,7 @@ Tasks:
   test [STEP]             everything a change must pass, or one step of it
   figures                 times and memory of `mesh up`, against what they are to reach
   fuzz [--minutes N]      each fuzz target for half a minute, or for N minutes
+  properties [--cases N]  each property test with 20,000 or N random cases
   protocols               h2spec and the interoperability suite of gRPC; needs Go
   instructions [--bless]  how many instructions the hot path takes; --bless keeps the counts
   soak [--minutes N]      an hour of booksapp traffic: does memory of any process grow?
@@ -41,6 +43,11 @@ fn main() -> ExitCode {
             Ok(minutes) if minutes > 0 => {
                 fuzz::run(fuzz::Scope::All, Duration::from_secs(60 * minutes))
             }
+            _ => return usage(),
+        },
+        ["properties"] => properties::run(20_000),
+        ["properties", "--cases", cases] => match cases.parse() {
+            Ok(cases) if cases > 0 => properties::run(cases),
             _ => return usage(),
         },
         ["protocols"] => protocols::run(),

@@ -1,7 +1,8 @@
 //! The checks that every change must pass, fastest first.
 
 use crate::{
-    fuzz, instructions, libraries, packages, process::cpu_of_children, protocols, skips, soak, tool,
+    fuzz, instructions, libraries, packages, process::cpu_of_children, properties, protocols,
+    skips, soak, tool,
 };
 use anyhow::{Context, bail};
 use std::{
@@ -85,7 +86,8 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
         simulate("explore", &[("MESH_CANARY_STATES", "all")])
     })?;
     step("tests", &|| {
-        cargo(&["test", "--workspace", "--all-features"])
+        let (name, seed) = properties::seed();
+        run_with(&["test", "--workspace", "--all-features"], &[(name, &seed)])
     })?;
     step("restarts", &|| soak::restarts(30))?;
     step("protocols", &protocols::run)?;
