@@ -11,6 +11,10 @@ pub(crate) type Nanos = u64;
 /// Time in which latency and failures decay to a third, 10 s.
 const TAU_MS: f32 = 10_000.0;
 
+/// Milliseconds after which nothing decays further: a latency of [`FLOOR`] would become zero, which
+/// is no latency.
+const DECAYED_MS: u32 = 600_000;
+
 /// Latency of endpoints before the first sample of any of them.
 pub(crate) const START: Duration = Duration::from_millis(30);
 
@@ -81,12 +85,9 @@ impl Load {
 
     /// Seconds, once there has been a sample.
     pub(crate) fn latency(&self, now: Nanos, in_flight: usize) -> Option<f32> {
-        if self.latency.stored() <= UNKNOWN {
-            return None;
-        }
         let slower = if in_flight == 0 { 1.0 } else { BUSY };
-        // After hours without a sample the decayed latency is zero; it is still known.
-        Some(self.latency.at(now, slower).max(FLOOR))
+        let latency = self.latency.at(now, slower);
+        (latency > UNKNOWN).then_some(latency)
     }
 
     pub(crate) fn failure_ratio(&self, now: Nanos) -> f32 {
@@ -121,6 +122,7 @@ impl Load {
     ///
     /// A failure that came fast, or a caller that left early, says nothing of being fast.
     pub(crate) fn unanswered(&self, now: Nanos, seconds: f32, in_flight: usize) {
+        let seconds = seconds.max(FLOOR);
         let believed = self.latency(now, in_flight).unwrap_or(START.as_secs_f32());
         if seconds > believed {
             self.latency.update(now, |_, _| seconds);
@@ -189,7 +191,7 @@ fn kept(written: u32, now: Nanos, slower: f32) -> f32 {
     if elapsed == 0 || elapsed > u32::MAX / 2 {
         return 1.0;
     }
-    (-(elapsed as f32) / (TAU_MS * slower)).exp()
+    (-(elapsed.min(DECAYED_MS) as f32) / (TAU_MS * slower)).exp()
 }
 
 fn millis(now: Nanos) -> u32 {
@@ -253,7 +255,9 @@ mod tests {
     fn an_endpoint_idle_for_hours_is_still_known_to_be_fast() {
         let load = Load::new(0);
         load.answered(0, 20.0);
-        assert!(close(latency(&load, 10 * 3_600 * SECOND), FLOOR));
+        let hours = 10 * 3_600 * SECOND;
+        assert!(load.latency(hours, 0).is_some());
+        assert!(close(cost(&load, hours, 0), FLOOR));
     }
 
     #[test]
