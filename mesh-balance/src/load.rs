@@ -11,10 +11,6 @@ pub(crate) type Nanos = u64;
 /// Time in which latency and failures decay to a third, 10 s.
 const TAU_MS: f32 = 10_000.0;
 
-/// Milliseconds after which nothing decays further: a latency of [`FLOOR`] would become zero, which
-/// is no latency.
-const DECAYED_MS: u32 = 600_000;
-
 /// Latency of endpoints before the first sample of any of them.
 pub(crate) const START: Duration = Duration::from_millis(30);
 
@@ -170,7 +166,8 @@ impl Decaying {
         if value == 0.0 {
             return 0.0; // no failures, most of the time: spares an exponential
         }
-        value * kept(written, now, slower)
+        // After hours this would be zero, and a latency of zero is none.
+        (value * kept(written, now, slower)).max(f32::MIN_POSITIVE)
     }
 
     /// Replaces it by a function of what was stored and of how much of it is left.
@@ -191,7 +188,7 @@ fn kept(written: u32, now: Nanos, slower: f32) -> f32 {
     if elapsed == 0 || elapsed > u32::MAX / 2 {
         return 1.0;
     }
-    (-(elapsed.min(DECAYED_MS) as f32) / (TAU_MS * slower)).exp()
+    (-(elapsed as f32) / (TAU_MS * slower)).exp()
 }
 
 fn millis(now: Nanos) -> u32 {
