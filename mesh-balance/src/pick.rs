@@ -104,12 +104,19 @@ fn two<'a, S>(
 }
 
 fn is_cheaper(one: &Arc<Record>, other: &Arc<Record>, now: Nanos) -> bool {
-    let [one, other] = [one, other].map(|record| (&record.load, Record::in_flight(record)));
-    let latencies = [one, other].map(|(load, in_flight)| load.latency(now, in_flight));
+    let in_flight = (Record::in_flight(one), Record::in_flight(other));
+    let latency = (
+        one.load.latency(now, in_flight.0),
+        other.load.latency(now, in_flight.1),
+    );
     // An endpoint without samples is assumed to be like the other.
-    let known = latencies[0].or(latencies[1]).unwrap_or(START.as_secs_f32());
-    let [one, other] = [(one, latencies[0]), (other, latencies[1])]
-        .map(|((load, in_flight), latency)| load.cost(now, latency.unwrap_or(known), in_flight));
+    let known = latency.0.or(latency.1).unwrap_or(START.as_secs_f32());
+    let (one, other) = (
+        one.load.cost(now, latency.0.unwrap_or(known), in_flight.0),
+        other
+            .load
+            .cost(now, latency.1.unwrap_or(known), in_flight.1),
+    );
     one < other
 }
 
