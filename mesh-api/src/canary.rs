@@ -1,24 +1,27 @@
 //! Canary releases: their state, and commands to them.
 
+use crate::Question;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/canaries`: all Canaries, or those of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct CanariesRequest {
     /// Only this namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
 
-impl CanariesRequest {
-    /// Path of all Canaries. `{namespace}/{name}` behind it is one, a [`CanaryDetail`]; a POST to
+impl Question for CanariesRequest {
+    /// `{namespace}/{name}` behind it is one Canary, a [`CanaryDetail`]; a POST to
     /// `{namespace}/{name}/{command}` is a [`CanaryCommand`].
-    pub const PATH: &'static str = "/api/v1/canaries";
+    const PATH: &'static str = "/api/v1/canaries";
 }
 
 /// A Canary at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryRow {
     /// Namespace.
@@ -51,6 +54,7 @@ pub struct CanaryRow {
 
 /// A Canary with its history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryDetail {
     /// The Canary.
@@ -66,6 +70,7 @@ pub struct CanaryDetail {
 
 /// A decision of the analysis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryDecision {
     /// Time, in milliseconds since the Unix epoch.
@@ -85,6 +90,7 @@ pub struct CanaryDecision {
 
 /// A metric as it was checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryCheck {
     /// Name of the metric.
@@ -103,6 +109,7 @@ pub struct CanaryCheck {
 
 /// An event of a Canary.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryEvent {
     /// Time, in milliseconds since the Unix epoch.
@@ -115,6 +122,7 @@ pub struct CanaryEvent {
 
 /// A command of a user to a Canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CanaryCommand {
     /// Promotes without further analysis, or opens the gate that is waited for.
@@ -144,6 +152,7 @@ impl CanaryCommand {
 
 /// Answer to a [`CanaryCommand`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CanaryCommanded {
     /// Events that the command caused.

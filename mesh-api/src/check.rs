@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 /// `GET /api/v1/check`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {}
 
@@ -13,6 +14,7 @@ impl Question for CheckRequest {
 
 /// Answer to [`CheckRequest`]: the controller's findings about the mesh.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CheckReport {
     /// Categories in the order to print them.
     pub categories: Vec<CheckCategory>,
@@ -23,6 +25,7 @@ pub struct CheckReport {
 
 /// Address of a sidecar's admin server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SidecarAddr {
     /// Name of its replica.
     pub pod: String,
@@ -32,6 +35,7 @@ pub struct SidecarAddr {
 
 /// Checks of one part of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CheckCategory {
     /// Name of the part: `mesh-data-plane`.
     pub name: String,
@@ -41,6 +45,7 @@ pub struct CheckCategory {
 
 /// One property that should hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Check {
     /// The property: `every replica is ready`.
     pub description: String,
@@ -56,6 +61,7 @@ pub struct Check {
 
 /// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CheckResult {
     /// The property holds.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 /// `GET /api/v1/destination`: asks for what a sidecar in `namespace` is told of an authority.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DestinationRequest {
     /// The authority: `books:7002`.
@@ -22,6 +23,11 @@ impl Question for DestinationRequest {
 
 /// Answer to [`DestinationRequest`]. `P` is the spec of a ServiceProfile, in JSON as in manifests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Destination")
+)]
 pub struct Destination<P> {
     /// The authority, as requested.
     pub authority: String,
@@ -52,6 +58,7 @@ pub struct Destination<P> {
 
 /// Namespace and name of a ServiceProfile or TrafficSplit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProfileRef {
     /// Its namespace: of a ServiceProfile, the client's or the service's.
     pub namespace: String,
@@ -61,6 +68,7 @@ pub struct ProfileRef {
 
 /// A service that takes a share of the requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Leaf {
     /// Full name and port.
     pub authority: String,
@@ -74,6 +82,7 @@ pub struct Leaf {
 
 /// An address of a leaf.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LeafEndpoint {
     /// The address.
     pub addr: SocketAddr,

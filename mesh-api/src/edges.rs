@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/edges`: asks which resources of a kind call which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct EdgesRequest {
     /// Kind of the resources on both sides.
@@ -17,6 +18,7 @@ impl Question for EdgesRequest {
 
 /// Parameters of an [`EdgesRequest`].
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Fields {
     resource: String,
@@ -57,6 +59,7 @@ impl From<EdgesRequest> for Fields {
 
 /// One client and one server that it calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EdgeRow {
     /// Name of the client.
     pub src: String,

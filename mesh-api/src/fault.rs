@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 /// `GET /api/v1/faults`: asks for the faults that are injected now, a list of [`Fault`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FaultsRequest {}
 
@@ -13,6 +14,7 @@ impl Question for FaultsRequest {
 
 /// A fault that sidecars inject into requests to a service; `DELETE /api/v1/faults/{id}` removes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Fault {
     /// Its number.
     pub id: u64,
@@ -34,6 +36,7 @@ pub struct Fault {
 
 /// Body of `POST /api/v1/faults`, which adds a fault; the answer is a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewFault {
     /// Namespace of the service and of the client; without it, the mesh's own.
@@ -57,6 +60,7 @@ pub struct NewFault {
 
 /// Kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
     /// The request is answered with this HTTP status, from 400 to 599.

@@ -8,6 +8,8 @@ mod edges;
 mod error;
 mod fault;
 mod manifest;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod peer;
 mod rate;
 mod resource;

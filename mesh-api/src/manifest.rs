@@ -129,6 +129,11 @@ impl std::error::Error for UnknownKind {}
 /// `M` is a manifest: an object with `apiVersion`, `kind`, `metadata` and `spec`, and with
 /// `status.conditions` if resources of the kind have conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ManifestList")
+)]
 pub struct ManifestList<M> {
     /// The manifests in force.
     pub items: Vec<M>,
@@ -139,6 +144,7 @@ pub struct ManifestList<M> {
 
 /// Query of `PUT /api/v1/resources`, whose body is a text of manifests in YAML or JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ApplyRequest {
     /// Namespace of resources that name none; without it, the mesh's own.
@@ -151,6 +157,7 @@ pub struct ApplyRequest {
 
 /// Answer to [`ApplyRequest`], for each object in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Applied {
     /// The object as commands print it: `serviceprofile.linkerd.io/web.shop.svc.cluster.local`.
     pub resource: String,
@@ -169,6 +176,7 @@ pub struct Applied {
 
 /// Effect of applying an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It is new.
@@ -191,6 +199,7 @@ impl fmt::Display for Outcome {
 
 /// A file or text that was refused; what was good before stays in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Rejection {
     /// The file, or the name of a request's text.
     pub source: String,

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// Latency percentiles in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Half of the responses took at most this long.
     pub latency_ms_p50: Option<u64>,
@@ -30,7 +31,8 @@ macro_rules! rate_as {
             use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
             #[derive(Serialize, Deserialize)]
-            struct Named {
+            #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+            pub(crate) struct Named {
                 #[serde(rename = $success, serialize_with = "super::short")]
                 success: Option<f64>,
                 #[serde(rename = $rps, serialize_with = "super::short")]

@@ -3,6 +3,7 @@ use std::{fmt, str::FromStr};
 
 /// A kind of resource that sends or receives traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The host and port that requests name, known to the mesh or not.
@@ -90,6 +91,7 @@ impl std::error::Error for ParseResourceError {}
 
 /// All resources of a kind, or one of them: `deploy`, `deploy/webapp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Resource {
     /// The kind.

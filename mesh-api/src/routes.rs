@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/routes`: asks for the traffic of routes, a [`RouteTable`] for each resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct RoutesRequest {
     /// The resource that serves the routes, or with `to` calls them.
@@ -24,6 +25,7 @@ impl Question for RoutesRequest {
 
 /// Parameters of a [`RoutesRequest`].
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Fields {
     resource: Resource,
@@ -65,6 +67,7 @@ impl From<RoutesRequest> for Fields {
 
 /// Routes of one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RouteTable {
     /// The resource, in short form: `deploy/webapp`.
     pub resource: String,
@@ -74,6 +77,7 @@ pub struct RouteTable {
 
 /// Traffic of one route; what is unknown is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RouteRow {
     /// Name of the route, `[DEFAULT]` for requests that match none.
     pub route: String,
@@ -81,9 +85,11 @@ pub struct RouteRow {
     pub authority: String,
     /// Rate as callers see it, retries included.
     #[serde(flatten, with = "effective")]
+    #[cfg_attr(feature = "openapi", schemars(with = "effective::Named"))]
     pub effective: Rate,
     /// Rate of single attempts; known only of requests that a workload sends.
     #[serde(flatten, with = "actual")]
+    #[cfg_attr(feature = "openapi", schemars(with = "actual::Named"))]
     pub actual: Rate,
     /// Latency as callers see it.
     #[serde(flatten)]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/stat`: asks for the traffic of resources, a [`StatTable`] for each kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct StatRequest {
     /// The resources.
@@ -26,6 +27,7 @@ impl Question for StatRequest {
 
 /// Parameters of a [`StatRequest`].
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 struct Fields {
     /// Separated by commas.
@@ -104,6 +106,7 @@ impl From<StatRequest> for Fields {
 
 /// Traffic of the resources of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StatTable {
     /// The kind.
     pub kind: Kind,
@@ -113,6 +116,7 @@ pub struct StatTable {
 
 /// Traffic of one resource; what is unknown is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StatRow {
     /// Its namespace.
     pub namespace: String,

@@ -3,6 +3,7 @@ use std::{fmt, str::FromStr};
 
 /// Range of HTTP statuses: `503`, `5xx` or `500-599`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct StatusRange {
     first: u16,

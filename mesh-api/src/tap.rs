@@ -7,6 +7,7 @@ use std::time::Duration;
 /// The answer goes on until the client closes it: one JSON object for each event, a line each, in
 /// the format of `linkerd viz tap -o json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct TapRequest {
     /// The resource whose sidecars are watched.
@@ -68,6 +69,7 @@ impl Question for TapRequest {
 
 /// Parameters of a [`TapRequest`].
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Fields {
     resource: Resource,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 /// `GET /api/v1/version`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VersionRequest {}
 
@@ -13,6 +14,7 @@ impl Question for VersionRequest {
 
 /// Answer to [`VersionRequest`]: the running controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Version {
     /// The controller's version.
     pub version: String,

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 ///
 /// It is written as `90s`, `1m30s` or `1500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Window(Duration);
 

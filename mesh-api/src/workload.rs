@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// Body of `PATCH /api/v1/workloads/{namespace}/{name}`, and the answer to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkloadChange {
     /// Number of replicas from now on.

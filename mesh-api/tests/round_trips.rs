@@ -60,6 +60,19 @@ fn questions_are_read_back() {
         namespaces: Namespaces::Mesh,
     };
     query(&edges, "resource=svc");
+    query(&FaultsRequest {}, "");
+    query(&CanariesRequest::default(), "");
+    let canaries = CanariesRequest {
+        namespace: Some("shop".into()),
+    };
+    query(&canaries, "namespace=shop");
+    let apply = ApplyRequest {
+        namespace: Some("shop".into()),
+        source: Some("a b.yaml".into()),
+    };
+    let text = serde_urlencoded::to_string(&apply).unwrap();
+    assert_eq!(text, "namespace=shop&source=a+b.yaml");
+    assert_eq!(serde_urlencoded::from_str(&text), Ok(apply));
     query(
         &TapRequest::new("deploy/web".parse().unwrap()),
         "resource=deploy%2Fweb",
@@ -142,6 +155,7 @@ fn questions_that_make_no_sense_are_refused_with_the_reason() {
             refused::<TapRequest>("resource=po&slower_than=9"),
             "is not a duration",
         ),
+        (refused::<CanariesRequest>("name=a"), "unknown field `name`"),
         (
             refused::<DestinationRequest>(""),
             "missing field `authority`",
@@ -276,4 +290,94 @@ fn answers_are_read_back() {
         });
     }
     json(&ErrorBody { error: "no".into() });
+}
+
+#[test]
+fn faults_are_read_back() {
+    for kind in [
+        FaultKind::Status(503),
+        FaultKind::GrpcStatus(14),
+        FaultKind::Delay {
+            min_ms: 1,
+            max_ms: 2,
+        },
+        FaultKind::Reset,
+    ] {
+        json(&Fault {
+            id: 7,
+            namespace: "shop".into(),
+            service: "books".into(),
+            route: Some("GET /".into()),
+            percent: 12.5,
+            kind,
+            from: Some("deploy/web".parse().unwrap()),
+            ends_ms: 1_764_576_000_000,
+        });
+        json(&NewFault {
+            namespace: None,
+            service: "books".into(),
+            route: None,
+            percent: 100.0,
+            kind,
+            from: None,
+            for_ms: 600_000,
+        });
+    }
+    let unknown = r#"{"service":"a","percent":1,"kind":"reset","for_ms":1,"until":2}"#;
+    let error = serde_json::from_str::<NewFault>(unknown).unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `until`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn canaries_are_read_back() {
+    let row = CanaryRow {
+        namespace: "shop".into(),
+        name: "podinfo".into(),
+        target: "podinfo".into(),
+        phase: "Progressing".into(),
+        weight: 20,
+        total_weight: 100,
+        failed_checks: 1,
+        threshold: 5,
+        iterations: 0,
+        paused: true,
+        no_traffic: true,
+        last_transition: 1_764_576_000_000,
+        message: "halted".into(),
+    };
+    json(&row);
+    json(&CanaryDetail {
+        row,
+        interval_seconds: 10.5,
+        decisions: vec![CanaryDecision {
+            at: 1,
+            outcome: "hold".into(),
+            weight: 20,
+            failed_checks: 1,
+            reason: "success rate 98.00 < 99".into(),
+            checks: vec![CanaryCheck {
+                metric: "request-success-rate".into(),
+                value: Some(98.0),
+                samples: Some(100),
+                min: Some(99.0),
+                max: None,
+                passed: false,
+            }],
+        }],
+        events: vec![CanaryEvent {
+            at: 1,
+            warning: true,
+            message: "halted".into(),
+        }],
+    });
+    for command in CanaryCommand::ALL {
+        json(&command);
+        assert_eq!(serde_json::json!(command), command.as_str());
+    }
+    json(&CanaryCommanded {
+        events: vec!["promoted".into()],
+    });
 }

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 /// The longest answer that is read whole.
 const MAX_ANSWER: usize = 64 << 20;
+
 pub(super) async fn exchange<S>(
     stream: S,
     request: Request<Full<Bytes>>,
@@ -58,19 +59,18 @@ pub(super) fn target<Q: Question>(question: &Q) -> Result<String> {
     })
 }
 
-pub(super) fn uri(path: &str, query: &[(&str, &str)]) -> String {
-    let mut uri = path.to_owned();
-    for (index, (name, value)) in query.iter().enumerate() {
-        uri.push(if index == 0 { '?' } else { '&' });
-        encode(&mut uri, name);
-        uri.push('=');
-        encode(&mut uri, value);
+/// A path of `base` and of parts, which are encoded.
+pub(super) fn path(base: &str, parts: &[&str]) -> String {
+    let mut path = base.to_owned();
+    for part in parts {
+        path.push('/');
+        encode(&mut path, part);
     }
-    uri
+    path
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.
-pub(crate) fn encode(out: &mut String, text: &str) {
+fn encode(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -86,11 +86,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_encoded() {
-        assert_eq!(
-            uri("/api", &[("to", "svc/books"), ("p", "a b&c")]),
-            "/api?to=svc%2Fbooks&p=a%20b%26c"
-        );
+    fn the_parts_of_a_path_are_encoded() {
+        assert_eq!(path("/api", &["svc", "a b/c?"]), "/api/svc/a%20b%2Fc%3F");
+        assert_eq!(path("/api", &[]), "/api");
     }
 
     #[test]

@@ -2,18 +2,19 @@
 
 mod exchange;
 mod lines;
+mod questions;
 pub(crate) mod supervisor;
-mod target;
+mod transport;
 
+pub(crate) use self::lines::Lines;
 #[cfg(feature = "local")]
-pub(crate) use self::target::STATE_DIR;
-pub(crate) use self::target::connect_unix;
-pub(crate) use self::{exchange::encode, lines::Lines};
+pub(crate) use self::transport::STATE_DIR;
+pub(crate) use self::transport::connect_unix;
 
 use self::{
-    exchange::{exchange, parse, read, reason, target, uri},
-    target::{
-        CONTROLLER_SOCKET, SUPERVISOR_SOCKET, Target, nearest, target_of, unreachable,
+    exchange::{exchange, parse, read, reason, target},
+    transport::{
+        CONTROLLER_SOCKET, SUPERVISOR_SOCKET, Transport, nearest, transport_of, unreachable,
         unreachable_tcp,
     },
 };
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use mesh_api::{Question, Version, VersionRequest};
+use mesh_api::Question;
 use serde::de::DeserializeOwned;
 #[cfg(feature = "local")]
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ use tokio::net::TcpStream;
 /// A client of one mesh. Every request is a connection of its own: a command makes few.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    target: Target,
+    transport: Transport,
 }
 
 /// An answer that says no.
@@ -57,7 +58,7 @@ impl Client {
     /// The supervisor (`mesh up`) of that mesh.
     pub(crate) fn supervisor(global: &Global) -> Result<Self> {
         let found = Self::resolve(global, SUPERVISOR_SOCKET)?;
-        if let Target::Tcp(addr) = &found.target {
+        if let Transport::Tcp(addr) = &found.transport {
             bail!("{addr} is read-only: give --api the state folder (.mesh) of the mesh instead");
         }
         Ok(found)
@@ -78,30 +79,30 @@ impl Client {
     /// Creates a client of the server on `addr`, such as a sidecar's admin port.
     pub(crate) fn at(addr: SocketAddr) -> Self {
         Self {
-            target: Target::Tcp(addr.to_string()),
+            transport: Transport::Tcp(addr.to_string()),
         }
     }
 
     #[cfg(feature = "local")]
     fn unix(path: PathBuf) -> Self {
         Self {
-            target: Target::Unix(path),
+            transport: Transport::Unix(path),
         }
     }
 
     fn resolve(global: &Global, socket: &str) -> Result<Self> {
-        let target = match &global.api {
-            Some(api) => target_of(api, socket),
-            None => Target::Unix(nearest(&std::env::current_dir()?)?.join(socket)),
+        let transport = match &global.api {
+            Some(api) => transport_of(api, socket),
+            None => Transport::Unix(nearest(&std::env::current_dir()?)?.join(socket)),
         };
-        Ok(Self { target })
+        Ok(Self { transport })
     }
 
     /// The state folder, when the mesh is reached through one.
     pub(crate) fn state_dir(&self) -> Option<&Path> {
-        match &self.target {
-            Target::Unix(path) => path.parent(),
-            Target::Tcp(_) => None,
+        match &self.transport {
+            Transport::Unix(path) => path.parent(),
+            Transport::Tcp(_) => None,
         }
     }
 
@@ -110,89 +111,69 @@ impl Client {
         if let Some(namespace) = &global.namespace {
             return Ok(namespace.clone());
         }
-        let version: Version = self.ask(&VersionRequest {}).await?;
-        Ok(version.namespace)
-    }
-
-    /// Reads `path`, with `query` encoded, as JSON.
-    pub(crate) async fn get_json<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<T> {
-        let body = self.call(Method::GET, path, query, None).await?;
-        parse(path, &body)
+        Ok(self.version().await?.namespace)
     }
 
     /// Reads `path` as text.
     pub(crate) async fn get_text(&self, path: &str) -> Result<String> {
-        let body = self.call(Method::GET, path, &[], None).await?;
+        let body = self.call(Method::GET, path, None).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// Reads `path` as JSON.
+    async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let body = self.call(Method::GET, path, None).await?;
+        parse(path, &body)
+    }
+
     /// Asks a question and reads the answer.
-    pub(crate) async fn ask<Q: Question, T: DeserializeOwned>(&self, question: &Q) -> Result<T> {
-        let body = self
-            .call(Method::GET, &target(question)?, &[], None)
-            .await?;
+    async fn ask<Q: Question, T: DeserializeOwned>(&self, question: &Q) -> Result<T> {
+        let body = self.call(Method::GET, &target(question)?, None).await?;
         parse(Q::PATH, &body)
     }
 
     /// Asks a question whose answer is lines that keep coming.
-    pub(crate) async fn ask_lines<Q: Question>(&self, question: &Q) -> Result<Lines> {
-        let response = self
-            .send(Method::GET, &target(question)?, &[], None)
-            .await?;
+    async fn ask_lines<Q: Question>(&self, question: &Q) -> Result<Lines> {
+        let response = self.send(Method::GET, &target(question)?, None).await?;
         Ok(Lines::of(response))
     }
 
     /// Sends `body`, text of `content_type`, and reads the answer as JSON.
-    pub(crate) async fn put<T: DeserializeOwned>(
+    async fn put<T: DeserializeOwned>(
         &self,
         path: &str,
-        query: &[(&str, &str)],
         content_type: &'static str,
         body: impl Into<Bytes>,
     ) -> Result<T> {
         let body = Some((content_type, body.into()));
-        let answer = self.call(Method::PUT, path, query, body).await?;
+        let answer = self.call(Method::PUT, path, body).await?;
         parse(path, &answer)
     }
 
     /// Asks for something to be done, and reads the answer as JSON.
-    pub(crate) async fn post<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        body: impl Into<Bytes>,
-    ) -> Result<T> {
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: impl Into<Bytes>) -> Result<T> {
         let body = Some(("application/json", body.into()));
-        let answer = self.call(Method::POST, path, query, body).await?;
+        let answer = self.call(Method::POST, path, body).await?;
         parse(path, &answer)
     }
 
     /// Asks for a change of what is at `path`, and reads the answer as JSON.
-    pub(crate) async fn patch<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: impl Into<Bytes>,
-    ) -> Result<T> {
+    async fn patch<T: DeserializeOwned>(&self, path: &str, body: impl Into<Bytes>) -> Result<T> {
         let body = Some(("application/json", body.into()));
-        let answer = self.call(Method::PATCH, path, &[], body).await?;
+        let answer = self.call(Method::PATCH, path, body).await?;
         parse(path, &answer)
     }
 
-    /// Deletes `path`.
-    pub(crate) async fn delete(&self, path: &str) -> Result<()> {
-        self.call(Method::DELETE, path, &[], None).await?;
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.call(Method::DELETE, path, None).await?;
         Ok(())
     }
 
     /// Asks for something that lasts as long as the answer does, and reads that as lines.
     #[cfg(feature = "local")]
-    pub(crate) async fn post_lines(&self, path: &str, body: impl Into<Bytes>) -> Result<Lines> {
+    async fn post_lines(&self, path: &str, body: impl Into<Bytes>) -> Result<Lines> {
         let body = Some(("application/json", body.into()));
-        let response = self.send(Method::POST, path, &[], body).await?;
+        let response = self.send(Method::POST, path, body).await?;
         Ok(Lines::of(response))
     }
 
@@ -200,10 +181,9 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        query: &[(&str, &str)],
         body: Option<(&'static str, Bytes)>,
     ) -> Result<Bytes> {
-        let response = self.send(method, path, query, body).await?;
+        let response = self.send(method, path, body).await?;
         read(response).await
     }
 
@@ -211,12 +191,11 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        query: &[(&str, &str)],
         body: Option<(&'static str, Bytes)>,
     ) -> Result<Response<Incoming>> {
         let mut request = Request::builder()
             .method(method)
-            .uri(uri(path, query))
+            .uri(path)
             .header(header::HOST, self.host());
         let body = body.map(|(content_type, body)| {
             request
@@ -229,12 +208,12 @@ impl Client {
             body
         });
         let request = request.body(Full::new(body.unwrap_or_default()))?;
-        let response = match &self.target {
-            Target::Unix(path) => {
+        let response = match &self.transport {
+            Transport::Unix(path) => {
                 let stream = connect_unix(path).await;
                 exchange(stream.map_err(|error| unreachable(path, error))?, request).await
             }
-            Target::Tcp(addr) => {
+            Transport::Tcp(addr) => {
                 let stream = TcpStream::connect(addr).await;
                 exchange(stream.with_context(|| unreachable_tcp(addr))?, request).await
             }
@@ -251,18 +230,18 @@ impl Client {
     }
 
     fn host(&self) -> &str {
-        match &self.target {
-            Target::Unix(_) => "localhost",
-            Target::Tcp(addr) => addr,
+        match &self.transport {
+            Transport::Unix(_) => "localhost",
+            Transport::Tcp(addr) => addr,
         }
     }
 }
 
 impl std::fmt::Display for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.target {
-            Target::Unix(path) => path.display().fmt(f),
-            Target::Tcp(addr) => addr.fmt(f),
+        match &self.transport {
+            Transport::Unix(path) => path.display().fmt(f),
+            Transport::Tcp(addr) => addr.fmt(f),
         }
     }
 }

@@ -1,5 +1,9 @@
-//! Answers of the supervisor (`mesh up`) that `mesh ps`, `check` and `down` read.
+//! What the supervisor (`mesh up`) can be asked and told, and its answers.
 
+use super::Client;
+#[cfg(feature = "local")]
+use super::Lines;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -52,4 +56,39 @@ pub(crate) struct Row {
     pub(crate) admin: Option<String>,
     /// Why it is not ready.
     pub(crate) why: Option<String>,
+}
+
+impl Client {
+    /// Returns the state of the whole.
+    pub(crate) async fn status(&self) -> Result<Status> {
+        self.get_json("/v1/status").await
+    }
+
+    /// Returns a row for each process.
+    pub(crate) async fn processes(&self) -> Result<Vec<Row>> {
+        self.get_json("/v1/ps").await
+    }
+
+    /// Stops everything, and returns the last state.
+    pub(crate) async fn down(&self) -> Result<Status> {
+        self.post("/v1/down", "").await
+    }
+
+    pub(crate) async fn restart(&self, workload: &str) -> Result<()> {
+        self.post("/v1/restart", serde_json::to_vec(workload)?)
+            .await
+    }
+
+    /// Makes the mesh follow a configuration, and returns the changes.
+    #[cfg(feature = "local")]
+    pub(crate) async fn follow(&self, request: &impl Serialize) -> Result<Vec<String>> {
+        self.post("/v1/apply", serde_json::to_vec(request)?).await
+    }
+
+    /// Lets a program of the caller take part for as long as the lines are read.
+    #[cfg(feature = "local")]
+    pub(crate) async fn admit(&self, request: &impl Serialize) -> Result<Lines> {
+        self.post_lines("/v1/run", serde_json::to_vec(request)?)
+            .await
+    }
 }

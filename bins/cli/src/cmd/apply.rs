@@ -2,7 +2,7 @@
 
 use crate::{args::Global, client::Client};
 use anyhow::{Context, Result, bail};
-use mesh_api::{Applied, ManifestKind};
+use mesh_api::{Applied, ApplyRequest};
 use std::{
     fmt::Write as _,
     io::{self, Read, Write},
@@ -87,8 +87,9 @@ pub(crate) async fn send(
         }
         _ => "the manifests",
     };
-    let query = [("namespace", namespace), ("source", name)];
-    client
-        .put(ManifestKind::PATH, &query, "application/yaml", whole)
-        .await
+    let request = ApplyRequest {
+        namespace: Some(namespace.to_owned()),
+        source: Some(name.to_owned()),
+    };
+    client.apply(&request, whole).await
 }

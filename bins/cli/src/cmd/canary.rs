@@ -2,16 +2,13 @@
 
 use crate::{
     args::Global,
-    client::{Client, encode},
+    client::Client,
     output::{Align, Format, NONE, Table, json},
 };
 use anyhow::Result;
 use clap::Subcommand;
-use mesh_api::{
-    CanariesRequest, CanaryCheck, CanaryCommand, CanaryCommanded, CanaryDetail, CanaryRow,
-};
+use mesh_api::{CanariesRequest, CanaryCheck, CanaryCommand, CanaryDetail, CanaryRow};
 use mesh_tap::har::iso8601;
-use serde_json::Value;
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
@@ -85,10 +82,10 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
             let format = output
                 .parse::<Format>()
                 .map_err(crate::output::Refusal::from)?;
-            let path = CanariesRequest::PATH;
-            let query = [("namespace", namespace.as_str())];
-            let query = if all_namespaces { &[][..] } else { &query[..] };
-            let rows: Vec<CanaryRow> = client.get_json(path, query).await?;
+            let request = CanariesRequest {
+                namespace: (!all_namespaces).then(|| namespace.clone()),
+            };
+            let rows = client.canaries(&request).await?;
             list(&rows, format, all_namespaces)?
         }
         Command::Describe { name, output } => {
@@ -108,15 +105,9 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn path(namespace: &str, name: &str) -> String {
-    // Both `canary/podinfo` and `podinfo` name it.
-    let name = name.strip_prefix("canary/").unwrap_or(name);
-    let mut path = CanariesRequest::PATH.to_owned();
-    for part in [namespace, name] {
-        path.push('/');
-        encode(&mut path, part);
-    }
-    path
+/// Both `canary/podinfo` and `podinfo` name it.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("canary/").unwrap_or(name)
 }
 
 /// Fetches and renders one Canary with its history.
@@ -126,7 +117,7 @@ pub(crate) async fn show(
     name: &str,
     format: Format,
 ) -> Result<String> {
-    let detail: CanaryDetail = client.get_json(&path(namespace, name), &[]).await?;
+    let detail = client.canary(namespace, plain(name)).await?;
     match format {
         Format::Json => json(&detail),
         _ => Ok(describe(&detail)),
@@ -139,8 +130,9 @@ async fn tell(
     name: &str,
     command: CanaryCommand,
 ) -> Result<String> {
-    let path = format!("{}/{}", path(namespace, name), command.as_str());
-    let done: CanaryCommanded = client.post(&path, &[], Value::Null.to_string()).await?;
+    let done = client
+        .command_canary(namespace, plain(name), command)
+        .await?;
     let done = match (done.events.is_empty(), command) {
         (false, _) => done.events,
         (true, CanaryCommand::Pause) => {

@@ -3,7 +3,6 @@
 use crate::{args::Global, client::Client};
 use anyhow::Result;
 use clap::ValueEnum;
-use mesh_api::{Version, VersionRequest};
 use std::{
     io::{self, Write},
     process::{Command, ExitCode, Stdio},
@@ -32,7 +31,7 @@ enum Show {
 const OPENERS: [&str; 3] = ["xdg-open", "open", "wslview"];
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
-    let version: Version = Client::find(global)?.ask(&VersionRequest {}).await?;
+    let version = Client::find(global)?.version().await?;
     let url = format!("http://{}/", version.http);
     let mut out = io::stdout().lock();
     if args.show == Show::Url {

@@ -1,7 +1,7 @@
 //! `mesh delete`.
 
 use super::{
-    apply, get,
+    apply,
     manifest::{self, Key},
 };
 use crate::{args::Global, client::Client, output::Refusal};
@@ -49,7 +49,9 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     keys.retain(|key| seen.insert(key.clone()));
     // Nothing is deleted when one of them is not there.
     for key in &keys {
-        let list = get::fetch(&client, key.kind, Some(&key.namespace), Some(&key.name)).await?;
+        let list = client
+            .resources(key.kind, Some(&key.namespace), Some(&key.name))
+            .await?;
         if list.items.is_empty() {
             bail!("{key} not found in the namespace {}", key.namespace);
         }
@@ -57,7 +59,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     for key in &keys {
         client
-            .delete(&get::path(key.kind, Some(&key.namespace), Some(&key.name)))
+            .delete_resource(key.kind, &key.namespace, &key.name)
             .await?;
         writeln!(out, "{key} deleted")?;
     }

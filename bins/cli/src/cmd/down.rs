@@ -1,10 +1,6 @@
 //! `mesh down`.
 
-use crate::{
-    args::Global,
-    client::{Client, supervisor::Status},
-    process_id::ProcessId,
-};
+use crate::{args::Global, client::Client, process_id::ProcessId};
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -19,7 +15,7 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_: Args, global: &Global) -> Result<ExitCode> {
     let client = Client::supervisor(global)?;
-    let status: Status = client.post("/v1/down", &[], "").await?;
+    let status = client.down().await?;
     let supervisor = ProcessId::of(status.pid);
     let give_up = Instant::now() + LIMIT;
     while supervisor.is_some_and(ProcessId::is_alive) {

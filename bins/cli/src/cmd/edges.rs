@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let (format, request) = args.check(global)?;
-    let edges: Vec<EdgeRow> = Client::find(global)?.ask(&request).await?;
+    let edges = Client::find(global)?.edges(&request).await?;
     if edges.is_empty() && format != Format::Json {
         eprintln!("No edges found.");
         return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,6 @@
 //! `mesh edit`.
 
-use super::{apply, get, manifest};
+use super::{apply, manifest};
 use crate::{args::Global, client::Client};
 use anyhow::{Context, Result, bail};
 use mesh_manifest::yaml;
@@ -26,7 +26,9 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let client = Client::find(global)?;
     let namespace = client.namespace(global).await?;
     let name = manifest::name(kind, name, &namespace);
-    let list = get::fetch(&client, kind, Some(&namespace), Some(&name)).await?;
+    let list = client
+        .resources(kind, Some(&namespace), Some(&name))
+        .await?;
     let Some(item) = list.items.first() else {
         bail!(
             "{} {name} not found in the namespace {namespace}",

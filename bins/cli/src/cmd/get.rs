@@ -4,7 +4,7 @@ use super::manifest;
 use crate::{args::Global, client::Client, output::refuse};
 use anyhow::Result;
 use clap::ValueEnum;
-use mesh_api::{ManifestKind, ManifestList};
+use mesh_api::ManifestKind;
 use mesh_manifest::yaml;
 use serde_json::Value;
 use std::{
@@ -49,13 +49,8 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let client = Client::find(global)?;
     let namespace = client.namespace(global).await?;
     let name = name.map(|name| manifest::name(kind, name, &namespace));
-    let list = fetch(
-        &client,
-        kind,
-        (!args.all_namespaces).then_some(namespace.as_str()),
-        name.as_deref(),
-    )
-    .await?;
+    let within = (!args.all_namespaces).then_some(namespace.as_str());
+    let list = client.resources(kind, within, name.as_deref()).await?;
     for rejected in &list.rejected {
         eprintln!("Warning: {rejected}");
     }
@@ -69,26 +64,6 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asks the controller for resources.
-pub(crate) async fn fetch(
-    client: &Client,
-    kind: ManifestKind,
-    namespace: Option<&str>,
-    name: Option<&str>,
-) -> Result<ManifestList<Value>> {
-    client.get_json(&path(kind, namespace, name), &[]).await
-}
-
-/// Where the API has resources.
-pub(crate) fn path(kind: ManifestKind, namespace: Option<&str>, name: Option<&str>) -> String {
-    let mut path = format!("{}/{}", ManifestKind::PATH, kind.names().plural);
-    for part in [namespace, name].into_iter().flatten() {
-        path.push('/');
-        crate::client::encode(&mut path, part);
-    }
-    path
 }
 
 /// A column of a table: its heading, whether it is of numbers, and the cell of a resource.

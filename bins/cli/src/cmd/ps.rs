@@ -29,7 +29,7 @@ enum Format {
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let client = Client::supervisor(global)?;
-    let rows: Vec<Row> = client.get_json("/v1/ps", &[]).await?;
+    let rows = client.processes().await?;
     let text = match args.output {
         Format::Json => serde_json::to_string_pretty(&rows)? + "\n",
         format => table(&rows, format == Format::Wide),

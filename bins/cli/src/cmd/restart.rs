@@ -19,8 +19,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let client = Client::supervisor(global)?;
     for name in args.names {
-        let body = serde_json::to_vec(&name)?;
-        client.post::<()>("/v1/restart", &[], body).await?;
+        client.restart(&name).await?;
         writeln!(io::stdout(), "{name} restarted")?;
     }
     Ok(ExitCode::SUCCESS)

@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let (format, request) = args.check(global)?;
-    let tables: Vec<RouteTable> = Client::find(global)?.ask(&request).await?;
+    let tables = Client::find(global)?.routes(&request).await?;
     let text = render(&tables, format, args.to.is_some())?;
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

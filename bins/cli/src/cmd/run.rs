@@ -65,8 +65,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         listen: args.listen,
         pid: std::process::id(),
     };
-    let body = serde_json::to_vec(&request)?;
-    let mut mesh = client.post_lines("/v1/run", body).await?;
+    let mut mesh = client.admit(&request).await?;
     let ticket = mesh
         .next()
         .await?

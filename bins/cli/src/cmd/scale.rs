@@ -35,8 +35,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         revision: args.revision,
         ..WorkloadChange::default()
     };
-    let path = format!("{}/{namespace}/{name}", WorkloadChange::PATH);
-    let done: WorkloadChange = client.patch(&path, serde_json::to_vec(&change)?).await?;
+    let done = client.change_workload(&namespace, &name, &change).await?;
     let mut out = io::stdout().lock();
     if let Some(revision) = done.revision {
         writeln!(out, "{name} runs revision {revision}")?;

@@ -46,8 +46,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         env,
         ..WorkloadChange::default()
     };
-    let path = format!("{}/{namespace}/{name}", WorkloadChange::PATH);
-    let done: WorkloadChange = client.patch(&path, serde_json::to_vec(&change)?).await?;
+    let done = client.change_workload(&namespace, &name, &change).await?;
     for (variable, value) in done.env {
         match value {
             Some(value) => println!("{name}: {variable} set to {value}"),

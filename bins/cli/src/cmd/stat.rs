@@ -52,7 +52,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
     let (format, request) = args.check(global)?;
-    let tables: Vec<StatTable> = Client::find(global)?.ask(&request).await?;
+    let tables = Client::find(global)?.stat(&request).await?;
     if format != Format::Json && tables.iter().all(|table| table.rows.is_empty()) {
         eprintln!("No traffic found.");
         return Ok(ExitCode::SUCCESS);

@@ -117,7 +117,7 @@ impl Filter {
 
 /// The events of the mesh that the flags name.
 pub(super) async fn events(global: &Global, request: &TapRequest) -> Result<Lines> {
-    Client::find(global)?.ask_lines(request).await
+    Client::find(global)?.tap(request).await
 }
 
 /// Reads a line of the stream.

@@ -85,19 +85,14 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 async fn change(config: &Config, state: &StateDir, global: &Global) -> Result<ExitCode> {
     up::build(config)?;
     let client = Client::supervisor_in(state.root());
-    if config.transparent
-        && !client
-            .get_json::<Status>("/v1/status", &[])
-            .await?
-            .transparent
-    {
+    if config.transparent && !client.status().await?.transparent {
         bail!("the mesh runs without --transparent; stop it with `mesh down` first");
     }
-    let body = serde_json::to_vec(&ApplyRequest {
+    let request = ApplyRequest {
         file: config.file.clone(),
         namespace: global.namespace.clone(),
-    })?;
-    let changes: Vec<String> = client.post("/v1/apply", &[], body).await?;
+    };
+    let changes = client.follow(&request).await?;
     let mut out = io::stdout().lock();
     if changes.is_empty() {
         writeln!(out, "the mesh is running; nothing changed")?;
@@ -163,8 +158,7 @@ async fn wait(
             );
         }
         // In the first moments nobody listens yet.
-        let status = client.get_json::<Status>("/v1/status", &[]).await;
-        if let Ok(status) = status {
+        if let Ok(status) = client.status().await {
             // A change that has just been made may not be in the status yet.
             if status.ready {
                 print(&status)?;

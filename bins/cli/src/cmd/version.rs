@@ -2,7 +2,6 @@
 
 use crate::{args::Global, client::Client};
 use anyhow::Result;
-use mesh_api::{Version, VersionRequest};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -44,6 +43,6 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 /// The controller's version, if there is one to ask.
 pub(crate) async fn running(global: &Global) -> Result<String> {
     let client = Client::find(global)?;
-    let version: Version = client.ask(&VersionRequest {}).await?;
+    let version = client.version().await?;
     Ok(version.version)
 }

@@ -235,7 +235,7 @@ async fn withdrawn(controller: &Client, service: &str, endpoint: SocketAddr) {
         ..DestinationRequest::default()
     };
     loop {
-        let answer = controller.ask(&request).await;
+        let answer = controller.destination(&request).await;
         if answer.is_ok_and(|destination| !is_endpoint(destination)) {
             return;
         }

@@ -4,7 +4,9 @@ use axum::{
     extract::{Path, State},
     routing::{get, post},
 };
-use mesh_api::{CanariesRequest, CanaryCommand, CanaryCommanded, CanaryDetail, CanaryRow};
+use mesh_api::{
+    CanariesRequest, CanaryCommand, CanaryCommanded, CanaryDetail, CanaryRow, Question,
+};
 use mesh_canary::Event;
 
 pub(super) fn routes() -> Router<App> {

@@ -12,6 +12,7 @@ mod error;
 mod faults;
 mod guard;
 mod hint;
+mod openapi;
 mod query;
 mod resources;
 mod routes;
@@ -61,7 +62,22 @@ pub enum Access {
 
 /// All routes.
 pub fn router(app: App, access: Access) -> Router {
-    let router = Router::new()
+    let router = api()
+        .merge(openapi::routes())
+        .merge(dashboard::routes(&app))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::map_response(error::in_json))
+        .with_state(app);
+    match access {
+        Access::Owner => router,
+        Access::ReadOnly => router.layer(middleware::from_fn(guard::read_only)),
+    }
+}
+
+/// The routes that the OpenAPI document describes.
+fn api() -> Router<App> {
+    Router::new()
         .merge(canaries::routes())
         .merge(edges::routes())
         .merge(faults::routes())
@@ -73,13 +89,4 @@ pub fn router(app: App, access: Access) -> Router {
         .merge(resources::routes())
         .merge(destination::routes())
         .merge(check::routes())
-        .merge(dashboard::routes(&app))
-        .fallback(error::no_such_path)
-        .method_not_allowed_fallback(error::no_such_method)
-        .layer(middleware::map_response(error::in_json))
-        .with_state(app);
-    match access {
-        Access::Owner => router,
-        Access::ReadOnly => router.layer(middleware::from_fn(guard::read_only)),
-    }
 }

@@ -3,16 +3,10 @@
 mod discovery;
 
 use super::version;
-use crate::{
-    args::Global,
-    client::{
-        Client,
-        supervisor::{Row, Status},
-    },
-};
+use crate::{args::Global, client::Client};
 use anyhow::Result;
 use clap::ValueEnum;
-use mesh_api::{Check, CheckCategory, CheckReport, CheckRequest, CheckResult, SidecarAddr};
+use mesh_api::{Check, CheckCategory, CheckReport, CheckResult, SidecarAddr};
 use serde::Serialize;
 use std::{
     fmt::Write as _,
@@ -90,9 +84,7 @@ async fn examine(global: &Global) -> Vec<CheckCategory> {
 async fn supervisor(global: &Global) -> (Vec<Check>, Vec<SidecarAddr>) {
     let answer = async {
         let client = Client::supervisor(global)?;
-        let status: Status = client.get_json("/v1/status", &[]).await?;
-        let rows: Vec<Row> = client.get_json("/v1/ps", &[]).await?;
-        anyhow::Ok((status, rows))
+        anyhow::Ok((client.status().await?, client.processes().await?))
     };
     let (status, rows) = match answer.await {
         Ok(answer) => answer,
@@ -157,7 +149,7 @@ async fn controller(global: &Global) -> (Vec<Check>, CheckReport) {
             )
         }
     };
-    let report = async { Client::find(global)?.ask(&CheckRequest {}).await };
+    let report = async { Client::find(global)?.check().await };
     let mut checks = vec![success(answers), same];
     let report: Result<CheckReport> = report.await;
     let report = report.unwrap_or_else(|error| {

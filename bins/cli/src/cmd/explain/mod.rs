@@ -8,7 +8,7 @@ use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use http::Method;
-use mesh_api::{Destination, DestinationRequest, Fault, Resource};
+use mesh_api::{DestinationRequest, Fault, Resource};
 use mesh_profile::{PassedOver, Profile, ProfileSpec};
 use serde::Serialize;
 use std::{
@@ -158,7 +158,7 @@ async fn live(
     method: &Method,
     path: &str,
 ) -> Result<Explanation> {
-    let destination: Destination<ProfileSpec> = client.ask(request).await?;
+    let destination = client.destination::<ProfileSpec>(request).await?;
     let (profile, _) = Profile::compile_lenient(destination.profile);
     let mut explanation = explain(method, path, &profile);
     explanation.destination = destination.name;

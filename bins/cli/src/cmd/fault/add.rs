@@ -2,7 +2,7 @@ use super::{left, now_ms};
 use crate::{args::Global, client::Client, output::Refusal};
 use anyhow::{Context, Result};
 use clap::ArgGroup;
-use mesh_api::{Fault, FaultKind, FaultsRequest, NewFault, Question as _, Resource};
+use mesh_api::{FaultKind, NewFault, Resource};
 use mesh_manifest::duration;
 use std::{
     io::{self, Write},
@@ -64,8 +64,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
         from: args.from,
         for_ms: u64::try_from(args.time.as_millis()).context("--for")?,
     };
-    let body = serde_json::to_vec(&new)?;
-    let fault: Fault = client.post(FaultsRequest::PATH, &[], body).await?;
+    let fault = client.add_fault(&new).await?;
     writeln!(
         io::stdout(),
         "fault {} added: {} for {}% of the requests to {}, ends in {}",

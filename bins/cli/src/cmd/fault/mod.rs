@@ -8,7 +8,7 @@ use crate::{
     output::{Align, Format, Refusal, Table, cell, json},
 };
 use anyhow::Result;
-use mesh_api::{Fault, FaultsRequest, Question as _};
+use mesh_api::Fault;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<ExitCode> {
 
 async fn list(args: &ListArgs, global: &Global) -> Result<ExitCode> {
     let format: Format = args.output.parse().map_err(Refusal::Usage)?;
-    let faults: Vec<Fault> = Client::find(global)?.ask(&FaultsRequest {}).await?;
+    let faults = Client::find(global)?.faults().await?;
     if faults.is_empty() && format != Format::Json {
         eprintln!("No faults are injected.");
         return Ok(ExitCode::SUCCESS);
@@ -85,14 +85,12 @@ async fn remove(args: RemoveArgs, global: &Global) -> Result<ExitCode> {
     let client = Client::find(global)?;
     let mut ids = args.ids;
     if args.all {
-        let faults: Vec<Fault> = client.ask(&FaultsRequest {}).await?;
+        let faults = client.faults().await?;
         ids = faults.iter().map(|fault| fault.id).collect();
     }
     let mut out = io::stdout().lock();
     for id in ids {
-        client
-            .delete(&format!("{}/{id}", FaultsRequest::PATH))
-            .await?;
+        client.remove_fault(id).await?;
         writeln!(out, "fault {id} removed")?;
     }
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,6 @@
 mod set;
 mod watch;
 
-use super::get;
 use crate::{
     args::Global,
     client::Client,
@@ -95,7 +94,9 @@ struct Leaf {
 }
 
 async fn fetch(client: &Client, namespace: Option<&str>) -> Result<Vec<Split>> {
-    let list = get::fetch(client, ManifestKind::TrafficSplit, namespace, None).await?;
+    let list = client
+        .resources(ManifestKind::TrafficSplit, namespace, None)
+        .await?;
     for rejected in &list.rejected {
         eprintln!("Warning: {rejected}");
     }

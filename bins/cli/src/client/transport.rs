@@ -14,29 +14,29 @@ pub(super) const CONTROLLER_SOCKET: &str = "controller.sock";
 pub(super) const SUPERVISOR_SOCKET: &str = "up.sock";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum Transport {
     Unix(PathBuf),
     Tcp(String),
 }
 
 /// Where `--api` points: a state folder, a socket in one, or an address.
-pub(super) fn target_of(api: &str, socket: &str) -> Target {
+pub(super) fn transport_of(api: &str, socket: &str) -> Transport {
     if let Some(path) = api.strip_prefix("unix:") {
         return beside(Path::new(path.trim_start_matches("//").trim_end()), socket);
     }
     if let Some(rest) = api.strip_prefix("http://") {
-        return Target::Tcp(rest.trim_end_matches('/').to_owned());
+        return Transport::Tcp(rest.trim_end_matches('/').to_owned());
     }
     let path = Path::new(api);
     let is_address = !api.contains('/') && api.contains(':') && !path.exists();
     if is_address {
-        return Target::Tcp(api.to_owned());
+        return Transport::Tcp(api.to_owned());
     }
     beside(path, socket)
 }
 
 /// `socket` in the state folder that `path` is, contains, or points into.
-fn beside(path: &Path, socket: &str) -> Target {
+fn beside(path: &Path, socket: &str) -> Transport {
     let dir = if path
         .extension()
         .is_some_and(|extension| extension == "sock")
@@ -45,11 +45,11 @@ fn beside(path: &Path, socket: &str) -> Target {
     } else if path.file_name().is_some_and(|name| name != STATE_DIR)
         && path.join(STATE_DIR).is_dir()
     {
-        return Target::Unix(path.join(STATE_DIR).join(socket));
+        return Transport::Unix(path.join(STATE_DIR).join(socket));
     } else {
         path
     };
-    Target::Unix(dir.join(socket))
+    Transport::Unix(dir.join(socket))
 }
 
 /// The nearest state folder at or above `start`.
@@ -99,18 +99,18 @@ mod tests {
 
     #[test]
     fn an_api_is_a_folder_a_socket_or_an_address() {
-        let unix = |path: &str| Target::Unix(path.into());
+        let unix = |path: &str| Transport::Unix(path.into());
         for (api, target) in [
             (
                 "http://127.0.0.1:8085/",
-                Target::Tcp("127.0.0.1:8085".into()),
+                Transport::Tcp("127.0.0.1:8085".into()),
             ),
-            ("localhost:8085", Target::Tcp("localhost:8085".into())),
+            ("localhost:8085", Transport::Tcp("localhost:8085".into())),
             ("unix:/a/.mesh/controller.sock", unix("/a/.mesh/up.sock")),
             ("/a/.mesh/controller.sock", unix("/a/.mesh/up.sock")),
             ("/a/.mesh", unix("/a/.mesh/up.sock")),
         ] {
-            assert_eq!(target_of(api, "up.sock"), target, "{api}");
+            assert_eq!(transport_of(api, "up.sock"), target, "{api}");
         }
     }
 
