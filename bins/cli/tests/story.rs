@@ -204,8 +204,9 @@ fn tell(document: impl Fn(&str) -> std::path::PathBuf) {
         !counts.is_empty() && counts.is_sorted_by(|a, b| a >= b),
         "{top}"
     );
-    // All have the same address; who calls is known all the same.
-    let is_from_traffic = |line: &str| line.starts_with("traffic-0 ") && line.contains("webapp-0");
+    // All have the same address; who calls is known all the same. Which replicas are called in these
+    // seconds is the balancer's choice: the slowest of late may be none of them.
+    let is_from_traffic = |line: &str| line.starts_with("traffic-0 ") && line.contains("webapp-");
     assert!(top.lines().any(is_from_traffic), "{top}");
 
     mesh.down();
