@@ -62,6 +62,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("mesh-control/src/model/", "mesh_canary"),
     // The feature of that name exists for this type.
     ("mesh-profile/src/openapi/", "openapiv3::openapi::OpenAPI"),
+    // The feature `openapi` describes the types, by the trait of the crate that writes schemas.
+    ("mesh-api/src/", "schemars"),
+    // Its configurations are those of rustls, and certificates are what rustls takes.
+    ("mesh-identity/src/", "rustls"),
+    ("mesh-identity/src/", "rustls_pki_types"),
     // A socket is a runtime's own: it is made of one, and read and written as one.
     ("mesh-transport/src/io.rs", "tokio"),
     ("mesh-pool/src/connect.rs", "tokio"),

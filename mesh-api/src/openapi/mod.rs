@@ -5,15 +5,15 @@ mod parameters;
 mod schemas;
 
 use self::{operations::operations, schemas::Schemas};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 /// Path of the document.
 pub const PATH: &str = "/api/openapi.json";
 
-/// Returns the OpenAPI 3.0 document of the API, for a server with this version.
+/// Returns the OpenAPI 3.0 document of the API, in JSON, for a server with this version.
 ///
 /// Schemas of parameters and bodies describe what is accepted, schemas of answers what is sent.
-pub fn document(version: &str) -> Value {
+pub fn document(version: &str) -> String {
     let mut schemas = Schemas::default();
     let refused = schemas.answer::<crate::ErrorBody>();
     let refused = json!({
@@ -28,7 +28,7 @@ pub fn document(version: &str) -> Value {
         let method = operation.method;
         path[method] = operation.into_value(&refused);
     }
-    json!({
+    let document = json!({
         "openapi": "3.0.3",
         "info": {
             "title": "Controller of the mesh",
@@ -39,5 +39,6 @@ pub fn document(version: &str) -> Value {
         },
         "paths": paths,
         "components": { "schemas": schemas.into_components() },
-    })
+    });
+    document.to_string()
 }

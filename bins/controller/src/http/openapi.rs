@@ -1,14 +1,16 @@
 use super::App;
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
+};
 use mesh_api::openapi;
-use serde_json::Value;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(openapi::PATH, get(document))
 }
 
-async fn document(State(app): State<App>) -> Json<Value> {
-    Json(openapi::document(&app.about.version))
+async fn document(State(app): State<App>) -> impl IntoResponse {
+    let document = openapi::document(&app.about.version);
+    ([(CONTENT_TYPE, "application/json")], document)
 }
 
 #[cfg(test)]
@@ -29,7 +31,7 @@ mod tests {
 
     #[test]
     fn the_document_has_the_paths_of_the_router() {
-        let document = openapi::document("1");
+        let document: serde_json::Value = serde_json::from_str(&openapi::document("1")).unwrap();
         let documented = document["paths"].as_object().unwrap();
         let documented: BTreeSet<String> = documented.keys().cloned().collect();
         assert_eq!(paths(&api()), documented);

@@ -1,1 +1,0 @@
-//! Knows Kubernetes: custom resources, injection, install manifests.
