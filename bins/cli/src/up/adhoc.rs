@@ -6,7 +6,7 @@ use super::{
     enter::Within,
     keep::{Kept, Status},
     network,
-    plan::{self, ReplicaPorts, Surroundings, loopback},
+    plan::{self, MeshSettings, ReplicaPorts, loopback},
     ports::Ports,
     process::Spec,
     ready::Probe,
@@ -133,11 +133,11 @@ pub(crate) fn start(supervisor: &mut Supervisor, request: &RunRequest) -> Result
     let placed = match &mut supervisor.network {
         Some(network) => {
             let network = network.pod(&pod)?;
-            transparent::ad_hoc(&supervisor.around, request, &pod, network)
+            transparent::ad_hoc(&supervisor.settings, request, &pod, network)
         }
         None => {
             let ports = choose_ports(request, &mut supervisor.ports)?;
-            on_loopback(&supervisor.around, request, &pod, ports)
+            on_loopback(&supervisor.settings, request, &pod, ports)
         }
     };
     let context = supervisor.context.clone();
@@ -192,7 +192,7 @@ fn choose_ports(request: &RunRequest, ports: &mut Ports) -> Result<ReplicaPorts>
 }
 
 fn on_loopback(
-    around: &Surroundings,
+    settings: &MeshSettings,
     request: &RunRequest,
     pod: &str,
     ports: ReplicaPorts,
@@ -201,7 +201,7 @@ fn on_loopback(
     let app = ports.app.map(loopback);
     Placed {
         network: None,
-        sidecar: plan::plain_sidecar(around, &request.name, pod, &upstreams, &ports),
+        sidecar: plan::plain_sidecar(settings, &request.name, pod, &upstreams, &ports),
         sidecar_probe: plan::ready(loopback(ports.admin)),
         program_probe: app.map_or(Probe::Running, Probe::Accepts),
         app,
@@ -212,7 +212,7 @@ fn on_loopback(
             further: Vec::new(),
             revision: None,
         },
-        env: plan::environment(around, &upstreams, &ports),
+        env: plan::environment(settings, &upstreams, &ports),
         within: None,
         ports,
     }

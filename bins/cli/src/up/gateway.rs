@@ -37,7 +37,7 @@ impl Supervisor {
         }
         self.ports.reserve_all(services.keys().copied());
         let admin = self.ports.next()?;
-        if let Some(spec) = plan::gateway(&self.around, admin, &services, ports::has_v6()) {
+        if let Some(spec) = plan::gateway(&self.settings, admin, &services, ports::has_v6()) {
             let kept = {
                 let probe = plan::ready(plan::loopback(admin));
                 replica::sidecar("gateway", &spec, probe, &self.context)

@@ -76,12 +76,12 @@ impl Supervisor {
         let (plan, pod) = match &mut self.network {
             Some(network) => {
                 let pod = network.pod(&format!("{name}-{index}"))?;
-                let plan = transparent::replica(&self.around, name, workload, index, &pod);
+                let plan = transparent::replica(&self.settings, name, workload, index, &pod);
                 (plan, Some(pod))
             }
             None => {
                 let ports = ReplicaPorts::choose(workload, || self.ports.next())?;
-                let plan = plan::replica(&self.around, name, workload, index, ports);
+                let plan = plan::replica(&self.settings, name, workload, index, ports);
                 (plan, None)
             }
         };

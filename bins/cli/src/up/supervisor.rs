@@ -10,7 +10,7 @@ use super::{
     manifests,
     network::Network,
     order,
-    plan::{self, Surroundings},
+    plan::{self, MeshSettings},
     ports::{self, Ports},
     preflight,
     primary::Primaries,
@@ -37,7 +37,7 @@ pub(super) const LAST: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     pub(crate) context: Context,
-    pub(crate) around: Surroundings,
+    pub(crate) settings: MeshSettings,
     pub(crate) ports: Ports,
     pub(crate) adhoc: BTreeMap<String, AdHoc>,
     state: StateDir,
@@ -94,7 +94,7 @@ impl Supervisor {
             &record,
         );
         let mut supervisor = Self {
-            around: Surroundings {
+            settings: MeshSettings {
                 namespace: config.namespace.clone(),
                 control,
                 no_proxy: ["no_proxy", "NO_PROXY"]

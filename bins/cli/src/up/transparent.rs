@@ -7,7 +7,7 @@ use super::{
     document::Form,
     enter::Within,
     network::{ADMIN, INBOUND, OUTBOUND, PROXY_UID, Pod},
-    plan::{self, GRACE, ReplicaPlan, ReplicaPorts, Surroundings, loopback},
+    plan::{self, GRACE, MeshSettings, ReplicaPlan, ReplicaPorts, loopback},
     process::Spec,
     ready::Probe,
 };
@@ -29,7 +29,7 @@ struct Place {
 
 /// Plans replica `index` of the workload `name`, in `pod`.
 pub(crate) fn replica(
-    around: &Surroundings,
+    settings: &MeshSettings,
     name: &str,
     workload: &Workload,
     index: u32,
@@ -41,11 +41,11 @@ pub(crate) fn replica(
         address: pod.address,
         has_v6: pod.has_v6,
     };
-    plan_in(around, name, workload, index, place)
+    plan_in(settings, name, workload, index, place)
 }
 
 fn plan_in(
-    around: &Surroundings,
+    settings: &MeshSettings,
     name: &str,
     workload: &Workload,
     index: u32,
@@ -74,7 +74,7 @@ fn plan_in(
         index,
         service: workload
             .port
-            .map(|port| plan::authority(&workload.service, &around.namespace, port)),
+            .map(|port| plan::authority(&workload.service, &settings.namespace, port)),
         ports: ReplicaPorts::default(),
         app: app_addr,
         expects: plan::expected(app, workload),
@@ -98,7 +98,7 @@ fn plan_in(
         program_probe,
         sidecar_probe: within(plan::ready(loopback(ADMIN))),
         sidecar: Spec::Mesh {
-            args: sidecar(around, name, &pod, &opaque, place.has_v6),
+            args: sidecar(settings, name, &pod, &opaque, place.has_v6),
             within: Some(Within {
                 network: place.network.clone(),
                 hosts: None,
@@ -123,7 +123,7 @@ fn plan_in(
 
 /// Plans the replica `pod` of a program that `mesh run` starts, in the network `place`.
 pub(super) fn ad_hoc(
-    around: &Surroundings,
+    settings: &MeshSettings,
     request: &RunRequest,
     pod: &str,
     place: Arc<Pod>,
@@ -135,7 +135,7 @@ pub(super) fn ad_hoc(
     Placed {
         ports: ReplicaPorts::default(),
         sidecar: Spec::Mesh {
-            args: sidecar(around, &request.name, pod, &[], place.has_v6),
+            args: sidecar(settings, &request.name, pod, &[], place.has_v6),
             within: Some(Within {
                 network: place.path(),
                 hosts: None,
@@ -186,7 +186,7 @@ fn environment(
 }
 
 fn sidecar(
-    around: &Surroundings,
+    settings: &MeshSettings,
     name: &str,
     pod: &str,
     opaque: &[u16],
@@ -202,7 +202,7 @@ fn sidecar(
         let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), OUTBOUND);
         outbound = format!("{outbound},{v6}");
     }
-    let mut args = plan::proxy(around, name, pod, SocketAddr::new(everywhere, ADMIN));
+    let mut args = plan::proxy(settings, name, pod, SocketAddr::new(everywhere, ADMIN));
     args.extend(["--transparent-outbound".to_owned(), outbound]);
     // Every port that the program listens on can be called, as in a pod.
     let inbound = SocketAddr::new(everywhere, INBOUND).to_string();
@@ -222,7 +222,7 @@ mod tests {
     fn plan(text: &str) -> ReplicaPlan {
         let config = Config::parse(text, "mesh.yaml", Path::new("/nowhere/mesh.yaml")).unwrap();
         let (name, workload) = config.workloads.first_key_value().unwrap();
-        let around = Surroundings {
+        let settings = MeshSettings {
             namespace: "shop".into(),
             control: "10.200.0.1:99".parse().unwrap(),
             no_proxy: None,
@@ -233,7 +233,7 @@ mod tests {
             address: [10, 200, 1, 0].into(),
             has_v6: true,
         };
-        plan_in(&around, name, workload, 0, place)
+        plan_in(&settings, name, workload, 0, place)
     }
 
     #[test]

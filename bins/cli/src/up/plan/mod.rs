@@ -58,7 +58,7 @@ pub(crate) struct ReplicaPlan {
 
 /// Settings that all replicas of a mesh share.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct MeshSettings {
     pub(crate) namespace: String,
     /// The controller's gRPC address.
     pub(crate) control: SocketAddr,
@@ -68,14 +68,14 @@ pub(crate) struct Surroundings {
 
 /// Plans replica `index` of the workload `name`.
 pub(crate) fn replica(
-    around: &Surroundings,
+    settings: &MeshSettings,
     name: &str,
     workload: &Workload,
     index: u32,
     ports: ReplicaPorts,
 ) -> ReplicaPlan {
     let pod = format!("{name}-{index}");
-    let mut env = environment(around, &workload.upstreams, &ports);
+    let mut env = environment(settings, &workload.upstreams, &ports);
     let further = ports.further.iter().map(|it| it.app);
     name_ports(&mut env, workload, ports.app, further);
     env.extend(workload.env.clone());
@@ -89,7 +89,7 @@ pub(crate) fn replica(
         index,
         service: workload
             .port
-            .map(|port| authority(&workload.service, &around.namespace, port)),
+            .map(|port| authority(&workload.service, &settings.namespace, port)),
         program: Spec::Program {
             command: workload.command.clone(),
             dir: workload.dir.clone(),
@@ -99,7 +99,7 @@ pub(crate) fn replica(
             within: None,
         },
         program_probe,
-        sidecar: ours::sidecar(around, name, &pod, workload, &ports),
+        sidecar: ours::sidecar(settings, name, &pod, workload, &ports),
         sidecar_probe: ready(loopback(ports.admin)),
         app: ports.app.map(loopback),
         expects: expected(ports.app, workload),
@@ -137,12 +137,12 @@ pub(crate) fn ready(admin: SocketAddr) -> Probe {
 
 /// Builds the environment of a program.
 pub(crate) fn environment(
-    around: &Surroundings,
+    settings: &MeshSettings,
     upstreams: &BTreeMap<String, Upstream>,
     ports: &ReplicaPorts,
 ) -> BTreeMap<String, String> {
     let proxy = format!("http://{}", loopback(ports.outbound));
-    let no_proxy = match around.no_proxy.as_deref().map(str::trim) {
+    let no_proxy = match settings.no_proxy.as_deref().map(str::trim) {
         Some(more) if !more.is_empty() => format!("{NO_PROXY},{more}"),
         _ => NO_PROXY.to_owned(),
     };

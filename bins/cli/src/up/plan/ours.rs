@@ -1,6 +1,6 @@
 //! The arguments of our own processes: sidecars, the gateway, the controller.
 
-use super::{DRAIN, GATEWAY, ReplicaPorts, Surroundings, loopback};
+use super::{DRAIN, GATEWAY, MeshSettings, ReplicaPorts, loopback};
 use crate::up::{
     config::{Upstream, Workload},
     process::Spec,
@@ -12,13 +12,13 @@ use std::{
 
 /// The sidecar of `pod`, a replica of `workload`.
 pub(super) fn sidecar(
-    around: &Surroundings,
+    settings: &MeshSettings,
     name: &str,
     pod: &str,
     workload: &Workload,
     ports: &ReplicaPorts,
 ) -> Spec {
-    let mut spec = plain_sidecar(around, name, pod, &workload.upstreams, ports);
+    let mut spec = plain_sidecar(settings, name, pod, &workload.upstreams, ports);
     if let Spec::Mesh { args, .. } = &mut spec {
         let main = ports.app.filter(|_| workload.opaque);
         let further = workload.ports.iter().zip(&ports.further);
@@ -32,13 +32,13 @@ pub(super) fn sidecar(
 
 /// The sidecar of `pod`, about whose program nothing is known but its ports.
 pub(crate) fn plain_sidecar(
-    around: &Surroundings,
+    settings: &MeshSettings,
     workload: &str,
     pod: &str,
     upstreams: &BTreeMap<String, Upstream>,
     ports: &ReplicaPorts,
 ) -> Spec {
-    let mut args = proxy(around, workload, pod, loopback(ports.admin));
+    let mut args = proxy(settings, workload, pod, loopback(ports.admin));
     args.extend([
         "--outbound".to_owned(),
         loopback(ports.outbound).to_string(),
@@ -61,7 +61,7 @@ pub(crate) fn plain_sidecar(
 /// The sidecar that serves the host ports of `services` (port to authority), on `::1` too if
 /// `has_v6`: browsers and some runtimes try that first for `localhost`.
 pub(crate) fn gateway(
-    around: &Surroundings,
+    settings: &MeshSettings,
     admin: u16,
     services: &BTreeMap<u16, String>,
     has_v6: bool,
@@ -69,7 +69,7 @@ pub(crate) fn gateway(
     if services.is_empty() {
         return None;
     }
-    let mut args = proxy(around, GATEWAY, GATEWAY, loopback(admin));
+    let mut args = proxy(settings, GATEWAY, GATEWAY, loopback(admin));
     for (port, authority) in services {
         let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), *port);
         for listen in [Some(loopback(*port)), has_v6.then_some(v6)] {
@@ -85,16 +85,16 @@ pub(crate) fn gateway(
 }
 
 pub(in crate::up) fn proxy(
-    around: &Surroundings,
+    settings: &MeshSettings,
     workload: &str,
     pod: &str,
     admin: SocketAddr,
 ) -> Vec<String> {
-    let namespace = &around.namespace;
+    let namespace = &settings.namespace;
     let mut args = vec!["proxy".to_owned()];
     for (flag, value) in [
         ("--admin", admin.to_string()),
-        ("--control", around.control.to_string()),
+        ("--control", settings.control.to_string()),
         ("--namespace", namespace.clone()),
         ("--label", format!("namespace={namespace}")),
         ("--label", format!("deployment={workload}")),

@@ -6,8 +6,8 @@ fn config(text: &str) -> Config {
     Config::parse(text, "mesh.yaml", Path::new("/nowhere/mesh.yaml")).unwrap()
 }
 
-fn around() -> Surroundings {
-    Surroundings {
+fn settings() -> MeshSettings {
+    MeshSettings {
         namespace: "shop".into(),
         control: loopback(99),
         no_proxy: Some("corp.example".into()),
@@ -22,7 +22,7 @@ fn plan(text: &str) -> ReplicaPlan {
         port += 1;
         Ok(port)
     });
-    replica(&around(), name, workload, 0, ports.unwrap())
+    replica(&settings(), name, workload, 0, ports.unwrap())
 }
 
 fn env(plan: &ReplicaPlan) -> BTreeMap<&str, &str> {
