@@ -10,6 +10,7 @@ mod packages;
 mod process;
 mod properties;
 mod protocols;
+mod readmes;
 mod skips;
 mod soak;
 mod test;

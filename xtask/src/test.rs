@@ -2,7 +2,7 @@
 
 use crate::{
     fuzz, instructions, libraries, packages, process::cpu_of_children, properties, protocols,
-    skips, soak, tool,
+    readmes, skips, soak, tool,
 };
 use anyhow::{Context, bail};
 use std::{
@@ -59,6 +59,7 @@ fn steps(only: Option<&str>) -> anyhow::Result<()> {
     step("one core", &libraries::one_core)?;
     step("asking commands", &libraries::asking_commands)?;
     step("docs", &|| {
+        readmes::run()?;
         let doc = [&["doc", "--no-deps", "--lib", "--bins"], &TESTED[..]].concat();
         run_with(&doc, &[("RUSTDOCFLAGS", "-D warnings")])
     })?;
